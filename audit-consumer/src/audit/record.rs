@@ -1,0 +1,123 @@
+//! Writes a batch: what is readable to the trail, what is not to the quarantine.
+//!
+//! Usually that is one transaction. If the database refuses a *row*, the batch is halved until that row is alone; it
+//! goes to quarantine, and the others are recorded. If the database itself is out of order, nothing was written, the
+//! error says so, and the caller keeps the batch.
+
+use sqlx::PgPool;
+
+use super::{AuditEntry, Message, store};
+
+/// Classes of SQLSTATE that tell of a value in the statement: data exceptions, integrity constraints, and values
+/// beyond a limit of the program, such as an index entry that is too long.
+const REFUSED_VALUE: [&str; 3] = ["22", "23", "54"];
+
+/// What a batch of messages turned out to be.
+#[derive(Debug, Default)]
+pub struct Batch<'a> {
+    /// To be recorded.
+    pub candidates: Vec<Candidate<'a>>,
+    /// To be set aside.
+    pub set_aside: Vec<SetAside<'a>>,
+}
+
+/// An event to be recorded, and the message it came in, should the database refuse it.
+#[derive(Debug, Clone)]
+pub struct Candidate<'a> {
+    /// The row.
+    pub entry: AuditEntry<'a>,
+    /// The message.
+    pub message: Message<'a>,
+}
+
+/// A message for the quarantine.
+#[derive(Debug, Clone)]
+pub struct SetAside<'a> {
+    /// The message.
+    pub message: Message<'a>,
+    /// Why it is set aside.
+    pub reason: String,
+}
+
+/// What was written. What was there already is not counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// New rows of the trail.
+    pub entries: u64,
+    /// New rows of the quarantine.
+    pub quarantined: u64,
+}
+
+/// The batch could not be written, now or ever. It is to be kept and tried again.
+#[derive(Debug, thiserror::Error)]
+#[error("a batch of {messages} message(s) was not written")]
+pub struct RecordError {
+    /// How many messages it has.
+    pub messages: usize,
+    /// What the database says.
+    #[source]
+    pub source: sqlx::Error,
+}
+
+/// Writes a batch completely, or gives an error.
+pub async fn record(database: &PgPool, batch: Batch<'_>) -> Result<Recorded, RecordError> {
+    let Batch { candidates, mut set_aside } = batch;
+    let messages = candidates.len() + set_aside.len();
+    let failed = |source| RecordError { messages, source };
+    match write(database, &candidates, &set_aside).await {
+        Ok(recorded) => return Ok(recorded),
+        Err(error) if is_refusal(&error) && !candidates.is_empty() => {
+            tracing::warn!(error = %error, messages, "the database refuses a row, looking for it");
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    let mut recorded = Recorded::default();
+    let mut parts = vec![candidates.as_slice()];
+    while let Some(part) = parts.pop() {
+        match write(database, part, &[]).await {
+            Ok(written) => recorded.entries += written.entries,
+            Err(error) if !is_refusal(&error) => return Err(failed(error)),
+            Err(error) => match part {
+                [refused] => {
+                    let reason = format!("the database refuses the row: {error}");
+                    set_aside.push(SetAside { message: refused.message, reason });
+                }
+                several => {
+                    let (left, right) = several.split_at(several.len() / 2);
+                    parts.extend([right, left]);
+                }
+            },
+        }
+    }
+    recorded.quarantined = write(database, &[], &set_aside).await.map_err(failed)?.quarantined;
+    Ok(recorded)
+}
+
+async fn write(
+    database: &PgPool,
+    candidates: &[Candidate<'_>],
+    set_aside: &[SetAside<'_>],
+) -> Result<Recorded, sqlx::Error> {
+    let mut transaction = database.begin().await?;
+    let recorded = Recorded {
+        entries: store::insert_entries(&mut transaction, candidates).await?,
+        quarantined: store::insert_quarantined(&mut transaction, set_aside).await?,
+    };
+    transaction.commit().await?;
+    for SetAside { message, reason } in set_aside {
+        tracing::error!(message_id = message.message_id, reason, "a message was put in audit.quarantine");
+    }
+    Ok(recorded)
+}
+
+/// Whether the database is in order and refuses a value.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(database) => {
+            database.code().is_some_and(|code| REFUSED_VALUE.iter().any(|class| code.starts_with(class)))
+        }
+        // The value never reached the database: it has no form there.
+        sqlx::Error::Encode(_) => true,
+        _ => false,
+    }
+}

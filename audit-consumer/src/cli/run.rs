@@ -1,0 +1,57 @@
+//! `run`: wires the consumer together and runs it until it is told to stop.
+
+use shared::broker::{self, BatchSettings};
+use shared::clock::Clock;
+use shared::config::Reader;
+use shared::entropy::Entropy;
+use shared::lifecycle::{Component, Health, Probes, Shutdown, Standing, probe_router, serve_http};
+use shared::{database, telemetry};
+use tokio_util::sync::CancellationToken;
+
+use crate::audit::keep_partitions_ahead;
+use crate::config::RunConfig;
+use crate::deliveries::{AuditHandler, QUEUE};
+
+/// Consumes until a signal, then finishes the batch in hand.
+pub(super) fn run(reader: Reader) -> anyhow::Result<()> {
+    let config = RunConfig::read(reader)?;
+    telemetry::init(&config.process)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(consume(config))
+}
+
+async fn consume(config: RunConfig) -> anyhow::Result<()> {
+    let (clock, entropy, shutdown) = (Clock::system(), Entropy::system(), Shutdown::default());
+    let pool = database::connect(&config.database, &config.process.instance)?;
+    database::check_schema_at_start(&pool).await?;
+    let health = Health::default();
+    let consumer = health.component("consumer", Standing::Required);
+    let partitions = health.component("partitions", Standing::Supporting);
+    let probes = Probes::new(health, pool.clone(), shutdown.token());
+    let handler = AuditHandler { database: pool.clone(), clock: clock.clone() };
+    let address = config.process.listen_address;
+    let timeout = config.process.shutdown_timeout;
+    shutdown.spawn("the listener", serve_http(address, probe_router(probes), shutdown.token()));
+    let stop = shutdown.token();
+    shutdown.spawn("the partition maker", {
+        let (entropy, stop) = (entropy.clone(), stop.clone());
+        async move { keep_partitions_ahead(&pool, &clock, &partitions, &entropy, &stop).await }
+    });
+    shutdown.spawn("the consumer", receive(config, handler, consumer, entropy, stop));
+    Ok(shutdown.run(timeout).await?)
+}
+
+async fn receive(
+    config: RunConfig,
+    handler: AuditHandler,
+    component: Component,
+    entropy: Entropy,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let settings = BatchSettings {
+        queue: QUEUE,
+        instance: config.process.instance,
+        batch_max: config.batch_max,
+        batch_wait: config.batch_wait,
+    };
+    broker::receive(&config.broker, &settings, &handler, &component, &entropy, &stop).await
+}

@@ -1,0 +1,130 @@
+//! The real program between a real broker and a real database.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use test_support::programs::Program;
+use test_support::{TestBroker, TestDatabase, eventually, settled};
+use uuid::Uuid;
+
+use crate::events::{event, fresh_id, properties, published};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+async fn count(database: &TestDatabase, table: &str) -> i64 {
+    let query = format!("SELECT count(*) FROM {table}");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(database.pool()).await.unwrap()
+}
+
+async fn recorded(database: &TestDatabase) -> HashSet<Uuid> {
+    let ids =
+        sqlx::query_scalar("SELECT event_id FROM audit.events").fetch_all(database.pool()).await.unwrap();
+    ids.into_iter().collect()
+}
+
+#[tokio::test]
+async fn events_of_every_exchange_become_rows_and_what_is_unreadable_is_kept_apart() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let _consumer = Program::audit_consumer(&database, &broker).start().await;
+    let ids = [fresh_id(), fresh_id(), fresh_id()];
+    for (exchange, id) in ["auth.events", "task.events", "job.events"].into_iter().zip(ids) {
+        let (properties, body) = published(id);
+        broker.publish_raw(exchange, "any.key", properties, &body).await;
+    }
+    broker.publish_raw("task.events", "x", properties("strange\u{7f}"), b"\xff\x00 not text").await;
+    settled(DEADLINE, "three rows", ids.into_iter().collect(), async || recorded(&database).await).await;
+    settled(DEADLINE, "one row in quarantine", 1, async || count(&database, "audit.quarantine").await).await;
+    let (raw, properties): (Vec<u8>, serde_json::Value) =
+        sqlx::query_as("SELECT raw, properties FROM audit.quarantine")
+            .fetch_one(database.pool())
+            .await
+            .unwrap();
+    assert_eq!(raw, b"\xff\x00 not text");
+    assert_eq!(properties["exchange"], "task.events");
+    assert_eq!(properties["message_id"], "strange\u{7f}");
+}
+
+#[tokio::test]
+async fn the_batch_in_hand_is_finished_and_acknowledged_on_sigterm() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    // Small batches, so that the signal comes in the middle.
+    let mut consumer = Program::audit_consumer(&database, &broker).env("AUDIT_BATCH_MAX", "10").start().await;
+    let ids: HashSet<Uuid> = (0..2_000).map(|_| fresh_id()).collect();
+    broker.publish_all_raw("task.events", "task.created", ids.iter().map(|id| published(*id))).await;
+    eventually(DEADLINE, "the first rows", async || {
+        (count(&database, "audit.events").await > 0).then_some(())
+    })
+    .await;
+    let status = consumer.terminate().await;
+    assert!(status.success(), "{status}\n{}", consumer.log());
+    // Whatever was written is not in the queue any more: written and acknowledged add up.
+    let written = count(&database, "audit.events").await;
+    settled(DEADLINE, "every message to be a row or in the queue", 2_000, async || {
+        written + i64::from(broker.queue_depth("audit.events").await)
+    })
+    .await;
+    consumer.start_again();
+    settled(DEADLINE, "all rows", ids, async || recorded(&database).await).await;
+}
+
+/// Goes red when messages are acknowledged before their rows are committed.
+#[tokio::test]
+async fn nothing_is_acknowledged_before_it_is_committed() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let mut consumer = Program::audit_consumer(&database, &broker).start().await;
+    // Whoever holds this lock keeps every batch from being committed.
+    let mut lock = database.pool().begin().await.unwrap();
+    sqlx::query("LOCK TABLE audit.events IN EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    let ids: HashSet<Uuid> = (0..700).map(|_| fresh_id()).collect();
+    broker.publish_all_raw("task.events", "task.created", ids.iter().map(|id| published(*id))).await;
+    settled(DEADLINE, "a consumer that waits for the lock", true, async || {
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'audit.events'::regclass",
+        )
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+        waiting > 0
+    })
+    .await;
+    consumer.kill();
+    settled(DEADLINE, "all messages to be back in the queue", 700, async || {
+        broker.queue_depth("audit.events").await
+    })
+    .await;
+    lock.rollback().await.unwrap();
+    consumer.restart().await;
+    settled(DEADLINE, "all rows", ids, async || recorded(&database).await).await;
+}
+
+#[tokio::test]
+async fn two_consumers_share_the_queue_and_write_each_event_once() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let small = |program: Program| program.env("AUDIT_BATCH_MAX", "7");
+    let _one = small(Program::audit_consumer(&database, &broker)).env("INSTANCE_NAME", "one").start().await;
+    let _other =
+        small(Program::audit_consumer(&database, &broker)).env("INSTANCE_NAME", "other").start().await;
+    let ids: HashSet<Uuid> = (0..500).map(|_| fresh_id()).collect();
+    let twice = ids.iter().chain(&ids).map(|id| published(*id));
+    broker.publish_all_raw("task.events", "task.created", twice).await;
+    settled(DEADLINE, "all rows", ids, async || recorded(&database).await).await;
+    settled(DEADLINE, "an empty queue", 0, async || broker.queue_depth("audit.events").await).await;
+    assert_eq!(count(&database, "audit.events").await, 500);
+}
+
+#[tokio::test]
+async fn a_database_that_refuses_one_row_stops_nothing() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let mut consumer = Program::audit_consumer(&database, &broker).start().await;
+    consumer.kill();
+    let mut poison = event(fresh_id());
+    poison["type"] = serde_json::json!((0..400).map(|_| fresh_id().to_string()).collect::<String>());
+    let ids: Vec<Uuid> = (0..50).map(|_| fresh_id()).collect();
+    let mut messages: Vec<_> = ids.iter().map(|id| published(*id)).collect();
+    messages.insert(20, (properties(poison["id"].as_str().unwrap()), poison.to_string().into_bytes()));
+    broker.publish_all_raw("task.events", "task.created", messages).await;
+    consumer.restart().await;
+    settled(DEADLINE, "the good rows", ids.into_iter().collect(), async || recorded(&database).await).await;
+    settled(DEADLINE, "one row in quarantine", 1, async || count(&database, "audit.quarantine").await).await;
+    settled(DEADLINE, "an empty queue", 0, async || broker.queue_depth("audit.events").await).await;
+}

@@ -1,0 +1,5 @@
+//! The endpoints of accounts.
+
+mod register;
+
+pub use register::{REGISTER, register};

@@ -1,0 +1,86 @@
+//! `POST /api/register/`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Json;
+use serde::Serialize;
+use shared::ids::UserId;
+
+use crate::accounts::{self, EmailAddress, NewAccount, RegisterError, Registered, Registry, Username};
+use crate::credentials::password_faults;
+use crate::extract::{Body, FieldCheck};
+use crate::middleware::{Endpoint, EndpointField, RequestContext};
+use crate::problem::Problem;
+use crate::state::AppState;
+
+/// What OPTIONS tells.
+pub const REGISTER: Endpoint = Endpoint {
+    name: "Register",
+    description: "Makes an account.",
+    methods: &["POST"],
+    fields: &[
+        EndpointField::required("username", "Username"),
+        EndpointField::required("email", "Email address"),
+        EndpointField::required("password", "Password"),
+    ],
+};
+
+/// The new account.
+#[derive(Debug, Serialize)]
+pub struct Account {
+    id: UserId,
+    username: String,
+    email: String,
+}
+
+/// 201 with the account, or 400 with everything that is wrong with the fields.
+pub async fn register(
+    State(state): State<AppState>,
+    context: RequestContext,
+    Body(fields): Body,
+) -> Result<(StatusCode, Json<Account>), Problem> {
+    let mut check = FieldCheck::new(&fields);
+    let username = parse(&mut check, "username", Username::parse);
+    let email = parse(&mut check, "email", EmailAddress::parse);
+    let password = check.untrimmed_text("password");
+    if !check.refused("password") {
+        for fault in password_faults(&password) {
+            check.refuse("password", fault);
+        }
+    }
+    let (Some(username), Some(email)) = (username, email) else {
+        return Err(check.finish().err().unwrap_or_else(Problem::internal));
+    };
+    let registry = Registry {
+        database: &state.database,
+        outbox: &state.outbox,
+        hasher: &state.hasher,
+        clock: &state.clock,
+    };
+    check.finish()?;
+    let account = NewAccount { username, email, password, is_superuser: false };
+    match accounts::register(registry, context.origin(), &context.trace, account).await {
+        Ok(Registered { user_id: id, username, email }) => {
+            Ok((StatusCode::CREATED, Json(Account { id, username, email })))
+        }
+        Err(RegisterError::UsernameTaken) => {
+            let mut check = FieldCheck::new(&fields);
+            check.refuse("username", "A user with that username already exists.");
+            Err(check.finish().err().unwrap_or_else(Problem::internal))
+        }
+        Err(RegisterError::Fault(fault)) => Err(fault.into()),
+    }
+}
+
+/// A field that is checked by its type's own rule; `None` when it was refused.
+fn parse<T>(
+    check: &mut FieldCheck<'_>,
+    name: &'static str,
+    rule: impl FnOnce(&str) -> Result<T, Vec<String>>,
+) -> Option<T> {
+    let text = check.text(name);
+    if check.refused(name) {
+        return None;
+    }
+    rule(&text).map_err(|faults| faults.into_iter().for_each(|fault| check.refuse(name, fault))).ok()
+}

@@ -1,0 +1,101 @@
+//! Making an account.
+
+use shared::clock::Clock;
+use shared::contracts::Origin;
+use shared::contracts::auth::UserRegistered;
+use shared::ids::UserId;
+use shared::outbox::Outbox;
+use shared::telemetry::TraceContext;
+use sqlx::PgPool;
+
+use super::email_address::EmailAddress;
+use super::store::{self, Row};
+use super::username::Username;
+use crate::credentials::PasswordHasher;
+use crate::fault::Fault;
+
+/// What an account is made of; every part is checked already.
+#[derive(Debug)]
+pub struct NewAccount {
+    /// Its name.
+    pub username: Username,
+    /// Its address, not verified.
+    pub email: EmailAddress,
+    /// Its password, in the clear: not longer than this call.
+    pub password: String,
+    /// Whether it may do everything. Never bound from a request.
+    pub is_superuser: bool,
+}
+
+/// What making an account needs of its program: the API's state, or a command's.
+#[derive(Debug)]
+pub struct Registry<'a> {
+    /// PostgreSQL.
+    pub database: &'a PgPool,
+    /// Where the event goes.
+    pub outbox: &'a Outbox,
+    /// Hashes the password.
+    pub hasher: &'a PasswordHasher,
+    /// What time it is.
+    pub clock: &'a Clock,
+}
+
+/// An account that was made.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// Its id.
+    pub user_id: UserId,
+    /// Its name.
+    pub username: String,
+    /// Its address.
+    pub email: String,
+}
+
+/// Why no account was made.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// Somebody has this name.
+    #[error("the username is taken")]
+    UsernameTaken,
+    /// An outage, an overload or a fault.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<sqlx::Error> for RegisterError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// Makes an account and its event. Of two that want one name at once, the unique key lets one through.
+pub async fn register(
+    registry: Registry<'_>,
+    origin: Origin,
+    trace: &TraceContext,
+    account: NewAccount,
+) -> Result<Registered, RegisterError> {
+    let NewAccount { username, email, password, is_superuser } = account;
+    {
+        // A taken name is told before the password costs anything.
+        let mut connection = registry.database.acquire().await?;
+        if store::username_exists(&mut connection, username.as_str()).await? {
+            return Err(RegisterError::UsernameTaken);
+        }
+    }
+    let password = registry.hasher.hash(password).await.map_err(Fault::from)?;
+    let row = Row {
+        username: username.as_str(),
+        email: email.as_str(),
+        password: &password,
+        is_superuser,
+        at: registry.clock.now(),
+    };
+    let mut transaction = registry.database.begin().await?;
+    let user_id = store::insert(&mut transaction, &row).await?.ok_or(RegisterError::UsernameTaken)?;
+    let event = UserRegistered { user_id, username: username.as_str().to_owned(), origin };
+    registry.outbox.append(&mut transaction, trace, event).await.map_err(Fault::from)?;
+    transaction.commit().await?;
+    registry.outbox.wake();
+    Ok(Registered { user_id, username: username.as_str().to_owned(), email: email.as_str().to_owned() })
+}

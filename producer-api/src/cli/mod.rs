@@ -1,0 +1,115 @@
+//! The command line: one file for each command.
+
+mod create_superuser;
+mod database;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use shared::config::{ConfigError, DatabaseConfig, Reader, SECTIONS, effective_values};
+
+use crate::config::{PROGRAM, SETTINGS, read_process};
+
+/// Warren's HTTP API.
+#[derive(Debug, Parser)]
+#[command(name = PROGRAM, version)]
+pub struct CommandLine {
+    /// Sets a setting, before the environment; may be given several times.
+    #[arg(long = "set", value_name = "NAME=VALUE", global = true)]
+    set: Vec<String>,
+
+    /// What to do; `serve` if nothing is said.
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves the API until it is told to stop.
+    Serve,
+    /// The database's schema and roles.
+    #[command(subcommand)]
+    Database(DatabaseCommand),
+    /// Accounts.
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// Prints the settings in force, secrets masked.
+    Config,
+    /// Asks the API on `LISTEN_ADDRESS` whether it is ready.
+    Healthcheck,
+}
+
+#[derive(Debug, Subcommand)]
+enum DatabaseCommand {
+    /// Makes the operators' role if needed, then applies the migrations that are missing.
+    Migrate,
+    /// Makes the operators' read-only role; with `OPERATOR_PASSWORD` it may log in.
+    CreateRoles,
+}
+
+#[derive(Debug, Subcommand)]
+enum UsersCommand {
+    /// Makes an account that may do everything, with the password in `SUPERUSER_PASSWORD`. Exit code 3: the name is
+    /// taken.
+    CreateSuperuser {
+        /// Its name.
+        #[arg(long)]
+        username: String,
+        /// Its address.
+        #[arg(long)]
+        email: String,
+    },
+}
+
+/// The name asked for is taken.
+const ALREADY_THERE: u8 = 3;
+
+/// Runs a command to its exit code: 0 fine, 1 failed, 2 wrong settings or command line, 3 already there.
+pub fn run(line: CommandLine) -> ExitCode {
+    let reader = Reader::from_environment(&line.set);
+    let result = match line.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::serve(reader),
+        Command::Database(DatabaseCommand::Migrate) => database::migrate(reader),
+        Command::Database(DatabaseCommand::CreateRoles) => database::create_roles(reader),
+        Command::Users(UsersCommand::CreateSuperuser { username, email }) => {
+            let result = create_superuser::create_superuser(reader, &username, &email);
+            if matches!(result, Ok(false)) {
+                return ExitCode::from(ALREADY_THERE);
+            }
+            result.map(|_| ())
+        }
+        Command::Config => print_config(&reader),
+        Command::Healthcheck => healthcheck(reader),
+    };
+    shared::lifecycle::report(PROGRAM, result)
+}
+
+fn print_config(reader: &Reader) -> anyhow::Result<()> {
+    for settings in SECTIONS.iter().map(|(_, settings)| *settings).chain([SETTINGS]) {
+        print(&effective_values(reader, settings))?;
+    }
+    Ok(())
+}
+
+fn healthcheck(mut reader: Reader) -> anyhow::Result<()> {
+    let process = read_process(&mut reader);
+    shared::lifecycle::healthcheck(reader.finish(process)?.listen_address)
+}
+
+/// Writes a command's answer to standard output.
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    Ok(write!(std::io::stdout().lock(), "{text}")?)
+}
+
+/// The database section alone, for commands that need no broker.
+fn read_database(mut reader: Reader) -> Result<DatabaseConfig, ConfigError> {
+    let config = DatabaseConfig::read(&mut reader);
+    reader.finish(config)
+}
+
+/// Runs a command's asynchronous part.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

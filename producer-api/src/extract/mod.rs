@@ -1,0 +1,21 @@
+//! What a request says, read as Django REST framework reads it.
+//!
+//! [`Body`] reads JSON, forms and multipart forms into [`Fields`]; [`FieldCheck`] takes single fields out of them and
+//! gathers everything that is wrong, so that all of it is reported together. Unknown members are ignored, query
+//! strings are never looked at. This room knows nothing of what a field means.
+
+mod body;
+mod field_check;
+mod fields;
+mod form;
+mod json;
+mod json_text;
+pub(crate) mod media_type;
+mod multipart;
+mod python_text;
+mod read;
+
+pub use body::Body;
+pub use field_check::FieldCheck;
+pub use fields::{Fields, Member};
+pub use read::BodyLimit;

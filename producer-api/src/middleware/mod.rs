@@ -1,0 +1,26 @@
+//! What every request passes on its way in, and every answer on its way out.
+//!
+//! [`stack`] puts the layers of the whole router together. What is a route's own affair (406, authentication, 405,
+//! OPTIONS, `Allow`) is put around each route by [`open_route`] and [`protected_route`], because its order differs
+//! between the two.
+
+mod accept;
+mod body_limit;
+mod catch_panic;
+mod endpoint;
+mod problem_documents;
+mod request_context;
+mod request_log;
+mod routes;
+mod security_headers;
+mod stack;
+
+pub use accept::acceptable;
+pub use body_limit::body_limit;
+pub use catch_panic::catch_panic;
+pub use endpoint::{Endpoint, EndpointField};
+pub use problem_documents::problem_documents;
+pub use request_context::{RequestContext, RequestContextSources, request_context};
+pub use routes::{open_route, protected_route};
+pub use security_headers::security_headers;
+pub use stack::{StackSettings, stack};

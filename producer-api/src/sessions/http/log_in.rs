@@ -1,0 +1,78 @@
+//! `POST /api/token/` (SimpleJWT's pair) and `POST /api/login/` (the pair and who it is for): the same login.
+
+use axum::extract::State;
+use axum::response::Json;
+use serde::Serialize;
+use shared::ids::UserId;
+
+use crate::extract::{Body, FieldCheck, Fields};
+use crate::middleware::{Endpoint, EndpointField, RequestContext};
+use crate::problem::Problem;
+use crate::sessions::{self, Credentials, LogInError, LoggedIn};
+use crate::state::AppState;
+
+const FIELDS: &[EndpointField] =
+    &[EndpointField::required("username", "Username"), EndpointField::required("password", "Password")];
+
+/// What OPTIONS tells of the pair.
+pub const OBTAIN_PAIR: Endpoint = Endpoint {
+    name: "Token Obtain Pair",
+    description: "Takes a name and a password and gives an access and a refresh token.",
+    methods: &["POST"],
+    fields: FIELDS,
+};
+
+/// What OPTIONS tells of the login.
+pub const LOG_IN: Endpoint = Endpoint {
+    name: "Login",
+    description: "Takes a name and a password and gives the user with an access and a refresh token.",
+    methods: &["POST"],
+    fields: FIELDS,
+};
+
+/// SimpleJWT's body: nothing else in it.
+#[derive(Debug, Serialize)]
+pub struct Pair {
+    refresh: String,
+    access: String,
+}
+
+/// The user, and the pair.
+#[derive(Debug, Serialize)]
+pub struct UserWithPair {
+    id: UserId,
+    username: String,
+    email: String,
+    refresh: String,
+    access: String,
+}
+
+/// 200 with the pair, or 401.
+pub async fn obtain_pair(
+    State(state): State<AppState>,
+    context: RequestContext,
+    Body(fields): Body,
+) -> Result<Json<Pair>, Problem> {
+    let LoggedIn { refresh, access, .. } = begin(&state, &context, &fields).await?;
+    Ok(Json(Pair { refresh, access }))
+}
+
+/// 200 with user and pair, or 401.
+pub async fn log_in(
+    State(state): State<AppState>,
+    context: RequestContext,
+    Body(fields): Body,
+) -> Result<Json<UserWithPair>, Problem> {
+    let LoggedIn { user_id: id, username, email, refresh, access } = begin(&state, &context, &fields).await?;
+    Ok(Json(UserWithPair { id, username, email, refresh, access }))
+}
+
+async fn begin(state: &AppState, context: &RequestContext, fields: &Fields) -> Result<LoggedIn, Problem> {
+    let mut check = FieldCheck::new(fields);
+    let credentials = Credentials { username: check.text("username"), password: check.text("password") };
+    check.finish()?;
+    sessions::log_in(state, context, credentials).await.map_err(|error| match error {
+        LogInError::Refused => Problem::no_active_account_credentials(),
+        LogInError::Fault(fault) => fault.into(),
+    })
+}

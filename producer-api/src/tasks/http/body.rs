@@ -1,0 +1,30 @@
+//! A task as clients see it.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+use shared::ids::TaskId;
+
+use crate::tasks::Task;
+
+/// DRF's form: the duration as `HH:MM:SS`, instants in UTC with microseconds.
+#[derive(Debug, Serialize)]
+pub struct TaskBody {
+    id: TaskId,
+    title: String,
+    duration: String,
+    created_at: String,
+    updated_at: String,
+}
+
+impl From<Task> for TaskBody {
+    fn from(task: Task) -> Self {
+        let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Micros, true);
+        Self {
+            id: task.id,
+            title: task.title,
+            duration: task.duration.to_string(),
+            created_at: instant(task.created_at),
+            updated_at: instant(task.updated_at),
+        }
+    }
+}

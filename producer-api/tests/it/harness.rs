@@ -1,0 +1,116 @@
+//! An API of one test, with its own database and a clock the test moves.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
+use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use producer_api::config::{HashingConfig, TokensConfig};
+use producer_api::credentials::PasswordHasher;
+use producer_api::extract::BodyLimit;
+use producer_api::middleware::StackSettings;
+use producer_api::router::router;
+use producer_api::state::AppState;
+use producer_api::tokens::TokenIssuer;
+use serde_json::Value;
+use shared::clock::Clock;
+use shared::config::Secret;
+use shared::entropy::Entropy;
+use shared::lifecycle::{Health, Probes};
+use shared::outbox::Outbox;
+use sqlx::PgPool;
+use test_support::TestDatabase;
+use test_support::api::Client;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+const SIGNING_KEY: &str = "a secret for tests of at least 32 bytes";
+
+/// The API, gone with its test.
+pub(crate) struct Api {
+    pub(crate) database: TestDatabase,
+    pub(crate) clock: Clock,
+    pub(crate) client: Client,
+    _stop: DropGuard,
+}
+
+impl Api {
+    pub(crate) async fn start() -> Self {
+        let database = TestDatabase::create().await;
+        let pool = database.pool().clone();
+        Self::start_over(database, pool).await
+    }
+
+    /// Over another pool than the test's own.
+    pub(crate) async fn start_over(database: TestDatabase, pool: PgPool) -> Self {
+        // Whole seconds, so that lifetimes are easy to reason about.
+        let clock = Clock::manual(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
+        let entropy = Entropy::system();
+        let tokens = TokensConfig {
+            signing_key: Secret::new(SIGNING_KEY),
+            access_lifetime: Duration::from_mins(5),
+            refresh_lifetime: Duration::from_hours(24),
+        };
+        let state = AppState {
+            database: pool.clone(),
+            outbox: Outbox::new("producer-api", clock.clone(), entropy.clone()),
+            hasher: PasswordHasher::new(&HashingConfig { permits: 2, queue: 64 }, entropy.clone()).unwrap(),
+            tokens: Arc::new(TokenIssuer::new(&tokens, entropy.clone()).unwrap()),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+        };
+        let stop = CancellationToken::new();
+        let settings = StackSettings { clock: clock.clone(), entropy, body_limit: BodyLimit::default() };
+        let probes = Probes::new(Health::default(), pool, stop.clone());
+        let routes = router(state, probes, settings).into_make_service_with_connect_info::<SocketAddr>();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let stopped = stop.clone().cancelled_owned();
+        tokio::spawn(async move { axum::serve(listener, routes).with_graceful_shutdown(stopped).await });
+        Self { database, clock, client: Client::new(&url), _stop: stop.drop_guard() }
+    }
+
+    /// The events that lie in the outbox, oldest first: type and payload.
+    pub(crate) async fn events(&self) -> Vec<(String, Value)> {
+        let bodies: Vec<String> =
+            sqlx::query_scalar("SELECT body FROM outbox ORDER BY seq").fetch_all(self.database.pool()).await.unwrap();
+        let events = bodies.iter().map(|body| serde_json::from_str::<Value>(body).unwrap());
+        events.map(|event| (event["type"].as_str().unwrap().to_owned(), event["data"].clone())).collect()
+    }
+
+    /// The types of those events.
+    pub(crate) async fn event_types(&self) -> Vec<String> {
+        self.events().await.into_iter().map(|(name, _)| name).collect()
+    }
+
+    pub(crate) async fn forget_events(&self) {
+        sqlx::query("DELETE FROM outbox").execute(self.database.pool()).await.unwrap();
+    }
+
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.clock.advance(TimeDelta::seconds(seconds));
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(self.database.pool()).await.unwrap()
+    }
+}
+
+/// A token with these very claims, signed with the API's key: what a Django service with the same key would mint.
+pub(crate) fn signed(claims: &str) -> String {
+    signed_with(r#"{"alg":"HS256","typ":"JWT"}"#, claims, SIGNING_KEY)
+}
+
+/// A token with this header and these claims, signed with this key by HS256.
+pub(crate) fn signed_with(header: &str, claims: &str, key: &str) -> String {
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let key = EncodingKey::from_secret(key.as_bytes());
+    format!("{message}.{}", crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap())
+}

@@ -1,0 +1,40 @@
+//! Without a database: 503 and try again, never 401 and never 500.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::postgres::PgPoolOptions;
+use test_support::TestDatabase;
+
+use crate::harness::{Api, signed};
+
+#[tokio::test]
+async fn without_a_database_every_request_is_told_to_come_back_and_readyz_says_why() {
+    let database = TestDatabase::create().await;
+    // A port where nobody listens: bound, and given back.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nowhere = PgPoolOptions::new()
+        .acquire_timeout(Duration::from_millis(200))
+        .connect_lazy(&format!("postgres://warren@127.0.0.1:{port}/warren"))
+        .unwrap();
+    let api = Api::start_over(database, nowhere).await;
+    let later = api.now().timestamp() + 600;
+    let claims = |kind: &str| format!(r#"{{"token_type":"{kind}","exp":{later},"jti":"a","user_id":"1"}}"#);
+    let tasks = api.client.request(reqwest::Method::GET, "/api/tasks/").bearer_auth(signed(&claims("access")));
+    let answers = [
+        api.client.register("froggly").await,
+        api.client.obtain_pair("froggly", "whatever it is").await,
+        api.client.refresh(&signed(&claims("refresh"))).await,
+        api.client.blacklist(&signed(&claims("refresh"))).await,
+        test_support::api::send(tasks).await,
+    ];
+    for answer in answers {
+        let answer = answer.expect(503);
+        assert_eq!(answer.header("retry-after"), "5");
+        assert_eq!(answer.body, json!({ "detail": "Service temporarily unavailable, try again later." }));
+    }
+    let ready = api.client.readyz().await.expect(503);
+    assert_eq!(ready.text("status"), "not ready");
+    assert_ne!(ready.body["checks"]["database"], "up");
+    api.client.get("/healthz").await.expect(200);
+}

@@ -1,0 +1,128 @@
+//! What the three long-running commands have in common: database, relay, probes, an orderly end.
+
+use anyhow::Context;
+use shared::clock::Clock;
+use shared::database::MigrateError;
+use shared::entropy::Entropy;
+use shared::lifecycle::{Health, Probes, Shutdown, Standing, probe_router, serve_http};
+use shared::outbox::{Outbox, Relay, RelaySettings};
+use shared::{broker, database, telemetry};
+use sqlx::PgPool;
+
+use crate::config::{Config, PROGRAM};
+use crate::jobs::{self, Printer};
+use crate::schedule::Ticker;
+use crate::worker::{LEASE, Registry, Worker, Workshop};
+
+/// A starting scheduler.
+pub(super) struct Program {
+    config: Config,
+    pool: PgPool,
+    clock: Clock,
+    entropy: Entropy,
+    outbox: Outbox,
+    health: Health,
+    shutdown: Shutdown,
+    registry: Registry,
+}
+
+impl Program {
+    /// Starts what every command needs and what `spawn` adds, and runs until the end.
+    pub(super) fn execute(config: Config, spawn: impl FnOnce(&Self)) -> anyhow::Result<()> {
+        telemetry::init(&config.process)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("the asynchronous runtime can't start")?;
+        runtime.block_on(Self::run(config, spawn))
+    }
+
+    async fn run(config: Config, spawn: impl FnOnce(&Self)) -> anyhow::Result<()> {
+        let pool = database::connect(&config.database, &config.process.instance)
+            .context("DATABASE_URL can't be read")?;
+        require_schema(&pool).await?;
+        let (clock, entropy) = (Clock::system(), Entropy::system());
+        let program = Self {
+            outbox: Outbox::new(PROGRAM, clock.clone(), entropy.clone()),
+            health: Health::default(),
+            shutdown: Shutdown::default(),
+            registry: Registry::new(jobs::all()),
+            config,
+            pool,
+            clock,
+            entropy,
+        };
+        program.spawn_relay()?;
+        spawn(&program);
+        program.spawn_probes();
+        program.shutdown.run(program.config.process.shutdown_timeout).await?;
+        Ok(())
+    }
+
+    fn spawn_relay(&self) -> anyhow::Result<()> {
+        let relay = Relay {
+            database: self.pool.clone(),
+            broker: broker::pool(&self.config.broker, &self.config.process.instance, "relay")?,
+            outbox: self.outbox.clone(),
+            program: PROGRAM,
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            component: self.health.component("relay", Standing::Supporting),
+            settings: RelaySettings::default(),
+        };
+        self.shutdown.spawn("relay", relay.run(self.shutdown.token()));
+        Ok(())
+    }
+
+    pub(super) fn spawn_ticker(&self) {
+        let ticker = Ticker {
+            database: self.pool.clone(),
+            outbox: self.outbox.clone(),
+            registry: self.registry.clone(),
+            entropy: self.entropy.clone(),
+            component: self.health.component("ticker", Standing::Required),
+            interval: self.config.tick_interval,
+        };
+        self.shutdown.spawn("ticker", ticker.run(self.shutdown.token()));
+    }
+
+    pub(super) fn spawn_worker(&self) {
+        let workshop = Workshop {
+            database: self.pool.clone(),
+            outbox: self.outbox.clone(),
+            registry: self.registry.clone(),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            printer: Printer::stdout(),
+            worker: format!("{}/{}", self.config.process.instance, std::process::id()),
+            lease: LEASE,
+            stop: self.shutdown.token(),
+        };
+        let worker = Worker::new(
+            workshop,
+            self.config.broker.clone(),
+            self.config.process.instance.clone(),
+            self.health.component("worker", Standing::Required),
+            self.config.worker_slots,
+        );
+        self.shutdown.spawn("worker", worker.run());
+    }
+
+    fn spawn_probes(&self) {
+        let stop = self.shutdown.token();
+        let probes = Probes::new(self.health.clone(), self.pool.clone(), stop.clone());
+        let address = self.config.process.listen_address;
+        self.shutdown.spawn("listener", serve_http(address, probe_router(probes), stop));
+    }
+}
+
+/// A database that answers must have our schema. One that doesn't answer passes: `/readyz` says so, and the loops wait.
+async fn require_schema(pool: &PgPool) -> anyhow::Result<()> {
+    match database::require_schema(pool).await {
+        Err(MigrateError::Unreadable(error)) if database::is_unavailable(&error) => {
+            tracing::warn!(%error, "the database doesn't answer yet");
+            Ok(())
+        }
+        result => Ok(result?),
+    }
+}

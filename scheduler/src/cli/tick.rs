@@ -1,0 +1,8 @@
+//! `scheduler tick`: writes everything that becomes due.
+
+use super::program::Program;
+use crate::config::Config;
+
+pub(super) fn execute(config: Config) -> anyhow::Result<()> {
+    Program::execute(config, Program::spawn_ticker)
+}

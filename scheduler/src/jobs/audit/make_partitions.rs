@@ -1,0 +1,34 @@
+//! `make-audit-partitions`: the months ahead have their partition before the first event of theirs comes.
+
+use std::time::Duration;
+
+use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
+
+/// How many months ahead of the present one.
+const MONTHS_AHEAD: i32 = 3;
+
+/// The job.
+pub fn job() -> Job {
+    let definition = Definition {
+        key: "make-audit-partitions",
+        cron: "10 0 * * *",
+        args: serde_json::json!({}),
+        catch_up_max: 1,
+        catch_up_window: Duration::from_hours(24),
+        timeout: Duration::from_mins(1),
+        attempts_max: 5,
+    };
+    Job::new(definition, make_partitions)
+}
+
+async fn make_partitions(context: JobContext) -> JobResult {
+    let made = sqlx::query_scalar!(
+        r#"SELECT audit.make_partitions($1, $2) AS "made!""#,
+        context.clock.now(),
+        MONTHS_AHEAD,
+    )
+    .fetch_one(&context.database)
+    .await
+    .map_err(JobError::passing("the partitions can't be made"))?;
+    Ok(format!("made {made} partition(s); there is one for each month up to {MONTHS_AHEAD} ahead\n"))
+}

@@ -1,0 +1,21 @@
+//! The jobs, each a small file with a verb name: idempotent, in batches, with a limit on everything.
+//!
+//! A job folder sees `shared` and what stands in this room, nothing else of the scheduler. To add a job, write its
+//! file and name it in [`all`].
+
+mod audit;
+mod job;
+mod printer;
+mod tasks;
+mod tokens;
+
+pub use audit::make_partitions;
+pub use job::{Definition, Job, JobContext, JobError, JobResult};
+pub use printer::Printer;
+pub use tasks::print_user_tasks;
+pub use tokens::purge_expired;
+
+/// Every job of this build.
+pub fn all() -> Vec<Job> {
+    vec![print_user_tasks::job(), purge_expired::job(), make_partitions::job()]
+}

@@ -1,0 +1,4 @@
+//! Jobs about tokens and the sessions they belong to.
+
+pub mod purge_expired;
+mod store;

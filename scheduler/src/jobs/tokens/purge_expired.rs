@@ -1,0 +1,136 @@
+//! `purge-expired-tokens`: sessions whose every token has run out end, and tokens that have run out are deleted, in
+//! small batches that each commit by themselves.
+//!
+//! Sessions go first: once the tokens are gone, nothing tells when a session's last one ran out, but that it has none
+//! left, which is enough. The blacklist of a deleted token goes with it: an expired token is refused anyway.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use shared::contracts::Origin;
+use shared::contracts::auth::{SessionEnd, SessionEnded};
+use shared::ids::SessionId;
+use shared::outbox::AppendError;
+
+use super::store;
+use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
+
+/// How many sessions end in one transaction: their users' rows are locked meanwhile.
+const SESSION_BATCH: i64 = 100;
+/// How many tokens are deleted in one transaction.
+const TOKEN_BATCH: i64 = 1_000;
+/// A login writes its session and its token in one transaction; this much more, and no half-made one is met.
+const SESSION_AGE_MIN: Duration = Duration::from_mins(1);
+
+/// The job.
+pub fn job() -> Job {
+    let definition = Definition {
+        key: "purge-expired-tokens",
+        cron: "0 * * * *",
+        args: serde_json::json!({}),
+        catch_up_max: 1,
+        catch_up_window: Duration::from_hours(24),
+        timeout: Duration::from_mins(10),
+        attempts_max: 3,
+    };
+    Job::new(definition, purge_expired)
+}
+
+async fn purge_expired(context: JobContext) -> JobResult {
+    let now = context.clock.now();
+    let ended = end_sessions(&context, now).await.map_err(JobError::passing("sessions can't be ended"))?;
+    let (deleted, blacklisted) =
+        delete_tokens(&context, now).await.map_err(JobError::passing("tokens can't be deleted"))?;
+    let stopped = if context.stop.is_cancelled() { "; stopped early, the next run goes on" } else { "" };
+    Ok(format!(
+        "ended {ended} expired session(s), deleted {deleted} expired token(s), {blacklisted} of them \
+         blacklisted{stopped}\n"
+    ))
+}
+
+/// Why a batch of sessions could not be ended.
+#[derive(Debug, thiserror::Error)]
+enum EndSessionsError {
+    #[error("the database refuses")]
+    Database(#[source] sqlx::Error),
+    #[error("the end of a session can't be told")]
+    Append(#[source] AppendError),
+}
+
+impl From<sqlx::Error> for EndSessionsError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+async fn end_sessions(context: &JobContext, now: DateTime<Utc>) -> Result<usize, EndSessionsError> {
+    let mut ended = 0;
+    let mut after = None;
+    while !context.stop.is_cancelled() {
+        let batch = end_batch(context, now, after).await?;
+        ended += batch.ended;
+        after = batch.last;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(ended)
+}
+
+struct Batch {
+    ended: usize,
+    /// Where the next batch begins; none when there is no next.
+    last: Option<SessionId>,
+}
+
+async fn end_batch(
+    context: &JobContext,
+    now: DateTime<Utc>,
+    after: Option<SessionId>,
+) -> Result<Batch, EndSessionsError> {
+    let begun_before = now - SESSION_AGE_MIN;
+    let mut transaction = context.database.begin().await?;
+    let candidates =
+        store::expired_sessions(&mut transaction, now, begun_before, after, SESSION_BATCH).await?;
+    let Some(last) = candidates.last().map(|candidate| candidate.session_id) else {
+        return Ok(Batch { ended: 0, last: None });
+    };
+    // The order in which a login takes its locks: the user's row first.
+    let mut user_ids: Vec<i64> = candidates.iter().map(|candidate| candidate.user_id.0).collect();
+    user_ids.sort_unstable();
+    user_ids.dedup();
+    store::lock_users(&mut transaction, &user_ids).await?;
+    let session_ids: Vec<_> = candidates.iter().map(|candidate| candidate.session_id.0).collect();
+    let ended = store::end_sessions(&mut transaction, now, &session_ids).await?;
+    for session in &ended {
+        let event = SessionEnded {
+            user_id: session.user_id,
+            username: session.username.clone(),
+            session_id: session.session_id,
+            reason: SessionEnd::Expired,
+            origin: Origin::default(),
+        };
+        context
+            .outbox
+            .append(&mut transaction, &context.trace, event)
+            .await
+            .map_err(EndSessionsError::Append)?;
+    }
+    transaction.commit().await?;
+    context.outbox.wake();
+    Ok(Batch { ended: ended.len(), last: Some(last) })
+}
+
+async fn delete_tokens(context: &JobContext, now: DateTime<Utc>) -> Result<(i64, i64), sqlx::Error> {
+    let (mut deleted, mut blacklisted) = (0, 0);
+    while !context.stop.is_cancelled() {
+        let mut connection = context.database.acquire().await?;
+        let batch = store::delete_expired_tokens(&mut connection, now, TOKEN_BATCH).await?;
+        deleted += batch.deleted;
+        blacklisted += batch.blacklisted;
+        if batch.deleted < TOKEN_BATCH {
+            break;
+        }
+    }
+    Ok((deleted, blacklisted))
+}

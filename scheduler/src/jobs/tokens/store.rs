@@ -1,0 +1,126 @@
+//! The rows that the jobs about tokens read and change.
+
+use chrono::{DateTime, Utc};
+use shared::contracts::auth::SessionEnd;
+use shared::ids::{SessionId, UserId};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// An active session that no token keeps alive.
+#[derive(Debug)]
+pub(super) struct ExpiredSession {
+    pub(super) session_id: SessionId,
+    pub(super) user_id: UserId,
+}
+
+/// A session that has just been ended.
+#[derive(Debug)]
+pub(super) struct EndedSession {
+    pub(super) session_id: SessionId,
+    pub(super) user_id: UserId,
+    pub(super) username: String,
+}
+
+/// How many rows a batch deleted.
+#[derive(Debug)]
+pub(super) struct DeletedTokens {
+    pub(super) deleted: i64,
+    pub(super) blacklisted: i64,
+}
+
+/// Active sessions begun before `begun_before`, every token of which has run out, in the order of their ids.
+pub(super) async fn expired_sessions(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    begun_before: DateTime<Utc>,
+    after: Option<SessionId>,
+    limit: i64,
+) -> Result<Vec<ExpiredSession>, sqlx::Error> {
+    sqlx::query_as!(
+        ExpiredSession,
+        r#"
+        SELECT id AS "session_id: SessionId", user_id AS "user_id: UserId"
+        FROM user_sessions AS session
+        WHERE is_active
+          AND login_time < $2
+          AND ($3::uuid IS NULL OR id > $3)
+          AND NOT EXISTS (SELECT FROM outstanding_tokens WHERE session_id = session.id AND expires_at > $1)
+        ORDER BY id
+        LIMIT $4
+        "#,
+        now,
+        begun_before,
+        after.map(|session_id| session_id.0),
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Takes the lock that a login takes, in an order that no two programs take crosswise.
+pub(super) async fn lock_users(connection: &mut PgConnection, user_ids: &[i64]) -> Result<(), sqlx::Error> {
+    sqlx::query!("SELECT id FROM users WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", user_ids)
+        .fetch_all(connection)
+        .await
+        .map(|_| ())
+}
+
+/// Ends those of `session_ids` that are still active and still without a live token.
+pub(super) async fn end_sessions(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    session_ids: &[Uuid],
+) -> Result<Vec<EndedSession>, sqlx::Error> {
+    sqlx::query_as!(
+        EndedSession,
+        r#"
+        UPDATE user_sessions AS session
+        SET is_active = false, logout_time = $1, end_reason = $3
+        FROM users
+        WHERE session.id = ANY($2)
+          AND users.id = session.user_id
+          AND session.is_active
+          AND NOT EXISTS (SELECT FROM outstanding_tokens WHERE session_id = session.id AND expires_at > $1)
+        RETURNING
+            session.id AS "session_id: SessionId",
+            session.user_id AS "user_id: UserId",
+            users.username
+        "#,
+        now,
+        session_ids,
+        SessionEnd::Expired.as_str(),
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Deletes the tokens that ran out first, at most `limit`; their blacklist rows go by cascade. Rows that another purge
+/// holds are left to it.
+pub(super) async fn delete_expired_tokens(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<DeletedTokens, sqlx::Error> {
+    sqlx::query_as!(
+        DeletedTokens,
+        r#"
+        WITH expired AS (
+            SELECT id FROM outstanding_tokens
+            WHERE expires_at <= $1
+            ORDER BY expires_at
+            LIMIT $2
+            FOR UPDATE SKIP LOCKED
+        ),
+        deleted AS (
+            DELETE FROM outstanding_tokens WHERE id IN (SELECT id FROM expired) RETURNING id
+        )
+        SELECT
+            (SELECT count(*) FROM deleted) AS "deleted!",
+            (SELECT count(*) FROM blacklisted_tokens WHERE token_id IN (SELECT id FROM expired)) AS "blacklisted!"
+        "#,
+        now,
+        limit,
+    )
+    .fetch_one(connection)
+    .await
+}

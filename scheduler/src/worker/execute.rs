@@ -1,0 +1,105 @@
+//! Executes a claimed run: the job under its time limit and its lease, then the record of what became of it.
+
+use std::time::Duration;
+
+use shared::lifecycle::Backoff;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+
+use super::Workshop;
+use super::claim::Claim;
+use super::lease;
+use super::outcome::{End, Outcome};
+use super::record::{Recorded, record};
+use crate::jobs::{Job, JobContext, JobResult};
+
+/// Executes a claimed run to its end; whatever happens is in the row afterwards, or the row is another attempt's.
+pub async fn execute(workshop: &Workshop, claim: Claim) {
+    let run = &claim.run;
+    let span = tracing::info_span!(
+        "job.run",
+        run.id = %run.id,
+        job.key = run.job_key,
+        job.attempt = run.attempt,
+        trace_id = claim.trace.trace_id()
+    );
+    execute_in_span(workshop, &claim).instrument(span).await;
+}
+
+async fn execute_in_span(workshop: &Workshop, claim: &Claim) {
+    let started = Instant::now();
+    let end = tokio::select! {
+        end = attempt(workshop, claim) => end,
+        reason = lease::keep(workshop, claim) => {
+            tracing::warn!(reason, "a run is abandoned");
+            return;
+        }
+    };
+    let took = started.elapsed();
+    let outcome = Outcome::of(end, claim.run.attempt, claim.run.attempts_max, &workshop.entropy);
+    let recorded = record_patiently(workshop, claim, &outcome, took).await;
+    log(&outcome, recorded, took);
+}
+
+/// Does the job's work, on a task of its own so that a panic is an end like any other.
+async fn attempt(workshop: &Workshop, claim: &Claim) -> End {
+    let run = &claim.run;
+    let Some(job) = workshop.registry.get(&run.job_key) else {
+        return End::UnknownJob(run.job_key.clone());
+    };
+    let limit = Duration::from_secs(u64::try_from(run.timeout_seconds).unwrap_or(0));
+    match tokio::time::timeout(limit, spawn(job, workshop, claim)).await {
+        Ok(Ok(result)) => End::Finished(result),
+        Ok(Err(panic)) => End::Panicked(panic.to_string()),
+        Err(_) => End::TimedOut(limit),
+    }
+}
+
+fn spawn(job: &Job, workshop: &Workshop, claim: &Claim) -> AbortOnDropHandle<JobResult> {
+    let run = &claim.run;
+    let context = JobContext {
+        run_id: run.id,
+        scheduled_at: run.scheduled_at,
+        attempt: run.attempt,
+        args: run.args.clone(),
+        database: workshop.database.clone(),
+        outbox: workshop.outbox.clone(),
+        clock: workshop.clock.clone(),
+        printer: workshop.printer.clone(),
+        trace: claim.trace,
+        stop: workshop.stop.clone(),
+    };
+    AbortOnDropHandle::new(tokio::spawn(job.run(context).in_current_span()))
+}
+
+/// Tries until the outcome is written or turns out to be fenced. The lease may run out meanwhile: the attempt's number
+/// decides.
+async fn record_patiently(workshop: &Workshop, claim: &Claim, outcome: &Outcome, took: Duration) -> Recorded {
+    let mut backoff = Backoff::for_servers();
+    loop {
+        match record(workshop, claim, outcome, took).await {
+            Ok(recorded) => return recorded,
+            Err(error) => {
+                let wait = backoff.next(&workshop.entropy);
+                let error = format!("{:#}", anyhow::Error::from(error));
+                tracing::warn!(error, ?wait, "an outcome can't be recorded, trying again");
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+}
+
+fn log(outcome: &Outcome, recorded: Recorded, took: Duration) {
+    let duration_ms = took.as_millis();
+    match (recorded, outcome) {
+        (Recorded::Fenced, _) => {
+            tracing::warn!(duration_ms, "a run has passed to another attempt, this one's outcome is dropped");
+        }
+        (Recorded::Written, Outcome::Succeeded { .. }) => tracing::info!(duration_ms, "a run succeeded"),
+        (Recorded::Written, Outcome::Retry { wait, error }) => {
+            tracing::warn!(duration_ms, error, ?wait, "an attempt failed, the run is tried again");
+        }
+        (Recorded::Written, Outcome::Failed { error }) => tracing::error!(duration_ms, error, "a run failed"),
+    }
+}

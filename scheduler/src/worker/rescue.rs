@@ -1,0 +1,124 @@
+//! What becomes due by itself among the runs: retries whose wait is over, runs whose worker is gone, queued runs whose
+//! message was lost. Part of `scheduler tick`, one transaction a round, safe beside others.
+
+use chrono::{DateTime, Utc};
+use shared::contracts::jobs::{RunFailed, TickDue};
+use shared::entropy::Entropy;
+use shared::outbox::{AppendError, Outbox};
+use shared::telemetry::TraceContext;
+use sqlx::PgConnection;
+
+use super::retry_policy::{Next, after_failure};
+use super::runs_store::{self, LostRun};
+
+/// The most runs of each kind in one round.
+const ROUND_MAX: i64 = 100;
+
+/// Why a round failed; nothing of it is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum RescueError {
+    /// The runs could not be read or written.
+    #[error("the runs can't be rescued")]
+    Runs(#[source] sqlx::Error),
+    /// Their messages could not be written.
+    #[error("a rescued run can't be told about")]
+    Append(#[source] AppendError),
+}
+
+impl From<sqlx::Error> for RescueError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Runs(error)
+    }
+}
+
+/// What a round did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rescued {
+    /// Retries that were queued.
+    pub retried: usize,
+    /// Runs whose lease had run out.
+    pub lost: usize,
+    /// Queued runs whose message was sent again.
+    pub resent: usize,
+}
+
+impl Rescued {
+    /// Whether anything was done.
+    pub fn any(self) -> bool {
+        self != Self::default()
+    }
+
+    /// Whether there may be more.
+    pub fn more(self) -> bool {
+        [self.retried, self.lost, self.resent]
+            .iter()
+            .any(|count| i64::try_from(*count).is_ok_and(|n| n >= ROUND_MAX))
+    }
+}
+
+/// Does one round in the caller's transaction.
+pub async fn rescue(
+    connection: &mut PgConnection,
+    outbox: &Outbox,
+    entropy: &Entropy,
+    now: DateTime<Utc>,
+) -> Result<Rescued, RescueError> {
+    let trace = TraceContext::new(entropy);
+    let lost = runs_store::lock_lost(connection, now, ROUND_MAX).await?;
+    for run in &lost {
+        give_up_attempt(connection, outbox, entropy, &trace, run).await?;
+    }
+    let retried = runs_store::requeue_retries(connection, now, ROUND_MAX).await?;
+    let resent = runs_store::requeue_unclaimed(connection, now, ROUND_MAX).await?;
+    let counts = Rescued { retried: retried.len(), lost: lost.len(), resent: resent.len() };
+    for tick in &resent {
+        tracing::warn!(run.id = %tick.run_id, job.key = tick.job_key, "nobody claimed a run, sending its tick again");
+    }
+    for tick in retried.into_iter().chain(resent) {
+        append(connection, outbox, &trace, tick).await?;
+    }
+    Ok(counts)
+}
+
+async fn append(
+    connection: &mut PgConnection,
+    outbox: &Outbox,
+    trace: &TraceContext,
+    tick: TickDue,
+) -> Result<(), RescueError> {
+    outbox.append(connection, trace, tick).await.map(|_| ()).map_err(RescueError::Append)
+}
+
+/// The attempt of a worker that is gone is spent like one that failed.
+async fn give_up_attempt(
+    connection: &mut PgConnection,
+    outbox: &Outbox,
+    entropy: &Entropy,
+    trace: &TraceContext,
+    run: &LostRun,
+) -> Result<(), RescueError> {
+    let worker = run.worker.as_deref().unwrap_or("its worker");
+    let error = format!(
+        "{worker} let the lease of attempt {} run out: it died, hung or lost the database",
+        run.attempt
+    );
+    tracing::warn!(run.id = %run.id, job.key = run.job_key, job.attempt = run.attempt, worker, "a lease ran out");
+    match after_failure(run.attempt, run.attempts_max, entropy) {
+        Next::Retry(wait) => {
+            runs_store::retry(connection, run.id, run.attempt, wait.as_secs_f64(), &error).await?;
+        }
+        Next::GiveUp => {
+            runs_store::fail(connection, run.id, run.attempt, &error).await?;
+            let event = RunFailed {
+                run_id: run.id,
+                job_key: run.job_key.clone(),
+                scheduled_at: run.scheduled_at,
+                attempt: run.attempt,
+                duration_ms: None,
+                error,
+            };
+            outbox.append(connection, trace, event).await.map_err(RescueError::Append)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! The built-in jobs, each run once.
+
+use chrono::TimeDelta;
+use scheduler::jobs::{
+    Job, JobContext, JobResult, Printer, make_partitions, print_user_tasks, purge_expired,
+};
+use shared::ids::RunId;
+use shared::telemetry::TraceContext;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::bench::{Bench, at};
+
+async fn run(bench: &Bench, job: Job, args: serde_json::Value) -> JobResult {
+    run_until(bench, job, args, CancellationToken::new()).await
+}
+
+async fn run_until(bench: &Bench, job: Job, args: serde_json::Value, stop: CancellationToken) -> JobResult {
+    job.run(JobContext {
+        run_id: RunId(Uuid::nil()),
+        scheduled_at: at("09:00:00"),
+        attempt: 1,
+        args,
+        database: bench.pool().clone(),
+        outbox: bench.outbox.clone(),
+        clock: bench.clock.clone(),
+        printer: Printer::to(bench.printed.clone()),
+        trace: TraceContext::new(&bench.entropy),
+        stop,
+    })
+    .await
+}
+
+const USERS: &str = "INSERT INTO users (username, email, password, date_joined)
+    VALUES ('admin', 'admin@example.org', '!', now()), ('user', 'user@example.org', '!', now())";
+
+#[tokio::test]
+async fn the_tasks_of_a_user_are_printed_newest_first_and_kept() {
+    let bench = Bench::new().await;
+    bench.run_sql(USERS).await;
+    bench
+        .run_sql(
+            "INSERT INTO tasks (user_id, title, duration, created_at, updated_at) VALUES
+                 (1, 'older', '1 day 02:00', '2026-05-01', '2026-05-01'),
+                 (1, 'newer', '00:30:00.5', '2026-05-02', '2026-05-02'),
+                 (2, 'somebody else''s', '1 hour', now(), now())",
+        )
+        .await;
+    let output = run(&bench, print_user_tasks::job(), serde_json::json!({ "user_id": 1 })).await.unwrap();
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(lines[0], "user 1 (admin) at 2026-05-04T09:00:00Z: 2 task(s), newest first");
+    assert!(lines[2].contains("newer  00:30:00.500000"), "{output}");
+    assert!(lines[3].contains("older  1 02:00:00"), "{output}");
+    assert_eq!((lines.len(), bench.printed.text()), (4, output.clone()));
+}
+
+#[tokio::test]
+async fn no_tasks_no_user_and_no_sense_are_told_apart() {
+    let bench = Bench::new().await;
+    bench.run_sql(USERS).await;
+    let print = |user| run(&bench, print_user_tasks::job(), serde_json::json!({ "user_id": user }));
+    assert!(
+        print(serde_json::json!(2)).await.unwrap().ends_with("(user) at 2026-05-04T09:00:00Z: no tasks\n")
+    );
+    assert!(print(serde_json::json!(77)).await.unwrap().ends_with("no such user\n"));
+    assert!(print(serde_json::json!("x")).await.is_err());
+}
+
+/// Session 1: every token ran out; 2: one lives; 3: ended before; 4: has none left; 5: begun a moment ago.
+const SESSIONS: &str = "
+    INSERT INTO user_sessions (id, user_id, is_active, login_time, logout_time, end_reason)
+    SELECT ('00000000-0000-0000-0000-00000000000' || n)::uuid, 1 + n % 2, n <> 3,
+           timestamptz '2026-05-04T09:00:00Z' - CASE n WHEN 5 THEN interval '10 s' ELSE interval '2 days' END,
+           CASE n WHEN 3 THEN timestamptz '2026-05-03' END, CASE n WHEN 3 THEN 'logout' END
+    FROM generate_series(1, 5) AS n;
+    INSERT INTO outstanding_tokens (jti, user_id, session_id, created_at, expires_at)
+    SELECT 'jti' || n, 1, ('00000000-0000-0000-0000-00000000000' || session)::uuid, '2026-05-02', expires
+    FROM (VALUES (1, 1, timestamptz '2026-05-03'), (2, 1, '2026-05-04T09:00:00Z'), (3, 2, '2026-05-03'),
+                 (4, 2, '2026-05-05'), (5, 3, '2026-05-03')) AS token (n, session, expires);
+    INSERT INTO blacklisted_tokens (token_id, blacklisted_at, reason)
+    SELECT id, '2026-05-03', 'logout' FROM outstanding_tokens WHERE jti IN ('jti4', 'jti5')";
+
+#[tokio::test]
+async fn expired_tokens_go_and_the_sessions_that_lived_by_them_end() {
+    let bench = Bench::new().await;
+    bench.run_sql(USERS).await;
+    bench.run_sql(SESSIONS).await;
+    let purge = || run(&bench, purge_expired::job(), serde_json::json!({}));
+    assert_eq!(
+        purge().await.unwrap(),
+        "ended 2 expired session(s), deleted 4 expired token(s), 1 of them blacklisted\n"
+    );
+    let left: Vec<String> =
+        sqlx::query_scalar("SELECT jti FROM outstanding_tokens").fetch_all(bench.pool()).await.unwrap();
+    assert_eq!(left, ["jti4"]);
+    assert_eq!(bench.count("SELECT count(*) FROM blacklisted_tokens").await, 1);
+    let ended: Vec<String> = sqlx::query_scalar(
+        "SELECT right(id::text, 1) FROM user_sessions WHERE end_reason = 'expired' ORDER BY id",
+    )
+    .fetch_all(bench.pool())
+    .await
+    .unwrap();
+    assert_eq!(ended, ["1", "4"]);
+    assert_eq!(bench.events("auth.session.ended").await, 2);
+    assert_eq!(
+        purge().await.unwrap(),
+        "ended 0 expired session(s), deleted 0 expired token(s), 0 of them blacklisted\n"
+    );
+}
+
+#[tokio::test]
+async fn thousands_are_purged_in_batches() {
+    let bench = Bench::new().await;
+    bench.run_sql(USERS).await;
+    bench
+        .run_sql(
+            "INSERT INTO user_sessions (id, user_id, login_time)
+             SELECT gen_random_uuid(), 1 + n % 2, '2026-05-01' FROM generate_series(1, 250) AS n;
+             INSERT INTO outstanding_tokens (jti, user_id, created_at, expires_at)
+             SELECT 'jti' || n, 1, '2026-05-01', '2026-05-02' FROM generate_series(1, 2500) AS n",
+        )
+        .await;
+    let output = run(&bench, purge_expired::job(), serde_json::json!({})).await.unwrap();
+    assert!(output.starts_with("ended 250 expired session(s), deleted 2500 expired token(s)"), "{output}");
+    assert_eq!(bench.events("auth.session.ended").await, 250);
+}
+
+#[tokio::test]
+async fn a_purge_that_is_asked_to_stop_stops_between_batches_and_says_so() {
+    let bench = Bench::new().await;
+    bench.run_sql(USERS).await;
+    bench.run_sql(SESSIONS).await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let output = run_until(&bench, purge_expired::job(), serde_json::json!({}), stop).await.unwrap();
+    assert!(output.contains("deleted 0") && output.contains("stopped early"), "{output}");
+}
+
+#[tokio::test]
+async fn partitions_are_made_ahead_and_only_once() {
+    let bench = Bench::new().await;
+    bench.clock.advance(TimeDelta::days(3650));
+    let make = || run(&bench, make_partitions::job(), serde_json::json!({}));
+    assert!(make().await.unwrap().starts_with("made 4 partition(s)"));
+    assert!(make().await.unwrap().starts_with("made 0 partition(s)"));
+}

@@ -1,0 +1,15 @@
+//! The scheduler's use cases against a real database, and its worker against a real broker.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what goes wrong in a helper should fail the test"
+)]
+
+mod bench;
+mod catalogue;
+mod jobs;
+mod rescue;
+mod runs;
+mod ticks;
+mod worker;

@@ -1,0 +1,21 @@
+//! RabbitMQ: its topology as data, connections, confirmed publishing, and the receive loop.
+//!
+//! Rules of this room:
+//! - Publishing and consuming use different connections: a blocked publisher could not acknowledge.
+//! - One loop owns a publishing channel; a channel is never shared.
+//! - lapin's automatic recovery stays off: whatever breaks, [`crate::lifecycle::supervise`] starts again from the
+//!   connection.
+
+mod connection;
+mod declare;
+mod publisher;
+mod receive;
+mod subscription;
+pub mod topology;
+
+pub use connection::{connect, pool, watch_blocked};
+pub use declare::{DeclareError, declare};
+pub use lapin::message::Delivery;
+pub use publisher::{ConfirmedChannel, Message, PublishError, Verdict, Verdicts};
+pub use receive::{BatchHandler, BatchSettings, receive};
+pub use subscription::{Subscription, SubscriptionError};

@@ -1,0 +1,154 @@
+//! Every event type of Warren in one table: name, exchange, schema version, outcome.
+//!
+//! A name is never changed and never used again for something else. `docs/EVENTS.md` tells when each is sent.
+
+use serde::Serialize;
+
+/// An exchange that carries what the outbox sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Exchange {
+    /// Facts about accounts, sessions and tokens.
+    AuthEvents,
+    /// Facts about tasks.
+    TaskEvents,
+    /// Facts about runs.
+    JobEvents,
+    /// Commands to run a job: not facts, and not audited.
+    JobTicks,
+}
+
+impl Exchange {
+    /// All of them, in the order in which the relay serves them.
+    pub const ALL: [Self; 4] = [Self::AuthEvents, Self::TaskEvents, Self::JobEvents, Self::JobTicks];
+
+    /// Its name on the broker.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AuthEvents => "auth.events",
+            Self::TaskEvents => "task.events",
+            Self::JobEvents => "job.events",
+            Self::JobTicks => "job.ticks",
+        }
+    }
+}
+
+/// Whether what an event tells went well for whoever asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    Success,
+    /// It was refused or went wrong.
+    Failure,
+}
+
+impl Outcome {
+    /// As the audit table writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+        }
+    }
+}
+
+/// One row of the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventType {
+    /// The CloudEvents `type`, and for all but ticks the routing key.
+    pub name: &'static str,
+    /// Where it is published.
+    pub exchange: Exchange,
+    /// The major version of its payload; a reader that doesn't know it sets the message aside.
+    pub major: u16,
+    /// What it means for the audit trail.
+    pub outcome: Outcome,
+}
+
+const fn auth(name: &'static str, outcome: Outcome) -> EventType {
+    EventType { name, exchange: Exchange::AuthEvents, major: 1, outcome }
+}
+
+const fn task(name: &'static str) -> EventType {
+    EventType { name, exchange: Exchange::TaskEvents, major: 1, outcome: Outcome::Success }
+}
+
+const fn job(name: &'static str, exchange: Exchange, outcome: Outcome) -> EventType {
+    EventType { name, exchange, major: 1, outcome }
+}
+
+macro_rules! catalogue {
+    ($($(#[$docs:meta])* $constant:ident = $row:expr;)+) => {
+        impl EventType {
+            $($(#[$docs])* pub const $constant: EventType = $row;)+
+
+            /// The whole catalogue.
+            pub const ALL: &[EventType] = &[$(EventType::$constant),+];
+        }
+    };
+}
+
+catalogue! {
+    /// An account was made.
+    USER_REGISTERED = auth("auth.user.registered", Outcome::Success);
+    /// A user proved who he is and has a session.
+    LOGIN_SUCCEEDED = auth("auth.login.succeeded", Outcome::Success);
+    /// Somebody tried to and did not.
+    LOGIN_FAILED = auth("auth.login.failed", Outcome::Failure);
+    /// A session is over, for whatever reason.
+    SESSION_ENDED = auth("auth.session.ended", Outcome::Success);
+    /// A refresh token was answered with a new access token.
+    TOKEN_REFRESHED = auth("auth.token.refreshed", Outcome::Success);
+    /// A refresh token will be refused from now on.
+    TOKEN_BLACKLISTED = auth("auth.token.blacklisted", Outcome::Success);
+    /// A task was made.
+    TASK_CREATED = task("task.created");
+    /// A run is due: a worker should claim it.
+    TICK_DUE = job("job.tick.due", Exchange::JobTicks, Outcome::Success);
+    /// A run did what it should.
+    RUN_SUCCEEDED = job("job.run.succeeded", Exchange::JobEvents, Outcome::Success);
+    /// A run has used up its attempts.
+    RUN_FAILED = job("job.run.failed", Exchange::JobEvents, Outcome::Failure);
+}
+
+impl EventType {
+    /// Looks a type up by its name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        Self::ALL.iter().find(|row| row.name == name)
+    }
+
+    /// The CloudEvents `dataschema`: a reference relative to where the schemas are served.
+    pub fn data_schema(&self) -> String {
+        format!("/schemas/{}/v{}", self.name, self.major)
+    }
+}
+
+/// A payload that can be sent: what it is, and whom or what it is about.
+pub trait Event: Serialize {
+    /// Its row in the catalogue.
+    const TYPE: EventType;
+
+    /// The CloudEvents `subject`, such as `users/7`.
+    fn subject(&self) -> Option<String>;
+
+    /// Its routing key: the type's name, unless a reader must be able to choose more finely.
+    fn routing_key(&self) -> String {
+        Self::TYPE.name.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_type_has_a_name_of_its_own_that_begins_with_its_exchange() {
+        let names: HashSet<_> = EventType::ALL.iter().map(|row| row.name).collect();
+        assert_eq!(names.len(), EventType::ALL.len());
+        for row in EventType::ALL {
+            let area = row.exchange.name().split('.').next().unwrap();
+            assert!(row.name.starts_with(&format!("{area}.")), "{} on {}", row.name, row.exchange.name());
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What travels over the broker: the envelope, the payloads, and the one table of event types.
+//!
+//! Pure: nothing here opens a connection or reads a clock. A payload never holds a password, a token or any other
+//! secret; of a token only its id (`jti`).
+
+pub mod auth;
+pub mod catalogue;
+pub mod envelope;
+pub mod jobs;
+pub mod origin;
+pub mod tasks;
+
+pub use catalogue::{Event, EventType, Exchange, Outcome};
+pub use envelope::{Envelope, MalformedEnvelope, ReceivedEnvelope};
+pub use origin::Origin;

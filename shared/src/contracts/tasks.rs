@@ -1,0 +1,50 @@
+//! What is told about tasks, on `task.events`.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::catalogue::{Event, EventType};
+use super::origin::Origin;
+use crate::ids::{SessionId, TaskId, UserId};
+
+/// A task as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskState {
+    /// Which.
+    pub id: TaskId,
+    /// What is to be done.
+    pub title: String,
+    /// How long it takes, in microseconds.
+    pub duration_microseconds: i64,
+    /// Counts the changes: a state with a higher version is newer.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A task was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCreated {
+    /// Its owner.
+    pub user_id: UserId,
+    /// The owner's username at that moment.
+    pub username: String,
+    /// The session in which it was made; none for a token minted elsewhere with the shared key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+    /// The task.
+    pub task: TaskState,
+    /// The request.
+    #[serde(flatten)]
+    pub origin: Origin,
+}
+
+impl Event for TaskCreated {
+    const TYPE: EventType = EventType::TASK_CREATED;
+
+    fn subject(&self) -> Option<String> {
+        Some(format!("tasks/{}", self.task.id))
+    }
+}

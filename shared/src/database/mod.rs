@@ -1,0 +1,11 @@
+//! The pool of connections to PostgreSQL, the schema, and the operators' role.
+
+mod migrate;
+mod pool;
+mod roles;
+mod unavailable;
+
+pub use migrate::{MigrateError, check_schema_at_start, migrate, require_schema};
+pub use pool::{connect, ping};
+pub use roles::{OPERATOR_ROLE, RolesError, create_roles};
+pub use unavailable::is_unavailable;

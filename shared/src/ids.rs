@@ -1,0 +1,44 @@
+//! Every identifier of Warren, each with its own type, in one list: a session id can't be used as a user id.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! identifiers {
+    ($($(#[$docs:meta])* $name:ident($inner:ty);)+) => {$(
+        $(#[$docs])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, sqlx::Type)]
+        #[serde(transparent)]
+        #[sqlx(transparent)]
+        pub struct $name(pub $inner);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(formatter)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = <$inner as std::str::FromStr>::Err;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    )+};
+}
+
+identifiers! {
+    /// An account: `users.id`.
+    UserId(i64);
+    /// A login and what follows from it: `user_sessions.id`, a UUIDv7.
+    SessionId(Uuid);
+    /// A task of a user: `tasks.id`.
+    TaskId(i64);
+    /// A message on the wire, its outbox row and its audit row: a UUIDv7 whose first 48 bits are the millisecond
+    /// of the fact.
+    EventId(Uuid);
+    /// One job for one tick: `job_runs.id`.
+    RunId(Uuid);
+    /// One HTTP request, as in the `X-Request-Id` header.
+    RequestId(Uuid);
+}

@@ -1,0 +1,17 @@
+//! What all three programs need: the contracts of their messages, the broker, the outbox, the database, settings,
+//! logs, and an orderly start and stop.
+//!
+//! Arrows between the rooms point down only (see `docs/ARCHITECTURE.md`): the outbox knows the broker, the database
+//! and the contracts; contracts know ids and nothing else; ids, clock and entropy know nothing of ours.
+
+pub mod broker;
+pub mod clock;
+pub mod config;
+pub mod contracts;
+pub mod database;
+pub mod entropy;
+pub mod ids;
+pub mod lifecycle;
+pub mod outbox;
+pub mod task_duration;
+pub mod telemetry;

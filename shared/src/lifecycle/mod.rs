@@ -1,0 +1,19 @@
+//! An orderly start and stop: what runs, how it is restarted, how it ends, and who may know.
+//!
+//! A program spawns its loops through [`Shutdown`], which tracks every one of them. The first SIGTERM or SIGINT asks
+//! them to finish, the second ends the process at once; a loop that ends by itself takes the program down with an
+//! exit code that says so. A loop that talks to a server runs under [`supervise`].
+
+mod backoff;
+mod exit;
+mod health;
+mod probes;
+mod shutdown;
+mod supervise;
+
+pub use backoff::Backoff;
+pub use exit::{healthcheck, report};
+pub use health::{Component, Health, Readiness, Standing};
+pub use probes::{Probes, router as probe_router, serve as serve_http};
+pub use shutdown::{Shutdown, StopError};
+pub use supervise::{Interruption, supervise};

@@ -1,0 +1,83 @@
+//! `/healthz` (the process lives) and `/readyz` (it does its work, or says why not), on every program.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::health::{Component, Health, Standing};
+use crate::database;
+use crate::telemetry::error_chain;
+
+/// How long the database may take to answer a probe.
+const DATABASE_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the probes look at.
+#[derive(Debug, Clone)]
+pub struct Probes {
+    health: Health,
+    database: Component,
+    pool: PgPool,
+    stop: CancellationToken,
+}
+
+impl Probes {
+    /// Probes over `health` and the database behind `pool`; not ready once `stop` is cancelled.
+    pub fn new(health: Health, pool: PgPool, stop: CancellationToken) -> Self {
+        let database = health.component("database", Standing::Required);
+        Self { health, database, pool, stop }
+    }
+
+    async fn check_database(&self) {
+        let answer = tokio::time::timeout(DATABASE_PROBE_TIMEOUT, database::ping(&self.pool)).await;
+        match answer {
+            Ok(Ok(())) => self.database.up(),
+            Ok(Err(error)) => self.database.down(error_chain(&error)),
+            Err(_) => self.database.down(format!("no answer within {} s", DATABASE_PROBE_TIMEOUT.as_secs())),
+        }
+    }
+}
+
+/// The two probe routes.
+pub fn router(probes: Probes) -> Router {
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(probes)
+}
+
+async fn healthz() -> Json<serde_json::Value> {
+    Json(serde_json::json!({ "status": "alive" }))
+}
+
+async fn readyz(State(probes): State<Probes>) -> Response {
+    if probes.stop.is_cancelled() {
+        let stopping = serde_json::json!({ "status": "not ready", "checks": { "process": "stopping" } });
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(stopping)).into_response();
+    }
+    probes.check_database().await;
+    let readiness = probes.health.readiness();
+    if readiness.is_ready() {
+        return Json(readiness).into_response();
+    }
+    let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(readiness)).into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}
+
+/// Serves `router` on `address` until `stop`, then finishes the requests in hand.
+pub async fn serve(address: SocketAddr, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("can't listen on {address}; set LISTEN_ADDRESS to a free one"))?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+        .context("the HTTP listener failed")
+}

@@ -1,0 +1,76 @@
+//! Runs a role that talks to a server, again and again: one path for every kind of interruption.
+//!
+//! A closed channel, a lost connection, a consumer stream that ended and a missed deadline all mean the same: drop
+//! everything, wait with full jitter, start again. What was in flight counts as unknown.
+
+use std::error::Error;
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::health::Component;
+use crate::entropy::Entropy;
+use crate::telemetry::error_chain;
+
+/// A run this long was a success before it broke: the next wait is short again.
+const HEALTHY_AFTER: Duration = Duration::from_secs(10);
+
+/// How a run of a supervised role broke off.
+#[derive(Debug)]
+pub enum Interruption {
+    /// Something that passes: start again.
+    Passing(anyhow::Error),
+    /// Something only an operator can mend: stop the program.
+    Fatal(anyhow::Error),
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for Interruption {
+    fn from(error: E) -> Self {
+        Self::Passing(error.into())
+    }
+}
+
+/// Runs `role` until `stop`: each time it is interrupted by something passing it starts again, after a wait. The role
+/// itself says `component.up()` once it works, and returns `Ok` only when it was asked to stop.
+pub async fn supervise<F, Fut>(
+    component: &Component,
+    stop: &CancellationToken,
+    entropy: &Entropy,
+    mut role: F,
+) -> anyhow::Result<()>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<(), Interruption>>,
+{
+    let mut backoff = Backoff::for_servers();
+    loop {
+        let started = Instant::now();
+        let error = match role().await {
+            Ok(()) => return Ok(()),
+            Err(Interruption::Fatal(error)) => return Err(error),
+            Err(Interruption::Passing(error)) => error,
+        };
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        let chain = error_chain(error.as_ref());
+        component.down(&chain);
+        if started.elapsed() >= HEALTHY_AFTER {
+            backoff.reset();
+        }
+        let wait = backoff.next(entropy);
+        tracing::warn!(
+            component = component.name(),
+            error = format!("{error:#}"),
+            ?wait,
+            "interrupted, trying again"
+        );
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The only way a message leaves: written in the transaction of the fact it tells, sent by the relay, deleted once the
+//! broker has confirmed it.
+//!
+//! A use case calls [`Outbox::append`] on its own transaction, commits, and calls [`Outbox::wake`]. Whether RabbitMQ is
+//! up doesn't matter to it. The [`Relay`] of any program sends what any program wrote. A message may be sent twice (a
+//! process killed between the confirm and the delete), never not at all: readers go by its id.
+
+mod append;
+mod claim;
+mod relay;
+mod settle;
+
+pub use append::{AppendError, Outbox};
+pub use relay::{Relay, RelaySettings};

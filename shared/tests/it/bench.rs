@@ -1,0 +1,138 @@
+//! What the outbox's tests have in common: events, relays, and a look at what is left.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use shared::broker;
+use shared::clock::Clock;
+use shared::contracts::{Event, EventType};
+use shared::entropy::Entropy;
+use shared::lifecycle::{Health, Standing};
+use shared::outbox::{Outbox, Relay, RelaySettings};
+use shared::telemetry::TraceContext;
+use sqlx::PgPool;
+use test_support::{TestBroker, TestDatabase};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How long anything may take that needs no server to be started.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A fact about tasks.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Fact {
+    pub(crate) number: usize,
+}
+
+impl Event for Fact {
+    const TYPE: EventType = EventType::TASK_CREATED;
+
+    fn subject(&self) -> Option<String> {
+        Some(format!("facts/{}", self.number))
+    }
+}
+
+/// A fact about logins, for another exchange.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct LoginFact;
+
+impl Event for LoginFact {
+    const TYPE: EventType = EventType::LOGIN_SUCCEEDED;
+
+    fn subject(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A tick for a queue: `nobody` has one for the queue `nobody`.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Tick {
+    pub(crate) queue: &'static str,
+}
+
+impl Event for Tick {
+    const TYPE: EventType = EventType::TICK_DUE;
+
+    fn subject(&self) -> Option<String> {
+        None
+    }
+
+    fn routing_key(&self) -> String {
+        format!("{}.test", self.queue)
+    }
+}
+
+/// An outbox that writes now.
+pub(crate) fn outbox() -> Outbox {
+    Outbox::new("test", Clock::system(), Entropy::system())
+}
+
+/// Commits events; gives their ids in order.
+pub(crate) async fn append_all<E: Event>(
+    database: &PgPool,
+    outbox: &Outbox,
+    events: impl IntoIterator<Item = E>,
+) -> Vec<Uuid> {
+    let mut transaction = database.begin().await.unwrap();
+    let mut ids = Vec::new();
+    for event in events {
+        let trace = TraceContext::new(&Entropy::system());
+        ids.push(outbox.append(&mut transaction, &trace, event).await.unwrap().0);
+    }
+    transaction.commit().await.unwrap();
+    outbox.wake();
+    ids
+}
+
+/// How many rows wait in the outbox.
+pub(crate) async fn waiting(database: &TestDatabase) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM outbox").fetch_one(database.pool()).await.unwrap()
+}
+
+/// The ids of parked rows.
+pub(crate) async fn parked(database: &TestDatabase) -> HashSet<Uuid> {
+    let ids = sqlx::query_scalar("SELECT event_id FROM outbox_parked").fetch_all(database.pool()).await;
+    ids.unwrap().into_iter().collect()
+}
+
+/// A relay at work; it stops when this is dropped.
+pub(crate) struct RunningRelay {
+    pub(crate) health: Health,
+    stop: CancellationToken,
+    end: JoinHandle<anyhow::Result<()>>,
+}
+
+impl RunningRelay {
+    pub(crate) fn start(
+        database: &TestDatabase,
+        test_broker: &TestBroker,
+        outbox: &Outbox,
+        window: u16,
+    ) -> Self {
+        let (health, stop) = (Health::default(), CancellationToken::new());
+        let relay = Relay {
+            database: database.pool().clone(),
+            broker: broker::pool(&test_broker.config(), "test", "relay").unwrap(),
+            outbox: outbox.clone(),
+            program: "test",
+            clock: Clock::system(),
+            entropy: Entropy::system(),
+            component: health.component("relay", Standing::Supporting),
+            settings: RelaySettings { window, ..RelaySettings::default() },
+        };
+        let end = tokio::spawn(relay.run(stop.clone()));
+        Self { health, stop, end }
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.end.await.unwrap()
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(self) -> anyhow::Result<()> {
+        self.end.await.unwrap()
+    }
+}

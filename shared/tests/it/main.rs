@@ -1,0 +1,13 @@
+//! The rooms of `shared` against a real database and a real broker.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test, what goes wrong should end it")]
+
+mod bench;
+mod migrations;
+mod outbox;
+mod partitions;
+mod receiving;
+mod relay;
+mod relay_faults;
+mod roles;
+mod topology;

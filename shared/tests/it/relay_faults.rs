@@ -1,0 +1,101 @@
+//! The relay while its servers die.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use shared::broker::topology::AUDIT_QUEUE;
+use test_support::faults::{PrivatePostgres, PrivateRabbitmq};
+use test_support::{TestBroker, TestDatabase, eventually, settled};
+use uuid::Uuid;
+
+use crate::bench::{DEADLINE, Fact, RunningRelay, append_all, outbox, waiting};
+
+/// A server that was killed takes a while to come back, and the relay a while to notice.
+const RECOVERY_DEADLINE: Duration = Duration::from_mins(1);
+const FACTS: usize = 5_000;
+
+/// Goes red when rows are deleted before their confirms have come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_killed_in_the_middle_of_a_window_loses_nothing() {
+    let mut rabbitmq = PrivateRabbitmq::start().await;
+    let (database, broker) = (TestDatabase::create().await, rabbitmq.broker().await);
+    broker.declare_topology().await;
+    let outbox = outbox();
+    let ids = append_all(database.pool(), &outbox, (0..FACTS).map(|number| Fact { number })).await;
+    let relay = RunningRelay::start(&database, &broker, &outbox, 100);
+    let some_left = async || (waiting(&database).await < i64::try_from(FACTS).unwrap()).then_some(());
+    eventually(DEADLINE, "the first windows to leave", some_left).await;
+    rabbitmq.kill().await;
+    let left = waiting(&database).await;
+    assert!(left > 0, "the broker was killed too late");
+    eventually(DEADLINE, "the relay to say what is wrong", async || {
+        let checks = relay.health.readiness().checks;
+        (checks["relay"] != "up").then_some(())
+    })
+    .await;
+    rabbitmq.start_again().await;
+    settled(RECOVERY_DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
+    settled(DEADLINE, "the relay to be well", "up".to_owned(), async || {
+        relay.health.readiness().checks["relay"].clone()
+    })
+    .await;
+    let arrived: HashSet<Uuid> =
+        broker.take_all(AUDIT_QUEUE).await.iter().map(|message| message.message_id()).collect();
+    assert_eq!(arrived, ids.into_iter().collect());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_killed_in_the_middle_of_a_window_loses_nothing() {
+    let mut postgres = PrivatePostgres::start().await;
+    let (database, broker) = (postgres.database().await, TestBroker::create().await);
+    broker.declare_topology().await;
+    let outbox = outbox();
+    let ids = append_all(database.pool(), &outbox, (0..FACTS).map(|number| Fact { number })).await;
+    let _relay = RunningRelay::start(&database, &broker, &outbox, 100);
+    eventually(DEADLINE, "the first messages", async || {
+        (broker.queue_depth(AUDIT_QUEUE).await > 0).then_some(())
+    })
+    .await;
+    postgres.kill().await;
+    postgres.start_again().await;
+    settled(RECOVERY_DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
+    // The window that was confirmed and not yet deleted is sent again: readers go by the id.
+    let arrived: HashSet<Uuid> =
+        broker.take_all(AUDIT_QUEUE).await.iter().map(|message| message.message_id()).collect();
+    assert_eq!(arrived, ids.into_iter().collect());
+}
+
+/// What an operator does in the management UI, and what a load balancer does at night.
+#[tokio::test]
+async fn a_connection_that_is_closed_from_outside_is_opened_again() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let outbox = outbox();
+    let _relay = RunningRelay::start(&database, &broker, &outbox, 500);
+    append_all(database.pool(), &outbox, [Fact { number: 1 }]).await;
+    settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
+    eventually(DEADLINE, "the relay's connection to be listed", async || {
+        (broker.close_connections("(relay)").await > 0).then_some(())
+    })
+    .await;
+    append_all(database.pool(), &outbox, [Fact { number: 2 }]).await;
+    settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
+    let arrived = broker.take_all(AUDIT_QUEUE).await;
+    assert_eq!(arrived.iter().map(|one| one.message_id()).collect::<HashSet<_>>().len(), 2);
+}
+
+/// An outage of the broker holds up nobody who appends.
+#[tokio::test]
+async fn events_can_be_appended_while_no_broker_is_there() {
+    let database = TestDatabase::create().await;
+    let broker = TestBroker::create().await;
+    let nowhere = {
+        let mut url = url::Url::parse(broker.amqp_url()).unwrap();
+        url.set_port(Some(1)).unwrap();
+        shared::config::BrokerConfig { url: shared::config::Secret::new(url.as_str()) }
+    };
+    assert!(shared::broker::connect(&nowhere, "test", "test").await.is_err());
+    append_all(database.pool(), &outbox(), (0..10).map(|number| Fact { number })).await;
+    assert_eq!(waiting(&database).await, 10);
+    let _relay = RunningRelay::start(&database, &broker, &outbox(), 500);
+    settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
+}

@@ -1,0 +1,147 @@
+//! A database of a test's own, cloned from the migrated template, gone when the test ends.
+
+use std::future::Future;
+use std::time::Duration;
+
+use shared::config::{DatabaseConfig, Secret};
+use shared::database::{create_roles, migrate};
+use shared::entropy::Entropy;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::environment;
+
+/// PostgreSQL's word for a template that somebody is connected to.
+const OBJECT_IN_USE: &str = "55006";
+/// How long to wait until the template is free: whoever migrates it needs it for seconds.
+const TEMPLATE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A database with Warren's schema and no rows.
+#[derive(Debug)]
+pub struct TestDatabase {
+    pool: PgPool,
+    url: String,
+    /// Where to say `DROP DATABASE`; nowhere for a database that goes with its private server.
+    dropped_at: Option<String>,
+    name: String,
+}
+
+impl TestDatabase {
+    /// A migrated database on the servers of this test run.
+    pub async fn create() -> Self {
+        let server = environment::database_url();
+        match environment::template() {
+            Some(template) => Self::clone_of(&server, &template).await,
+            None => Self::create_at(&server).await.migrated().await,
+        }
+    }
+
+    /// A database without any schema, for tests of the migrations themselves.
+    pub async fn create_empty() -> Self {
+        Self::create_at(&environment::database_url()).await
+    }
+
+    /// A migrated database on a private server, with which it goes away.
+    pub async fn create_on(server: &str) -> Self {
+        let mut database = Self::create_at(server).await.migrated().await;
+        database.dropped_at = None;
+        database
+    }
+
+    /// Connections to it.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Its URL, for the superuser.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its URL for another role.
+    pub fn url_for(&self, user: &str, password: &str) -> String {
+        let mut url = Url::parse(&self.url).expect("the test database has a URL");
+        url.set_username(user).expect("a postgres URL has a user");
+        url.set_password(Some(password)).expect("a postgres URL has a password");
+        url.to_string()
+    }
+
+    /// The settings by which a program reaches it.
+    pub fn config(&self) -> DatabaseConfig {
+        DatabaseConfig { url: Secret::new(&self.url), pool_max: 5 }
+    }
+
+    async fn clone_of(server: &str, template: &str) -> Self {
+        let name = fresh_name();
+        let create = format!(r#"CREATE DATABASE "{name}" TEMPLATE "{template}""#);
+        let started = Instant::now();
+        while let Err(error) = execute(server, &create).await {
+            let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+            let in_use = code.is_some_and(|code| code == OBJECT_IN_USE);
+            assert!(
+                in_use && started.elapsed() < TEMPLATE_DEADLINE,
+                "can't clone the database {template}: {error}"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Self::open(server, name)
+    }
+
+    async fn create_at(server: &str) -> Self {
+        let name = fresh_name();
+        execute(server, &format!(r#"CREATE DATABASE "{name}""#)).await.expect("can't create a test database");
+        Self::open(server, name)
+    }
+
+    fn open(server: &str, name: String) -> Self {
+        let mut url = Url::parse(server).expect("the server's URL can be read");
+        url.set_path(&name);
+        let pool = PgPoolOptions::new()
+            .max_connections(10)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_lazy(url.as_str())
+            .expect("the test database has a URL");
+        Self { pool, url: url.to_string(), dropped_at: Some(server.to_owned()), name }
+    }
+
+    async fn migrated(self) -> Self {
+        create_roles(&self.pool, None).await.expect("can't make the roles");
+        migrate(&self.pool).await.expect("can't migrate a test database");
+        self
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let Some(server) = self.dropped_at.take() else { return };
+        let drop_it = format!(r#"DROP DATABASE IF EXISTS "{}" WITH (FORCE)"#, self.name);
+        on_a_thread_of_its_own(async move {
+            if let Err(error) = execute(&server, &drop_it).await {
+                eprintln!("a test database was left behind ({drop_it}): {error}");
+            }
+        });
+    }
+}
+
+fn fresh_name() -> String {
+    format!("warren_test_{}", Entropy::system().uuid_v4().simple())
+}
+
+async fn execute(server: &str, statement: &str) -> Result<(), sqlx::Error> {
+    let mut connection = PgConnection::connect(server).await?;
+    sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await?;
+    connection.close().await
+}
+
+/// Runs `work` to its end from a destructor, which can't wait on the runtime it runs in.
+pub(crate) fn on_a_thread_of_its_own(work: impl Future<Output = ()> + Send + 'static) {
+    let thread = std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime for cleaning up").block_on(work);
+    });
+    if thread.join().is_err() {
+        eprintln!("cleaning up after a test failed");
+    }
+}

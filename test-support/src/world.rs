@@ -1,0 +1,47 @@
+//! All of Warren for one test: the three programs over a database and a virtual host of the test's own.
+
+use crate::api::Client;
+use crate::faults::{PrivatePostgres, PrivateRabbitmq};
+use crate::programs::{Program, RunningProgram};
+use crate::{TestBroker, TestDatabase};
+
+/// The three programs and what they stand on. Everything goes away with it, the programs first.
+#[derive(Debug)]
+pub struct World {
+    /// The HTTP API.
+    pub producer_api: RunningProgram,
+    /// The audit consumer.
+    pub audit_consumer: RunningProgram,
+    /// The scheduler.
+    pub scheduler: RunningProgram,
+    /// A client of the API.
+    pub client: Client,
+    /// The database.
+    pub database: TestDatabase,
+    /// The virtual host.
+    pub broker: TestBroker,
+}
+
+impl World {
+    /// Starts it on the servers of this test run and waits until all three programs are ready.
+    pub async fn start() -> Self {
+        Self::start_over(TestDatabase::create().await, TestBroker::create().await).await
+    }
+
+    /// Starts it on private servers, which the test may stop. Let them outlive it: declare them first.
+    pub async fn start_on(postgres: &PrivatePostgres, rabbitmq: &PrivateRabbitmq) -> Self {
+        Self::start_over(postgres.database().await, rabbitmq.broker().await).await
+    }
+
+    /// Starts it over a given database and virtual host.
+    pub async fn start_over(database: TestDatabase, broker: TestBroker) -> Self {
+        let mut producer_api = Program::producer_api(&database, &broker).spawn();
+        let mut audit_consumer = Program::audit_consumer(&database, &broker).spawn();
+        let mut scheduler = Program::scheduler(&database, &broker).spawn();
+        producer_api.wait_until_ready().await;
+        audit_consumer.wait_until_ready().await;
+        scheduler.wait_until_ready().await;
+        let client = producer_api.client();
+        Self { producer_api, audit_consumer, scheduler, client, database, broker }
+    }
+}

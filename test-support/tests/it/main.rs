@@ -1,0 +1,13 @@
+//! Warren as a whole: the real programs over real servers, and what happens when any of them dies.
+//!
+//! Each test is a promise of the README. The comment above a test names what must be broken for it to go red.
+
+#![expect(clippy::unwrap_used, reason = "in a test, what goes wrong should end it")]
+
+mod broker_outage;
+mod database_outage;
+mod killed_programs;
+mod orderly_end;
+mod schedules;
+mod settings;
+mod trail;

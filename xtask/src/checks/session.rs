@@ -1,0 +1,46 @@
+//! What the lanes of one command share: the console, the workspace, the private servers, the tools.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::TestArguments;
+use super::deny::DenyTool;
+use super::lane::Lane;
+use super::test_stack::TestStack;
+use super::workspace::Workspace;
+use crate::console::Console;
+
+/// One `cargo xtask test`, `check` or `prepare`. Dropping it ends whatever was started.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) console: Console,
+    pub(super) workspace: Workspace,
+    pub(super) stack: TestStack,
+    pub(super) deny: DenyTool,
+    pub(super) arguments: TestArguments,
+}
+
+impl Session {
+    /// Starts in the background whatever these lanes will need.
+    pub(super) fn open(console: &Console, lanes: &[Lane], arguments: TestArguments) -> Result<Self> {
+        let workspace = Workspace::find()?;
+        let stack = TestStack::begin(
+            console,
+            &workspace.target.join("test-stack"),
+            lanes.iter().any(|lane| lane.needs_postgres()),
+            lanes.iter().any(|lane| lane.needs_rabbitmq()),
+        )?;
+        let deny = if lanes.contains(&Lane::Deny) {
+            DenyTool::look_up(console, &workspace)?
+        } else {
+            DenyTool::not_needed()
+        };
+        Ok(Self { console: console.clone(), workspace, stack, deny, arguments })
+    }
+
+    /// The root of the repository.
+    pub(super) fn root(&self) -> &Path {
+        &self.workspace.root
+    }
+}

@@ -1,0 +1,147 @@
+//! Installing the servers' packages with apt where that is allowed, and saying what to do where it isn't.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+use nix::unistd::geteuid;
+
+use super::binaries;
+use crate::{console::Console, process};
+
+/// A server's package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Package {
+    /// PostgreSQL.
+    Postgresql,
+    /// RabbitMQ, with Erlang.
+    RabbitmqServer,
+}
+
+impl Package {
+    /// Its name in Debian and Ubuntu.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgresql => "postgresql",
+            Self::RabbitmqServer => "rabbitmq-server",
+        }
+    }
+
+    /// The error that says what to do without it.
+    pub(super) fn missing(self) -> anyhow::Error {
+        anyhow!(advice(&[self]))
+    }
+
+    fn is_installed(self) -> bool {
+        match self {
+            Self::Postgresql => binaries::postgres_folder().is_some(),
+            Self::RabbitmqServer => binaries::rabbitmq_server().is_some() && binaries::epmd().is_some(),
+        }
+    }
+}
+
+/// Installs those of `packages` that are missing, or fails with what the caller can do about it.
+pub fn ensure_installed(console: &Console, packages: &[Package]) -> anyhow::Result<()> {
+    let missing: Vec<Package> = packages.iter().copied().filter(|package| !package.is_installed()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let apt = Path::new("/usr/bin/apt-get");
+    if !geteuid().is_root() || !apt.exists() {
+        bail!(advice(&missing));
+    }
+    let _no_service = NoService::begin()?;
+    console.step("apt-get update");
+    apt_get(apt, &["update"])?;
+    console.step(format_args!("apt-get install {}", names(&missing)));
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(missing.iter().map(|package| package.name()));
+    apt_get(apt, &arguments)?;
+    match missing.into_iter().find(|package| !package.is_installed()) {
+        Some(package) => {
+            bail!("apt-get installed {}, but its programs aren't where they should be", package.name())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Runs apt with its own plain lines on the terminal. A Ctrl-C asks it to stop, which it does after the package that
+/// is being unpacked, so that the system stays sound.
+fn apt_get(apt: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command = Command::new(apt);
+    command.args(["-o", "Dpkg::Use-Pty=0", "-o", "APT::Color=0", "--quiet=1"]).args(arguments);
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C.UTF-8");
+    // Progress belongs on stderr; stdout is for results.
+    command.stdout(std::io::stderr());
+    let status = process::run_unhurried(&mut command)?;
+    ensure!(status.success(), "apt-get {} failed ({status})", arguments.join(" "));
+    Ok(())
+}
+
+fn advice(missing: &[Package]) -> String {
+    let names = names(missing);
+    format!(
+        "{names} not found, and installing needs root and apt. Do one of these:\n  \
+         - sudo apt-get install --no-install-recommends {names}\n    \
+           (elsewhere: your system's packages of PostgreSQL 15 and RabbitMQ 3.10, or newer)\n  \
+         - give the URLs of servers that you have: DATABASE_URL and AMQP_URL\n  \
+         - docker compose up, which brings its own servers"
+    )
+}
+
+fn names(packages: &[Package]) -> String {
+    packages.iter().map(|package| package.name()).collect::<Vec<_>>().join(" ")
+}
+
+/// The answer "no" of `policy-rc.d`.
+const REFUSAL: &str = "#!/bin/sh\n# Made by cargo xtask while it installs packages.\nexit 101\n";
+
+/// While this lives, Debian's packages don't start the services they bring.
+///
+/// Their scripts ask `/usr/sbin/policy-rc.d`; containers often have one already that says no, and one that a machine's
+/// owner wrote is not ours to replace.
+struct NoService {
+    made: Option<PathBuf>,
+}
+
+impl NoService {
+    fn begin() -> anyhow::Result<Self> {
+        let policy = PathBuf::from("/usr/sbin/policy-rc.d");
+        // One with our mark was left by a command that was killed.
+        if policy.exists() && !fs::read_to_string(&policy).is_ok_and(|text| text == REFUSAL) {
+            return Ok(Self { made: None });
+        }
+        let write = || -> std::io::Result<()> {
+            fs::write(&policy, REFUSAL)?;
+            fs::set_permissions(&policy, fs::Permissions::from_mode(0o755))
+        };
+        write().with_context(|| format!("can't write {}", policy.display()))?;
+        Ok(Self { made: Some(policy) })
+    }
+}
+
+impl Drop for NoService {
+    fn drop(&mut self) {
+        if let Some(policy) = &self.made {
+            // Nothing can be done about it here, and the next apt run says what is wrong with the folder.
+            drop(fs::remove_file(policy));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_names_exactly_what_is_missing() {
+        let advice = advice(&[Package::RabbitmqServer]);
+        assert!(advice.contains("apt-get install --no-install-recommends rabbitmq-server\n"));
+        assert!(!advice.contains("postgresql"));
+        assert!(advice.contains("DATABASE_URL") && advice.contains("docker compose up"));
+    }
+}

@@ -1,0 +1,178 @@
+//! The three programs as processes: their commands, environment, logs and readiness.
+
+use std::{
+    env,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    layout::Layout,
+    state::{Instance, Session, State},
+};
+use crate::{
+    exit::{self, WrongSetting},
+    http, interrupt,
+    process::{Exit, Process, last_lines_since},
+    wait,
+};
+
+/// How long the programs may take until they are ready.
+const READY_SECONDS_MAX: Duration = Duration::from_mins(1);
+
+/// One of Warren's programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Program {
+    ProducerApi,
+    AuditConsumer,
+    Scheduler,
+}
+
+impl Program {
+    pub(super) const ALL: [Self; 3] = [Self::ProducerApi, Self::AuditConsumer, Self::Scheduler];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::ProducerApi => "producer-api",
+            Self::AuditConsumer => "audit-consumer",
+            Self::Scheduler => "scheduler",
+        }
+    }
+
+    /// The port of the first replica if it is free.
+    pub(super) fn preferred_port(self) -> u16 {
+        match self {
+            Self::ProducerApi => 8000,
+            Self::AuditConsumer => 8001,
+            Self::Scheduler => 8002,
+        }
+    }
+
+    fn verb(self) -> &'static str {
+        match self {
+            Self::ProducerApi => "serve",
+            Self::AuditConsumer | Self::Scheduler => "run",
+        }
+    }
+}
+
+/// A command of a program with the environment that all of them get: the caller's settings, and ours where the
+/// caller has none.
+pub(super) fn command(layout: &Layout, state: &State, session: &Session, program: Program) -> Command {
+    let mut command = Command::new(layout.program(program.name()));
+    command.current_dir(&layout.root).env_clear();
+    for name in ["PATH", "HOME", "USER"] {
+        command.envs(env::var_os(name).map(|value| (name, value)));
+    }
+    command.env("LOG_FORMAT", "text").envs(session.settings.iter());
+    let given = |name: &str| session.settings.has_any(&[name]);
+    for (name, value) in [("DATABASE_URL", &session.database_url), ("AMQP_URL", &session.amqp_url)] {
+        if let Some(value) = value.as_ref().filter(|_| !given(name)) {
+            command.env(name, value);
+        }
+    }
+    if !session.settings.has_any(&["SIGNING_KEY", "JWT_SECRET_KEY", "SECRET_KEY"]) {
+        command.env("SIGNING_KEY", &state.signing_key);
+    }
+    command
+}
+
+/// A replica that this command has started.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) instance: Instance,
+    pub(super) process: Process,
+    log: PathBuf,
+    /// The log's length before.
+    log_start: u64,
+}
+
+impl Started {
+    fn last_lines(&self, count: usize) -> String {
+        last_lines_since(&self.log, self.log_start, count).join("\n")
+    }
+}
+
+/// Starts a replica, its output appended to its log.
+pub(super) fn spawn(
+    layout: &Layout,
+    state: &State,
+    session: &Session,
+    instance: Instance,
+) -> anyhow::Result<Started> {
+    let log_file = layout.log_of(&instance.name);
+    let log = open_log(&log_file)?;
+    let log_start = log.metadata().context("can't measure a program's log")?.len();
+    let log_too = log.try_clone().context("can't share a program's log")?;
+    let mut command = command(layout, state, session, instance.program);
+    command
+        .arg(instance.program.verb())
+        .env("LISTEN_ADDRESS", format!("127.0.0.1:{}", instance.port))
+        .env("INSTANCE_NAME", &instance.name)
+        .stdout(log)
+        .stderr(log_too);
+    let process = Process::spawn(&mut command)?;
+    let instance = Instance { process: Some(process.identity()), ..instance };
+    Ok(Started { instance, process, log: log_file, log_start })
+}
+
+/// Waits until each of these replicas, just started, is ready; fails as soon as one of them ends.
+pub(super) fn wait_until_ready(layout: &Layout, started: &mut [Started]) -> anyhow::Result<()> {
+    let mut next = 0;
+    let mut ended = false;
+    let waited = wait::until(READY_SECONDS_MAX, "the programs to become ready", || {
+        for replica in started.iter_mut() {
+            if let Some(exit) = replica.process.exit() {
+                ended = true;
+                return Err(ended_early(layout, replica, exit));
+            }
+        }
+        while started.get(next).is_some_and(|replica| http::is_ok(&replica.instance.readiness_url())) {
+            next += 1;
+        }
+        Ok((next == started.len()).then_some(()))
+    });
+    match (waited, started.get(next)) {
+        (Err(error), Some(replica)) if !ended && !interrupt::is_interrupted(&error) => {
+            let log = replica.last_lines(5);
+            Err(error.context(format!("{} isn't ready; its log ends with:\n{log}\n", replica.instance.name)))
+        }
+        (waited, _) => waited,
+    }
+}
+
+fn ended_early(layout: &Layout, replica: &Started, exit: Exit) -> anyhow::Error {
+    let message = format!(
+        "{} didn't start ({}); {} ends with:\n{}",
+        replica.instance.name,
+        exit.in_words(),
+        layout.shown(&replica.log),
+        replica.last_lines(20)
+    );
+    // The programs say so when a setting is wrong, and list all that are.
+    if exit.code() == Some(exit::WRONG_USAGE.into()) {
+        WrongSetting(message).into()
+    } else {
+        anyhow!(message)
+    }
+}
+
+fn open_log(file: &Path) -> anyhow::Result<File> {
+    const BYTES_MAX: u64 = 16 * 1024 * 1024;
+    let open = || -> std::io::Result<File> {
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        if fs::metadata(file).is_ok_and(|metadata| metadata.len() > BYTES_MAX) {
+            fs::rename(file, file.with_extension("log.old"))?;
+        }
+        File::options().create(true).append(true).open(file)
+    };
+    open().with_context(|| format!("can't open {}", file.display()))
+}
