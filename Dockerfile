@@ -14,13 +14,14 @@ COPY scheduler/Cargo.toml scheduler/
 # Never built here, but members of the workspace: without their manifests the lock file would not fit.
 COPY xtask/Cargo.toml xtask/
 COPY test-support/Cargo.toml test-support/
+# The lints hold for the stand-ins, too, so they say what they are.
 RUN set -eu; \
     for crate in shared producer-api audit-consumer scheduler xtask test-support; do \
         mkdir -p "$crate/src"; \
         echo '//! Stands in for the source.' > "$crate/src/lib.rs"; \
     done; \
     for program in producer-api audit-consumer scheduler xtask; do \
-        echo 'fn main() {}' > "$program/src/main.rs"; \
+        printf '//! Stands in for the source.\nfn main() {}\n' > "$program/src/main.rs"; \
     done; \
     cargo build --release --locked -p producer-api -p audit-consumer -p scheduler
 

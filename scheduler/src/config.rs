@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use shared::config::{
-    BrokerConfig, ConfigError, DatabaseConfig, ProcessConfig, Reader, SECTIONS, Setting, effective_values,
-};
+use shared::config::{BrokerConfig, ConfigError, DatabaseConfig, ProcessConfig, Reader, Setting};
 
 /// The program's name in logs, on the broker and in the database.
 pub const PROGRAM: &str = "scheduler";
@@ -61,16 +59,10 @@ pub fn read_process(reader: &mut Reader) -> ProcessConfig {
     ProcessConfig::read(reader, PROGRAM, DEFAULT_PORT)
 }
 
-/// Every setting in force as `NAME=value`, secrets masked.
-pub fn effective(reader: &Reader) -> String {
-    let mut settings: Vec<&Setting> =
-        SECTIONS.iter().flat_map(|(_, settings)| settings.iter().copied()).collect();
-    settings.extend(SETTINGS);
-    effective_values(reader, &settings)
-}
-
 #[cfg(test)]
 mod tests {
+    use shared::config::effective_values;
+
     use super::*;
 
     fn reader(values: &[(&str, &str)]) -> Reader {
@@ -88,7 +80,8 @@ mod tests {
 
     #[test]
     fn the_effective_values_show_the_defaults_and_hide_the_secrets() {
-        let shown = effective(&reader(&[("DATABASE_URL", "postgres://user:hidden@host/warren")]));
+        let shown =
+            effective_values(&reader(&[("DATABASE_URL", "postgres://user:hidden@host/warren")]), SETTINGS);
         assert!(shown.contains("WORKER_SLOTS=4\n") && shown.contains("TICK_INTERVAL=1s\n"), "{shown}");
         assert!(shown.contains("DATABASE_URL=********\n") && !shown.contains("hidden"), "{shown}");
     }

@@ -21,8 +21,9 @@ impl PrivatePostgres {
     pub async fn start() -> Self {
         blocking(|| {
             let folder = scratch_folder().expect("a temporary folder");
+            // Durable: what was committed before a kill must be there after it.
             let options =
-                PostgresOptions { folder: folder.path().join("postgres"), port: None, durable: false };
+                PostgresOptions { folder: folder.path().join("postgres"), port: None, durable: true };
             let server = PostgresServer::start(&options).expect("PostgreSQL starts");
             let url = server.url(postgres::DATABASE);
             let options = PostgresOptions { port: Some(server.port()), ..options };

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use shared::config::{Reader, SECTIONS, effective_values};
+use shared::config::{Reader, effective_values, reference};
 
 use crate::config::{PROGRAM, SETTINGS, read_process};
 
@@ -28,7 +28,11 @@ enum Command {
     /// Consumes events until it is told to stop.
     Run,
     /// Prints the settings in force, secrets masked.
-    Config,
+    Config {
+        /// Prints what each setting means instead, as Markdown.
+        #[arg(long)]
+        reference: bool,
+    },
     /// Asks the consumer on `LISTEN_ADDRESS` whether it is ready.
     Healthcheck,
 }
@@ -38,18 +42,15 @@ pub fn run(line: CommandLine) -> ExitCode {
     let reader = Reader::from_environment(&line.set);
     let result = match line.command.unwrap_or(Command::Run) {
         Command::Run => run::run(reader),
-        Command::Config => print_config(&reader),
+        Command::Config { reference: false } => print(&effective_values(&reader, SETTINGS)),
+        Command::Config { reference: true } => print(&reference(PROGRAM, SETTINGS)),
         Command::Healthcheck => healthcheck(reader),
     };
     shared::lifecycle::report(PROGRAM, result)
 }
 
-fn print_config(reader: &Reader) -> anyhow::Result<()> {
-    let mut output = std::io::stdout().lock();
-    for settings in SECTIONS.iter().map(|(_, settings)| *settings).chain([SETTINGS]) {
-        write!(output, "{}", effective_values(reader, settings))?;
-    }
-    Ok(())
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(write!(std::io::stdout().lock(), "{text}")?)
 }
 
 fn healthcheck(mut reader: Reader) -> anyhow::Result<()> {

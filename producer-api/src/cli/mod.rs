@@ -7,7 +7,7 @@ mod serve;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use shared::config::{ConfigError, DatabaseConfig, Reader, SECTIONS, effective_values};
+use shared::config::{ConfigError, DatabaseConfig, Reader, effective_values, reference};
 
 use crate::config::{PROGRAM, SETTINGS, read_process};
 
@@ -35,7 +35,11 @@ enum Command {
     #[command(subcommand)]
     Users(UsersCommand),
     /// Prints the settings in force, secrets masked.
-    Config,
+    Config {
+        /// Prints what each setting means instead, as Markdown.
+        #[arg(long)]
+        reference: bool,
+    },
     /// Asks the API on `LISTEN_ADDRESS` whether it is ready.
     Healthcheck,
 }
@@ -79,17 +83,11 @@ pub fn run(line: CommandLine) -> ExitCode {
             }
             result.map(|_| ())
         }
-        Command::Config => print_config(&reader),
+        Command::Config { reference: false } => print(&effective_values(&reader, SETTINGS)),
+        Command::Config { reference: true } => print(&reference(PROGRAM, SETTINGS)),
         Command::Healthcheck => healthcheck(reader),
     };
     shared::lifecycle::report(PROGRAM, result)
-}
-
-fn print_config(reader: &Reader) -> anyhow::Result<()> {
-    for settings in SECTIONS.iter().map(|(_, settings)| *settings).chain([SETTINGS]) {
-        print(&effective_values(reader, settings))?;
-    }
-    Ok(())
 }
 
 fn healthcheck(mut reader: Reader) -> anyhow::Result<()> {

@@ -14,10 +14,16 @@ async fn post_raw(api: &Api, path: &str, content_type: &str, body: impl Into<req
 #[tokio::test]
 async fn malformed_json_wrong_types_and_missing_fields_are_400_in_drfs_words() {
     let api = Api::start().await;
-    for path in ["/api/token/", "/api/login", "/api/token/refresh/", "/api/token/verify", "/api/token/blacklist/"] {
+    for path in
+        ["/api/token/", "/api/login", "/api/token/refresh/", "/api/token/verify", "/api/token/blacklist/"]
+    {
         for body in ["{", "{bad}", "\u{feff}{}", r#"{"a":NaN}"#, "{} trailing"] {
             let answer = post_raw(&api, path, "application/json", body.to_owned()).await.expect(400);
-            assert!(answer.text("detail").starts_with("JSON parse error - "), "{path} {body}: {}", answer.body);
+            assert!(
+                answer.text("detail").starts_with("JSON parse error - "),
+                "{path} {body}: {}",
+                answer.body
+            );
         }
         for (body, text) in [
             ("[]", "Invalid data. Expected a dictionary, but got list."),
@@ -53,7 +59,8 @@ async fn forms_and_multipart_work_as_json_does_and_other_types_are_415() {
     api.client.register("froggly").await.expect(201);
     let form = "username=froggly&password=correct+horse+battery&email=ignored";
     post_raw(&api, "/api/token", "application/x-www-form-urlencoded", form).await.expect(200);
-    let parts = reqwest::multipart::Form::new().text("username", "froggly").text("password", "correct horse battery");
+    let parts =
+        reqwest::multipart::Form::new().text("username", "froggly").text("password", "correct horse battery");
     send(api.client.request(Method::POST, "/api/token/").multipart(parts)).await.expect(200);
     post_raw(&api, "/api/token/", "APPLICATION/JSON; charset=UTF-8", r#"{"username":"a","password":1e2}"#)
         .await
@@ -77,7 +84,8 @@ async fn the_order_of_checks_is_406_then_401_then_405_then_415_then_400() {
     let api = Api::start().await;
     let login = api.client.join("froggly").await;
     let request = |method: Method, path: &str, accept: &str, signed_in: bool| {
-        let request = api.client.request(method, path).header("accept", accept).header("content-type", "text/plain");
+        let request =
+            api.client.request(method, path).header("accept", accept).header("content-type", "text/plain");
         let request = if signed_in { request.bearer_auth(&login.access) } else { request };
         send(request.body("x"))
     };

@@ -10,7 +10,8 @@ async fn a_requests_trace_and_id_address_and_agent_travel_with_its_event() {
     let api = Api::start().await;
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let id = "01a1fd71-f0a9-7230-bc37-bd84c41cf468";
-    let body = serde_json::json!({ "username": "froggly", "email": "f@example.com", "password": "correct horse" });
+    let body =
+        serde_json::json!({ "username": "froggly", "email": "f@example.com", "password": "correct horse" });
     let request = api
         .client
         .request(reqwest::Method::POST, "/api/register/")

@@ -75,8 +75,10 @@ impl Api {
 
     /// The events that lie in the outbox, oldest first: type and payload.
     pub(crate) async fn events(&self) -> Vec<(String, Value)> {
-        let bodies: Vec<String> =
-            sqlx::query_scalar("SELECT body FROM outbox ORDER BY seq").fetch_all(self.database.pool()).await.unwrap();
+        let bodies: Vec<String> = sqlx::query_scalar("SELECT body FROM outbox ORDER BY seq")
+            .fetch_all(self.database.pool())
+            .await
+            .unwrap();
         let events = bodies.iter().map(|body| serde_json::from_str::<Value>(body).unwrap());
         events.map(|event| (event["type"].as_str().unwrap().to_owned(), event["data"].clone())).collect()
     }

@@ -20,7 +20,8 @@ async fn without_a_database_every_request_is_told_to_come_back_and_readyz_says_w
     let api = Api::start_over(database, nowhere).await;
     let later = api.now().timestamp() + 600;
     let claims = |kind: &str| format!(r#"{{"token_type":"{kind}","exp":{later},"jti":"a","user_id":"1"}}"#);
-    let tasks = api.client.request(reqwest::Method::GET, "/api/tasks/").bearer_auth(signed(&claims("access")));
+    let tasks =
+        api.client.request(reqwest::Method::GET, "/api/tasks/").bearer_auth(signed(&claims("access")));
     let answers = [
         api.client.register("froggly").await,
         api.client.obtain_pair("froggly", "whatever it is").await,

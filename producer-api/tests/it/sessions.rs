@@ -30,7 +30,8 @@ async fn every_refused_login_has_the_same_bytes_and_the_trail_knows_why() {
         .await
         .unwrap();
     api.forget_events().await;
-    for (username, password) in [("nobody", PASSWORD), ("froggly", "wrong"), ("dormant", PASSWORD), ("Froggly", PASSWORD)]
+    for (username, password) in
+        [("nobody", PASSWORD), ("froggly", "wrong"), ("dormant", PASSWORD), ("Froggly", PASSWORD)]
     {
         let answer = api.client.obtain_pair(username, password).await.expect(401);
         assert_eq!(answer.body, json!({ "detail": "No active account found with the given credentials" }));
@@ -185,11 +186,15 @@ async fn a_token_minted_elsewhere_with_the_shared_key_works_and_can_be_blacklist
     let refresh = signed(&claims("refresh"));
     let answer = api.client.refresh(&refresh).await.expect(200);
     api.client.verify(answer.text("access")).await.expect(200);
-    let tasks = api.client.request(reqwest::Method::GET, "/api/tasks/").bearer_auth(signed(&claims("access")));
+    let tasks =
+        api.client.request(reqwest::Method::GET, "/api/tasks/").bearer_auth(signed(&claims("access")));
     test_support::api::send(tasks).await.expect(200);
     api.client.blacklist(&refresh).await.expect(200);
     assert_eq!(api.client.refresh(&refresh).await.expect(401).body, blacklisted());
-    assert_eq!(api.count("SELECT count(*) FROM outstanding_tokens WHERE user_id = 1 AND session_id IS NULL").await, 1);
+    assert_eq!(
+        api.count("SELECT count(*) FROM outstanding_tokens WHERE user_id = 1 AND session_id IS NULL").await,
+        1
+    );
 }
 
 #[tokio::test]

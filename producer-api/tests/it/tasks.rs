@@ -43,17 +43,30 @@ async fn a_title_and_a_positive_duration_are_needed() {
     let format = "Duration has wrong format. Use one of these formats instead: [DD] [HH:[MM:]]ss[.uuuuuu].";
     for (body, expected) in [
         (json!({}), json!({ "title": [required], "duration": [required] })),
-        (json!({ "title": "", "duration": null }),
-         json!({ "title": ["This field may not be blank."], "duration": ["This field may not be null."] })),
-        (json!({ "title": [], "duration": {} }),
-         json!({ "title": ["Not a valid string."], "duration": ["Not a valid string."] })),
+        (
+            json!({ "title": "", "duration": null }),
+            json!({ "title": ["This field may not be blank."], "duration": ["This field may not be null."] }),
+        ),
+        (
+            json!({ "title": [], "duration": {} }),
+            json!({ "title": ["Not a valid string."], "duration": ["Not a valid string."] }),
+        ),
         (json!({ "title": "x", "duration": "soon" }), json!({ "duration": [format] })),
-        (json!({ "title": "x", "duration": "0" }), json!({ "duration": ["Ensure this value is greater than zero."] })),
-        (json!({ "title": "x".repeat(201), "duration": "1" }),
-         json!({ "title": ["Ensure this field has no more than 200 characters."] })),
-        (json!({ "title": "a\u{0}b", "duration": "1" }), json!({ "title": ["Null characters are not allowed."] })),
+        (
+            json!({ "title": "x", "duration": "0" }),
+            json!({ "duration": ["Ensure this value is greater than zero."] }),
+        ),
+        (
+            json!({ "title": "x".repeat(201), "duration": "1" }),
+            json!({ "title": ["Ensure this field has no more than 200 characters."] }),
+        ),
+        (
+            json!({ "title": "a\u{0}b", "duration": "1" }),
+            json!({ "title": ["Null characters are not allowed."] }),
+        ),
     ] {
-        let request = api.client.request(reqwest::Method::POST, "/api/tasks/").bearer_auth(&login.access).json(&body);
+        let request =
+            api.client.request(reqwest::Method::POST, "/api/tasks/").bearer_auth(&login.access).json(&body);
         assert_eq!(test_support::api::send(request).await.expect(400).body, expected, "{body}");
     }
 }

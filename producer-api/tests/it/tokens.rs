@@ -83,7 +83,11 @@ async fn forged_tokens_are_invalid_everywhere_and_never_upset_the_server() {
     for token in &forged {
         let shown = &token[..token.len().min(80)];
         assert_eq!(api.client.refresh(token).await.expect(401).body, refused("Token is invalid"), "{shown}");
-        assert_eq!(api.client.blacklist(token).await.expect(401).body, refused("Token is invalid"), "{shown}");
+        assert_eq!(
+            api.client.blacklist(token).await.expect(401).body,
+            refused("Token is invalid"),
+            "{shown}"
+        );
         assert_eq!(api.client.verify(token).await.expect(401).body, refused("Token is invalid"), "{shown}");
         let request = api.client.request(reqwest::Method::GET, "/api/tasks/").bearer_auth(token);
         let answer = test_support::api::send(request).await.expect(401);
@@ -101,9 +105,18 @@ async fn rightly_signed_tokens_with_odd_content_are_told_what_they_lack() {
         (format!(r#"{{"token_type":"refresh","exp":{later},"user_id":"1"}}"#), "Token has no id"),
         (format!(r#"{{"exp":{later},"jti":"a","user_id":"1"}}"#), "Token has no type"),
         (format!(r#"{{"token_type":7,"exp":{later},"jti":"a","user_id":"1"}}"#), "Token has wrong type"),
-        (format!(r#"{{"token_type":"refresh","exp":{later},"jti":"a","user_id":"abc"}}"#), "Token is invalid"),
-        (format!(r#"{{"token_type":"refresh","exp":{later},"jti":"a\u0000","user_id":"1"}}"#), "Token is invalid"),
-        (format!(r#"{{"token_type":"refresh","exp":{later},"jti":"a","user_id":"1","sid":"x"}}"#), "Token is invalid"),
+        (
+            format!(r#"{{"token_type":"refresh","exp":{later},"jti":"a","user_id":"abc"}}"#),
+            "Token is invalid",
+        ),
+        (
+            format!(r#"{{"token_type":"refresh","exp":{later},"jti":"a\u0000","user_id":"1"}}"#),
+            "Token is invalid",
+        ),
+        (
+            format!(r#"{{"token_type":"refresh","exp":{later},"jti":"a","user_id":"1","sid":"x"}}"#),
+            "Token is invalid",
+        ),
         (format!(r#"{{"token_type":"refresh","exp":{later},"jti":"a","iat":{later}}}"#), "Token is invalid"),
         (r#"{"token_type":"refresh","exp":5,"jti":7}"#.to_owned(), "Token is expired"),
     ] {
@@ -131,7 +144,9 @@ async fn no_token_and_no_hash_of_one_is_kept() {
         UNION ALL SELECT user_sessions::text FROM user_sessions UNION ALL SELECT blacklisted_tokens::text FROM blacklisted_tokens
     ) AS everything (whole)";
     let kept: String = sqlx::query_scalar(tables).fetch_one(api.database.pool()).await.unwrap();
-    for secret in [signature(&login.refresh), signature(&login.access), test_support::api::PASSWORD.to_owned()] {
+    for secret in
+        [signature(&login.refresh), signature(&login.access), test_support::api::PASSWORD.to_owned()]
+    {
         assert!(!kept.contains(&secret));
     }
 }

@@ -2,12 +2,16 @@
 
 use std::io::Write;
 
-use shared::config::Reader;
+use shared::config::{Reader, effective_values, reference};
 
-use crate::config::{Config, effective};
+use crate::config::{Config, PROGRAM, SETTINGS};
 
-pub(super) fn execute(reader: Reader) -> anyhow::Result<()> {
-    std::io::stdout().write_all(effective(&reader).as_bytes())?;
+pub(super) fn execute(reader: Reader, explain: bool) -> anyhow::Result<()> {
+    let mut output = std::io::stdout().lock();
+    if explain {
+        return Ok(output.write_all(reference(PROGRAM, SETTINGS).as_bytes())?);
+    }
+    output.write_all(effective_values(&reader, SETTINGS).as_bytes())?;
     Config::read(reader)?;
     Ok(())
 }

@@ -23,7 +23,7 @@ pub struct CommandLine {
     command: Option<Command>,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
     /// Ticks and works (the default).
     Run,
@@ -32,7 +32,11 @@ enum Command {
     /// Executes runs; writes nothing that becomes due.
     Work,
     /// Prints every setting in force, secrets masked.
-    Config,
+    Config {
+        /// Prints what each setting means instead, as Markdown.
+        #[arg(long)]
+        reference: bool,
+    },
     /// Asks the scheduler that runs here whether it is ready; exit code 0 if so.
     Healthcheck,
 }
@@ -45,7 +49,7 @@ impl CommandLine {
             Command::Run => run::execute(Config::read(reader)?),
             Command::Tick => tick::execute(Config::read(reader)?),
             Command::Work => work::execute(Config::read(reader)?),
-            Command::Config => config::execute(reader),
+            Command::Config { reference } => config::execute(reader, reference),
             Command::Healthcheck => healthcheck::execute(reader),
         }
     }

@@ -2,7 +2,6 @@
 
 use anyhow::Context;
 use shared::clock::Clock;
-use shared::database::MigrateError;
 use shared::entropy::Entropy;
 use shared::lifecycle::{Health, Probes, Shutdown, Standing, probe_router, serve_http};
 use shared::outbox::{Outbox, Relay, RelaySettings};
@@ -40,7 +39,7 @@ impl Program {
     async fn run(config: Config, spawn: impl FnOnce(&Self)) -> anyhow::Result<()> {
         let pool = database::connect(&config.database, &config.process.instance)
             .context("DATABASE_URL can't be read")?;
-        require_schema(&pool).await?;
+        database::check_schema_at_start(&pool).await?;
         let (clock, entropy) = (Clock::system(), Entropy::system());
         let program = Self {
             outbox: Outbox::new(PROGRAM, clock.clone(), entropy.clone()),
@@ -113,16 +112,5 @@ impl Program {
         let probes = Probes::new(self.health.clone(), self.pool.clone(), stop.clone());
         let address = self.config.process.listen_address;
         self.shutdown.spawn("listener", serve_http(address, probe_router(probes), stop));
-    }
-}
-
-/// A database that answers must have our schema. One that doesn't answer passes: `/readyz` says so, and the loops wait.
-async fn require_schema(pool: &PgPool) -> anyhow::Result<()> {
-    match database::require_schema(pool).await {
-        Err(MigrateError::Unreadable(error)) if database::is_unavailable(&error) => {
-            tracing::warn!(%error, "the database doesn't answer yet");
-            Ok(())
-        }
-        result => Ok(result?),
     }
 }

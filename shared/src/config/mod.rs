@@ -18,7 +18,7 @@ pub use duration::parse_duration;
 pub use process::{LogFormat, ProcessConfig};
 pub use reader::{ConfigError, Reader};
 pub use secret::Secret;
-pub use setting::{Setting, effective_values, reference_table};
+pub use setting::{Setting, effective_values, reference, shared_reference};
 
 /// The settings that all three programs read, by section.
 pub const SECTIONS: &[(&str, &[&Setting])] =

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::SECTIONS;
 use super::reader::Reader;
 
 /// One setting, as data.
@@ -34,23 +35,10 @@ impl Setting {
     }
 }
 
-/// A Markdown table of settings for the reference page.
-pub fn reference_table(settings: &[&Setting]) -> String {
-    let mut table = String::from("| setting | default | meaning |\n|---|---|---|\n");
-    for setting in settings {
-        let default = setting.default.map_or_else(|| "-".to_owned(), |value| format!("`{value}`"));
-        let secret = if setting.secret { " Secret: also as a file named by `" } else { "" };
-        let file = if setting.secret { format!("{}_FILE`.", setting.name) } else { String::new() };
-        // Writing to a String can't fail.
-        let _ = writeln!(table, "| `{}` | {default} | {}{secret}{file} |", setting.name, setting.about);
-    }
-    table
-}
-
-/// `NAME=value` lines of what is in force, secrets masked: the output of `config`.
-pub fn effective_values(reader: &Reader, settings: &[&Setting]) -> String {
+/// What `config` prints: every setting of a program as `NAME=value`, secrets masked.
+pub fn effective_values(reader: &Reader, own: &[&Setting]) -> String {
     let mut lines = String::new();
-    for setting in settings {
+    for setting in SECTIONS.iter().flat_map(|(_, settings)| *settings).chain(own) {
         let value = match reader.value(setting) {
             None => "(not set)".to_owned(),
             Some(_) if setting.secret => "********".to_owned(),
@@ -60,4 +48,28 @@ pub fn effective_values(reader: &Reader, settings: &[&Setting]) -> String {
         let _ = writeln!(lines, "{}={value}", setting.name);
     }
     lines
+}
+
+/// What `config --reference` prints: a program's part of `docs/CONFIG.md`.
+pub fn reference(program: &str, own: &[&Setting]) -> String {
+    section(program, own)
+}
+
+/// The part of `docs/CONFIG.md` that all programs share.
+pub fn shared_reference() -> String {
+    SECTIONS.iter().map(|(title, settings)| section(title, settings)).collect()
+}
+
+fn section(title: &str, settings: &[&Setting]) -> String {
+    let mut text = format!("## {title}\n\n| setting | default | meaning |\n|---|---|---|\n");
+    for setting in settings {
+        let Setting { name, about, .. } = setting;
+        let default = setting.default.map_or_else(|| "-".to_owned(), |value| format!("`{value}`"));
+        let file =
+            if setting.secret { format!(" Secret: also as a file, `{name}_FILE`.") } else { String::new() };
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "| `{name}` | {default} | {about}{file} |");
+    }
+    text.push('\n');
+    text
 }

@@ -96,11 +96,13 @@ async fn an_operator_writes_nothing() {
     }
 }
 
+/// Also from two databases of one server, between which no advisory lock holds.
 #[tokio::test]
 async fn roles_can_be_made_again_and_by_several_at_once() {
-    let database = TestDatabase::create().await;
+    let (database, other) = (TestDatabase::create().await, TestDatabase::create().await);
     let password = Secret::new(PASSWORD);
-    let makers = (0..8).map(|_| create_roles(database.pool(), Some(&password)));
+    let pools = [database.pool(), other.pool()];
+    let makers = (0..16).map(|number| create_roles(pools[number % 2], Some(&password)));
     for made in futures_util::future::join_all(makers).await {
         made.unwrap();
     }
