@@ -61,3 +61,24 @@ pub fn prepare(console: &Console) -> Result<()> {
 fn run_lanes(console: &Console, lanes: &[Lane], arguments: TestArguments) -> Result<()> {
     report::run(&mut Session::open(console, lanes, arguments)?, lanes)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: TestArguments,
+    }
+
+    #[test]
+    fn cargo_test_gets_its_arguments_as_they_were_typed() {
+        let typed = ["-p", "scheduler", "ticks", "--", "--nocapture"];
+        let line = Line::parse_from(["test"].into_iter().chain(typed));
+        assert_eq!(line.arguments.for_cargo, typed);
+        assert!(Line::parse_from(["test"]).arguments.for_cargo.is_empty());
+    }
+}

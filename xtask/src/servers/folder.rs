@@ -94,6 +94,10 @@ impl ServerFolder {
         Ok(Self { path, account })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn account(&self) -> Account {
         self.account
     }

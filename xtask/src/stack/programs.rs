@@ -147,6 +147,21 @@ pub(super) fn wait_until_ready(layout: &Layout, started: &mut [Started]) -> anyh
     }
 }
 
+/// Waits for replicas that ran before; those that have lost a server need a moment to find it again. Gives the names of
+/// those that don't become ready.
+pub(super) fn wait_for_the_others(instances: &[Instance]) -> anyhow::Result<Vec<String>> {
+    let mut waiting: Vec<&Instance> =
+        instances.iter().filter(|instance| instance.alive().is_some()).collect();
+    let waited = wait::until(READY_SECONDS_MAX, "the programs to become ready", || {
+        waiting.retain(|instance| instance.alive().is_some() && !http::is_ok(&instance.readiness_url()));
+        Ok(waiting.is_empty().then_some(()))
+    });
+    match waited {
+        Err(error) if interrupt::is_interrupted(&error) => Err(error),
+        _ => Ok(waiting.into_iter().map(|instance| instance.name.clone()).collect()),
+    }
+}
+
 fn ended_early(layout: &Layout, replica: &Started, exit: Exit) -> anyhow::Error {
     let message = format!(
         "{} didn't start ({}); {} ends with:\n{}",

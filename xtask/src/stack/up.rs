@@ -127,6 +127,10 @@ impl<'a> Start<'a> {
             database::prepare(self.console, self.layout, &self.state, &mut self.session, own_database)?;
             self.start_programs(missing)?;
         }
+        let late = programs::wait_for_the_others(&self.session.instances)?;
+        if !late.is_empty() {
+            self.console.warn(format_args!("not ready yet, see cargo xtask logs: {}", late.join(", ")));
+        }
         self.make_demo_accounts();
         self.save()?;
         Ok(interrupt::check()?)

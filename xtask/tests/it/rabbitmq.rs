@@ -26,6 +26,9 @@ fn a_killed_node_restarts_on_its_ports_and_ends_without_a_trace() {
     let first = ProcessIdentity::of(server.pid()).unwrap();
     assert_eq!(fs::read_to_string(format!("/proc/{}/comm", first.pid)).unwrap().trim(), "beam.smp");
     let family = first.descendants();
+    // Node and port mapper can be found by their folder, should nobody remember them.
+    let found = ProcessIdentity::working_in(folder.path());
+    assert!(found.contains(&first) && found.len() >= 2);
     server.kill();
     assert!(!first.is_alive());
     assert!(family.iter().all(|process| !process.is_alive()));

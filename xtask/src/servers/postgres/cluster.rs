@@ -79,6 +79,7 @@ impl Cluster {
         }
         // Without the lock file a new postmaster would start beside them and destroy the data.
         process::end_all(&working);
+        postmaster.inspect(|postmaster| self.release_shared_memory(*postmaster));
         match fs::remove_file(&lock_file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("can't remove the stale {}", lock_file.display()))

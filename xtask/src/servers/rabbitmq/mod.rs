@@ -14,7 +14,7 @@ use super::{
     ports,
 };
 use crate::{
-    process::{Account, Process, last_lines},
+    process::{self, Account, Process, ProcessIdentity, last_lines},
     wait,
 };
 
@@ -193,6 +193,7 @@ impl RabbitmqServer {
         {
             process.stop(Signal::SIGTERM, STOP_SECONDS_MAX);
         }
+        process::end_all(&ProcessIdentity::working_in(self.folder.path()));
     }
 
     fn launch(&mut self) -> anyhow::Result<()> {

@@ -94,7 +94,8 @@ pub(super) fn answers(settings: &Settings) -> bool {
 fn spawn(folder: &ServerFolder, command: &mut Command) -> anyhow::Result<Process> {
     let log = folder.open_log("startup.log")?;
     let log_too = log.try_clone().context("can't share RabbitMQ's log")?;
-    Process::spawn(command.stdout(log).stderr(log_too))
+    // By its working folder a process is found even if nobody remembers it.
+    Process::spawn(command.current_dir(folder.path()).stdout(log).stderr(log_too))
 }
 
 fn accepts(port: u16) -> bool {
