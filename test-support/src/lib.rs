@@ -24,4 +24,4 @@ pub mod world;
 
 pub use broker::TestBroker;
 pub use database::TestDatabase;
-pub use signals::{eventually, settled};
+pub use signals::{assert_same_ids, eventually, settled};

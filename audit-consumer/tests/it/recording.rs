@@ -1,11 +1,14 @@
 //! Batches against a real database.
 
+use std::sync::Arc;
+
 use audit_consumer::audit::{Batch, Candidate, Message, Recorded, SetAside, record};
 use audit_consumer::deliveries::classify;
 use serde_json::json;
 use shared::clock::Clock;
 use sqlx::PgPool;
 use test_support::TestDatabase;
+use tokio::sync::Barrier;
 use uuid::Uuid;
 
 use crate::events::{event, fresh_id};
@@ -135,25 +138,37 @@ async fn a_database_out_of_order_is_an_error_and_nothing_is_written() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn consumers_side_by_side_record_the_same_events_once() {
     let database = TestDatabase::create().await;
-    let ids: Vec<Uuid> = (0..300).map(|_| fresh_id()).collect();
-    let mut bodies: Vec<String> = ids.iter().map(|id| event(*id).to_string()).collect();
-    bodies.extend((0..30).map(|number| format!("not an envelope {number}")));
+    let mut recorded = Vec::new();
+    for _ in 0..8 {
+        let ids: Vec<Uuid> = (0..300).map(|_| fresh_id()).collect();
+        let mut bodies: Vec<String> = ids.iter().map(|id| event(*id).to_string()).collect();
+        bodies.extend(ids.iter().take(30).map(|id| format!("not an envelope {id}")));
+        recorded.extend(ids);
+        assert_eq!(record_side_by_side(&database, &bodies).await, Recorded { entries: 300, quarantined: 30 });
+    }
+    assert_eq!(recorded_ids(database.pool()).await, sorted(recorded));
+}
+
+/// Six consumers record the same messages at the same moment, each in another order; gives what they wrote together.
+async fn record_side_by_side(database: &TestDatabase, bodies: &[String]) -> Recorded {
+    let start = Arc::new(Barrier::new(6));
     let mut consumers = Vec::new();
-    for turn in 0..8 {
-        let mut bodies = bodies.clone();
-        bodies.rotate_left(turn * 41);
+    for turn in 0..6 {
+        let (pool, start, mut bodies) = (database.pool().clone(), start.clone(), bodies.to_vec());
+        bodies.rotate_left(turn * 53);
         if turn % 2 == 0 {
             bodies.reverse();
         }
-        let pool = database.pool().clone();
-        consumers.push(tokio::spawn(async move { record(&pool, batch(&bodies)).await.unwrap() }));
+        consumers.push(tokio::spawn(async move {
+            start.wait().await;
+            record(&pool, batch(&bodies)).await.unwrap()
+        }));
     }
     let mut total = Recorded::default();
     for consumer in consumers {
-        let recorded = consumer.await.unwrap();
-        total.entries += recorded.entries;
-        total.quarantined += recorded.quarantined;
+        let written = consumer.await.unwrap();
+        total.entries += written.entries;
+        total.quarantined += written.quarantined;
     }
-    assert_eq!(total, Recorded { entries: 300, quarantined: 30 });
-    assert_eq!(recorded_ids(database.pool()).await, sorted(ids));
+    total
 }

@@ -1,6 +1,6 @@
 //! What every request passes on its way in, and every answer on its way out.
 //!
-//! [`stack`] puts the layers of the whole router together. What is a route's own affair (406, authentication, 405,
+//! [`stack()`] puts the layers of the whole router together. What is a route's own affair (406, authentication, 405,
 //! OPTIONS, `Allow`) is put around each route by [`open_route`] and [`protected_route`], because its order differs
 //! between the two.
 

@@ -46,8 +46,9 @@ pub fn stack(router: Router, settings: StackSettings) -> Router {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
     use std::net::SocketAddr;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Once;
 
     use axum::extract::{ConnectInfo, Request};
     use axum::http::{StatusCode, header};
@@ -200,12 +201,16 @@ mod tests {
         assert!(!body.contains("ffff"), "an IPv4 address is shown as one: {body}");
     }
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    thread_local! {
+        /// What this thread has logged: a test runs on one.
+        static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+
+    struct Lines;
 
     impl std::io::Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            LINES.with_borrow_mut(|lines| lines.extend_from_slice(bytes));
             Ok(bytes.len())
         }
 
@@ -216,18 +221,17 @@ mod tests {
 
     /// What is logged while one request is answered, line by line.
     async fn logged(path: &str, headers: &[(&str, &str)]) -> Vec<serde_json::Value> {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_max_level(tracing::Level::INFO)
-            .with_writer(move || writer.clone())
-            .finish();
-        let guard = tracing::subscriber::set_default(subscriber);
+        // One subscriber for all tests: with one each, the tests that run beside this one would decide which log
+        // statements are switched on.
+        static STARTED: Once = Once::new();
+        STARTED.call_once(|| {
+            let lines =
+                tracing_subscriber::fmt().json().flatten_event(true).with_max_level(tracing::Level::INFO);
+            lines.with_writer(|| Lines).init();
+        });
+        LINES.take();
         send("GET", path, headers).await;
-        drop(guard);
-        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let lines = String::from_utf8(LINES.take()).unwrap();
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 

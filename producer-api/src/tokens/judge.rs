@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    /// A verifier for whom the signature "sig" (base64url) is right.
+    /// A verifier for whom the signature "sign" (base64url) is right.
     struct Sig;
 
     impl Verifier for Sig {
@@ -116,7 +116,7 @@ mod tests {
         }
 
         fn verifies(&self, _: &[u8], signature: &str) -> bool {
-            signature == BASE64URL.encode("sig")
+            signature == BASE64URL.encode("sign")
         }
     }
 
@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn token(header: &str, payload: &str) -> String {
-        format!("{}.{}.{}", BASE64URL.encode(header), BASE64URL.encode(payload), BASE64URL.encode("sig"))
+        format!("{}.{}.{}", BASE64URL.encode(header), BASE64URL.encode(payload), BASE64URL.encode("sign"))
     }
 
     fn verdict(payload: &str) -> Result<(), TokenFault> {
@@ -187,7 +187,7 @@ mod tests {
     fn the_form_is_three_canonical_base64url_parts() {
         let good = token(r#"{"alg":"HS256"}"#, "{}");
         assert!(judge(&good, &Sig, now()).is_ok());
-        assert!(judge(&format!("{good}="), &Sig, now()).is_ok(), "padding is tolerated");
+        assert!(judge(&format!("{good}=="), &Sig, now()).is_ok(), "right padding is tolerated");
         for bad in [
             format!("{good}."),
             format!(".{good}"),
@@ -210,7 +210,7 @@ mod tests {
 
         #[test]
         fn no_payload_whatever_upsets_the_judge(payload: Vec<u8>) {
-            let token = format!("{}.{}.{}", BASE64URL.encode(r#"{"alg":"HS256"}"#), BASE64URL.encode(payload), BASE64URL.encode("sig"));
+            let token = format!("{}.{}.{}", BASE64URL.encode(r#"{"alg":"HS256"}"#), BASE64URL.encode(payload), BASE64URL.encode("sign"));
             let _ = judge(&token, &Sig, now());
         }
     }

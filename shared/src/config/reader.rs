@@ -176,7 +176,7 @@ mod tests {
     fn a_default_counts_where_nothing_or_an_empty_value_is_set() {
         let mut reader = reader(&[("PORT", "")]);
         assert_eq!(reader.parsed::<u16>(&PORT, "a port"), 5672);
-        assert_eq!(reader.duration(&LIFETIME), Duration::from_secs(300));
+        assert_eq!(reader.duration(&LIFETIME), Duration::from_mins(5));
         assert!(reader.finish(()).is_ok());
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A program spawns its loops through [`Shutdown`], which tracks every one of them. The first SIGTERM or SIGINT asks
 //! them to finish, the second ends the process at once; a loop that ends by itself takes the program down with an
-//! exit code that says so. A loop that talks to a server runs under [`supervise`].
+//! exit code that says so. A loop that talks to a server runs under [`supervise()`].
 
 mod backoff;
 mod exit;

@@ -1,6 +1,5 @@
 //! What the outbox's tests have in common: events, relays, and a look at what is left.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use shared::broker;
@@ -11,6 +10,7 @@ use shared::lifecycle::{Health, Standing};
 use shared::outbox::{Outbox, Relay, RelaySettings};
 use shared::telemetry::TraceContext;
 use sqlx::PgPool;
+use test_support::broker::Taken;
 use test_support::{TestBroker, TestDatabase};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -91,9 +91,13 @@ pub(crate) async fn waiting(database: &TestDatabase) -> i64 {
 }
 
 /// The ids of parked rows.
-pub(crate) async fn parked(database: &TestDatabase) -> HashSet<Uuid> {
-    let ids = sqlx::query_scalar("SELECT event_id FROM outbox_parked").fetch_all(database.pool()).await;
-    ids.unwrap().into_iter().collect()
+pub(crate) async fn parked(database: &TestDatabase) -> Vec<Uuid> {
+    sqlx::query_scalar("SELECT event_id FROM outbox_parked").fetch_all(database.pool()).await.unwrap()
+}
+
+/// Takes everything from a queue; gives the ids as they came, twice what came twice.
+pub(crate) async fn arrived(broker: &TestBroker, queue: &str) -> Vec<Uuid> {
+    broker.take_all(queue).await.iter().map(Taken::message_id).collect()
 }
 
 /// A relay at work; it stops when this is dropped.

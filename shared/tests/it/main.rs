@@ -1,6 +1,6 @@
 //! The rooms of `shared` against a real database and a real broker.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test, what goes wrong should end it")]
+#![expect(clippy::unwrap_used, reason = "in a test, what goes wrong should end it")]
 
 mod bench;
 mod migrations;

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Months, TimeDelta, Utc};
 use shared::entropy::Entropy;
 use sqlx::PgPool;
-use test_support::TestDatabase;
+use sqlx::error::DatabaseError;
+use test_support::{TestDatabase, assert_same_ids};
 use uuid::Uuid;
 
 /// A month for which no migration makes a partition.
@@ -112,12 +113,9 @@ async fn programs_that_make_partitions_while_others_write_lose_no_row() {
     for writer in writers {
         written.extend(writer.await.unwrap());
     }
-    let there: Vec<Uuid> = sqlx::query_scalar("SELECT event_id FROM audit.events ORDER BY event_id")
-        .fetch_all(database.pool())
-        .await
-        .unwrap();
-    written.sort();
-    assert_eq!(there, written);
+    let there: Vec<Uuid> =
+        sqlx::query_scalar("SELECT event_id FROM audit.events").fetch_all(database.pool()).await.unwrap();
+    assert_same_ids("rows", there, written);
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM ONLY audit.events_default")
         .fetch_one(database.pool())
         .await
@@ -131,8 +129,7 @@ async fn insert_patiently(database: &PgPool, at: DateTime<Utc>) -> Uuid {
         match insert(database, at).await {
             Ok(id) => return id,
             Err(error) => {
-                let code =
-                    error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned());
+                let code = error.as_database_error().and_then(DatabaseError::code);
                 assert_eq!(code.as_deref(), Some("23514"), "{error}");
             }
         }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use shared::broker::topology::AUDIT_QUEUE;
 use test_support::faults::{PrivatePostgres, PrivateRabbitmq};
-use test_support::{TestBroker, TestDatabase, eventually, settled};
+use test_support::{TestBroker, TestDatabase, assert_same_ids, eventually, settled};
 use uuid::Uuid;
 
-use crate::bench::{DEADLINE, Fact, RunningRelay, append_all, outbox, waiting};
+use crate::bench::{DEADLINE, Fact, RunningRelay, append_all, arrived, outbox, waiting};
 
 /// A server that was killed takes a while to come back, and the relay a while to notice.
 const RECOVERY_DEADLINE: Duration = Duration::from_mins(1);
@@ -39,9 +39,8 @@ async fn a_broker_killed_in_the_middle_of_a_window_loses_nothing() {
         relay.health.readiness().checks["relay"].clone()
     })
     .await;
-    let arrived: HashSet<Uuid> =
-        broker.take_all(AUDIT_QUEUE).await.iter().map(|message| message.message_id()).collect();
-    assert_eq!(arrived, ids.into_iter().collect());
+    let arrived: HashSet<Uuid> = arrived(&broker, AUDIT_QUEUE).await.into_iter().collect();
+    assert_same_ids("arrived", arrived, ids);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,9 +59,8 @@ async fn a_database_killed_in_the_middle_of_a_window_loses_nothing() {
     postgres.start_again().await;
     settled(RECOVERY_DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
     // The window that was confirmed and not yet deleted is sent again: readers go by the id.
-    let arrived: HashSet<Uuid> =
-        broker.take_all(AUDIT_QUEUE).await.iter().map(|message| message.message_id()).collect();
-    assert_eq!(arrived, ids.into_iter().collect());
+    let arrived: HashSet<Uuid> = arrived(&broker, AUDIT_QUEUE).await.into_iter().collect();
+    assert_same_ids("arrived", arrived, ids);
 }
 
 /// What an operator does in the management UI, and what a load balancer does at night.
@@ -79,8 +77,8 @@ async fn a_connection_that_is_closed_from_outside_is_opened_again() {
     .await;
     append_all(database.pool(), &outbox, [Fact { number: 2 }]).await;
     settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
-    let arrived = broker.take_all(AUDIT_QUEUE).await;
-    assert_eq!(arrived.iter().map(|one| one.message_id()).collect::<HashSet<_>>().len(), 2);
+    let arrived: HashSet<Uuid> = arrived(&broker, AUDIT_QUEUE).await.into_iter().collect();
+    assert_eq!(arrived.len(), 2);
 }
 
 /// An outage of the broker holds up nobody who appends.

@@ -31,7 +31,7 @@ async fn operator(database: &TestDatabase) -> PgConnection {
 
 async fn refusal(connection: &mut PgConnection, statement: &str) -> Option<String> {
     let error = sqlx::query(AssertSqlSafe(statement)).execute(connection).await.err()?;
-    error.as_database_error()?.code().map(|code| code.into_owned())
+    error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use test_support::programs::Program;
 use test_support::world::World;
 use test_support::{TestBroker, eventually, settled};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 #[track_caller]
 fn assert_try_again(answer: &Answer) {
@@ -27,7 +27,7 @@ async fn requests_get_503_while_the_database_is_stopped_and_all_is_well_once_it_
     let client = &world.client;
     let login = client.join("ada").await;
     let programs = [&world.producer_api, &world.audit_consumer, &world.scheduler];
-    let pids = programs.map(|program| program.pid());
+    let pids = programs.map(test_support::programs::RunningProgram::pid);
 
     postgres.stop().await;
     assert_try_again(&client.try_log_in("ada", PASSWORD).await);
@@ -64,7 +64,7 @@ async fn requests_get_503_while_the_database_is_stopped_and_all_is_well_once_it_
             .unwrap()
     })
     .await;
-    assert_eq!(pids, programs.map(|program| program.pid()), "nobody was restarted");
+    assert_eq!(pids, programs.map(test_support::programs::RunningProgram::pid), "nobody was restarted");
 }
 
 /// Goes red when messages are acknowledged that were not written.

@@ -11,7 +11,7 @@ use test_support::programs::{Program, RunningProgram};
 use test_support::{TestBroker, TestDatabase, eventually, settled};
 
 /// A killed worker's lease must run out before its run is taken over.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 const JOB: &str = "print-user-tasks";
 
 async fn make_user_1(database: &TestDatabase) {
