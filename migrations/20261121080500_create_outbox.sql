@@ -10,10 +10,14 @@ CREATE TABLE outbox (
     body        text        NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     not_before  timestamptz NOT NULL DEFAULT '-infinity',
-    attempts    integer     NOT NULL DEFAULT 0
+    attempts    integer     NOT NULL DEFAULT 0,
+    returns     integer     NOT NULL DEFAULT 0
 )
 -- Rows live for milliseconds: vacuum early, or the claim reads dead index entries.
 WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+
+COMMENT ON COLUMN outbox.attempts IS 'tries that were not confirmed, for whatever reason';
+COMMENT ON COLUMN outbox.returns IS 'tries that the broker could not route; after a few the row is parked';
 
 -- The claim: the oldest due rows of one exchange.
 CREATE INDEX outbox_claim ON outbox (exchange, seq);

@@ -61,22 +61,29 @@ pub const SETTINGS: &[&Setting] = &[
     &SUPERUSER_PASSWORD,
 ];
 
-/// SimpleJWT settings that change what a server does and that this version does not have yet. Whoever sets one must
-/// learn that it has no effect.
-const NOT_YET: &[&str] = &[
-    "SIMPLE_JWT_JSON",
-    "ROTATE_REFRESH_TOKENS",
-    "BLACKLIST_AFTER_ROTATION",
-    "ALGORITHM",
-    "VERIFYING_KEY",
-    "AUDIENCE",
-    "ISSUER",
-    "JWK_URL",
-    "LEEWAY",
-    "AUTH_HEADER_TYPES",
-    "AUTH_HEADER_NAME",
-    "CHECK_REVOKE_TOKEN",
-    "SESSION_POLICY",
+/// SimpleJWT settings that change what a server does, with the only value this version can do. Whoever sets another
+/// must not believe that it holds.
+const FIXED: &[(&str, &str)] = &[
+    ("ALGORITHM", "HS256"),
+    ("ROTATE_REFRESH_TOKENS", "false"),
+    ("BLACKLIST_AFTER_ROTATION", "false"),
+    ("CHECK_REVOKE_TOKEN", "false"),
+    ("CHECK_USER_IS_ACTIVE", "true"),
+    ("UPDATE_LAST_LOGIN", "false"),
+    ("LEEWAY", "0"),
+    ("AUTH_HEADER_TYPES", "Bearer"),
+    ("AUTH_HEADER_NAME", "HTTP_AUTHORIZATION"),
+    ("USER_ID_FIELD", "id"),
+    ("USER_ID_CLAIM", "user_id"),
+    ("TOKEN_TYPE_CLAIM", "token_type"),
+    ("JTI_CLAIM", "jti"),
+    ("SESSION_POLICY", "replace"),
+    ("ACCESS_TOKEN_REVOCATION", "session"),
+    ("SIMPLE_JWT_JSON", "{}"),
+    ("VERIFYING_KEY", ""),
+    ("AUDIENCE", ""),
+    ("ISSUER", ""),
+    ("JWK_URL", ""),
 ];
 
 /// The settings of `serve`.
@@ -94,8 +101,6 @@ pub struct ServeConfig {
     pub hashing: HashingConfig,
     /// The largest request body, in bytes.
     pub request_body_max: usize,
-    /// Settings that are set and have no effect in this version.
-    pub ignored: Vec<&'static str>,
 }
 
 /// How tokens are made.
@@ -128,13 +133,20 @@ impl ServeConfig {
             tokens: TokensConfig::read(&mut reader),
             hashing: HashingConfig::read(&mut reader),
             request_body_max: reader.at_least(&REQUEST_BODY_MAX, 65_536),
-            ignored: NOT_YET
-                .iter()
-                .copied()
-                .filter(|name| reader.value(&Setting::optional(name, "")).is_some())
-                .collect(),
         };
+        refuse_what_is_fixed(&mut reader);
         reader.finish(config)
+    }
+}
+
+fn refuse_what_is_fixed(reader: &mut Reader) {
+    for (name, value) in FIXED {
+        let given = reader.value(&Setting::optional(name, ""));
+        if given.is_some_and(|given| !given.trim().eq_ignore_ascii_case(value)) {
+            let only =
+                if value.is_empty() { "remove it".to_owned() } else { format!("it can only be {value}") };
+            reader.problem(format!("{name}: this version has no such choice yet; {only}"));
+        }
     }
 }
 
@@ -214,12 +226,16 @@ mod tests {
         let other = "another key of at least 32 bytes!!";
         let config = read(&[DATABASE, ("SECRET_KEY", KEY), ("JWT_SECRET_KEY", other)]).unwrap();
         assert_eq!(config.tokens.signing_key.expose(), other);
-        assert_eq!(config.tokens.access_lifetime, Duration::from_secs(300));
+        assert_eq!(config.tokens.access_lifetime, Duration::from_mins(5));
     }
 
     #[test]
-    fn a_setting_without_effect_is_named() {
-        let config = read(&[DATABASE, ("SECRET_KEY", KEY), ("ROTATE_REFRESH_TOKENS", "true")]).unwrap();
-        assert_eq!(config.ignored, ["ROTATE_REFRESH_TOKENS"]);
+    fn a_choice_that_this_version_does_not_have_stops_the_start() {
+        let with = |name, value| read(&[DATABASE, ("SECRET_KEY", KEY), (name, value)]);
+        assert!(with("ALGORITHM", "HS256").is_ok());
+        assert!(with("ROTATE_REFRESH_TOKENS", "False").is_ok());
+        for (name, value) in [("ALGORITHM", "RS256"), ("ROTATE_REFRESH_TOKENS", "true"), ("AUDIENCE", "x")] {
+            assert!(with(name, value).unwrap_err().contains(name), "{name}");
+        }
     }
 }

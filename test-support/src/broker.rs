@@ -1,8 +1,6 @@
 //! A virtual host of a test's own, gone when the test ends.
 
-use lapin::options::{
-    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueuePurgeOptions,
-};
+use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection};
 use shared::config::{BrokerConfig, Secret};
@@ -166,14 +164,6 @@ impl TestBroker {
         taken
     }
 
-    /// Throws away what lies in `queue`.
-    pub async fn purge(&self, queue: &str) {
-        let connection = self.connect().await;
-        let channel = connection.create_channel().await.expect("a channel");
-        channel.queue_purge(queue.into(), QueuePurgeOptions::default()).await.expect("the queue exists");
-        close(connection).await;
-    }
-
     /// Closes, by the management API, every connection whose name contains `part`; says how many. The statistics that
     /// list them are a few seconds old, so one that was just opened may be missed.
     pub async fn close_connections(&self, part: &str) -> usize {
@@ -199,8 +189,7 @@ impl TestBroker {
         answer.json().await.expect("the management API answers with JSON")
     }
 
-    /// Sends a document to the management API.
-    pub async fn put(&self, path: &str, document: &serde_json::Value) {
+    async fn put(&self, path: &str, document: &serde_json::Value) {
         let url = self.management.join(path).expect("a path of the management API");
         let answer = reqwest::Client::new().put(url).json(document).send().await;
         let status = answer.expect("the management API answers").status();

@@ -7,16 +7,18 @@ use shared::config::{DatabaseConfig, Secret};
 use shared::database::{create_roles, migrate};
 use shared::entropy::Entropy;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::environment;
+use crate::{environment, eventually};
 
 /// PostgreSQL's word for a template that somebody is connected to.
 const OBJECT_IN_USE: &str = "55006";
 /// How long to wait until the template is free: whoever migrates it needs it for seconds.
 const TEMPLATE_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a writer may take to arrive at a locked table.
+const BLOCKED_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A database with Warren's schema and no rows.
 #[derive(Debug)]
@@ -71,6 +73,30 @@ impl TestDatabase {
     /// The settings by which a program reaches it.
     pub fn config(&self) -> DatabaseConfig {
         DatabaseConfig { url: Secret::new(&self.url), pool_max: 5 }
+    }
+
+    /// Keeps everybody from writing to `table` until the transaction is rolled back: a process can then be killed at
+    /// the very point where it is about to commit.
+    pub async fn lock_table(&self, table: &str) -> Transaction<'static, Postgres> {
+        let mut lock = self.pool.begin().await.expect("a transaction");
+        let statement = AssertSqlSafe(format!("LOCK TABLE {table} IN EXCLUSIVE MODE"));
+        sqlx::query(statement).execute(&mut *lock).await.expect("the table can be locked");
+        lock
+    }
+
+    /// Waits until somebody wants to write to a table that [`TestDatabase::lock_table`] has locked.
+    pub async fn wait_for_a_blocked_writer(&self, table: &str) {
+        eventually(BLOCKED_DEADLINE, format!("somebody who wants to write to {table}"), async || {
+            let waiting: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::regclass",
+            )
+            .bind(table)
+            .fetch_one(&self.pool)
+            .await
+            .expect("locks can be read");
+            (waiting > 0).then_some(())
+        })
+        .await;
     }
 
     async fn clone_of(server: &str, template: &str) -> Self {

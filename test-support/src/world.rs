@@ -1,7 +1,6 @@
 //! All of Warren for one test: the three programs over a database and a virtual host of the test's own.
 
 use crate::api::Client;
-use crate::faults::{PrivatePostgres, PrivateRabbitmq};
 use crate::programs::{Program, RunningProgram};
 use crate::{TestBroker, TestDatabase};
 
@@ -28,12 +27,7 @@ impl World {
         Self::start_over(TestDatabase::create().await, TestBroker::create().await).await
     }
 
-    /// Starts it on private servers, which the test may stop. Let them outlive it: declare them first.
-    pub async fn start_on(postgres: &PrivatePostgres, rabbitmq: &PrivateRabbitmq) -> Self {
-        Self::start_over(postgres.database().await, rabbitmq.broker().await).await
-    }
-
-    /// Starts it over a given database and virtual host.
+    /// Starts it over a given database and virtual host, such as those of private servers.
     pub async fn start_over(database: TestDatabase, broker: TestBroker) -> Self {
         let mut producer_api = Program::producer_api(&database, &broker).spawn();
         let mut audit_consumer = Program::audit_consumer(&database, &broker).spawn();

@@ -73,20 +73,10 @@ async fn nothing_is_acknowledged_before_it_is_committed() {
     let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
     let mut consumer = Program::audit_consumer(&database, &broker).start().await;
     // Whoever holds this lock keeps every batch from being committed.
-    let mut lock = database.pool().begin().await.unwrap();
-    sqlx::query("LOCK TABLE audit.events IN EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    let lock = database.lock_table("audit.events").await;
     let ids: HashSet<Uuid> = (0..700).map(|_| fresh_id()).collect();
     broker.publish_all_raw("task.events", "task.created", ids.iter().map(|id| published(*id))).await;
-    settled(DEADLINE, "a consumer that waits for the lock", true, async || {
-        let waiting: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'audit.events'::regclass",
-        )
-        .fetch_one(database.pool())
-        .await
-        .unwrap();
-        waiting > 0
-    })
-    .await;
+    database.wait_for_a_blocked_writer("audit.events").await;
     consumer.kill();
     settled(DEADLINE, "all messages to be back in the queue", 700, async || {
         broker.queue_depth("audit.events").await

@@ -27,6 +27,7 @@ pub struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serves the API until it is told to stop.
+    #[command(visible_alias = "run")]
     Serve,
     /// The database's schema and roles.
     #[command(subcommand)]

@@ -29,9 +29,6 @@ pub(super) fn serve(reader: Reader) -> anyhow::Result<()> {
 
 async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let (clock, entropy, shutdown) = (Clock::system(), Entropy::system(), Shutdown::default());
-    for name in &config.ignored {
-        tracing::warn!(setting = name, "this setting has no effect in this version");
-    }
     let pool = database::connect(&config.database, &config.process.instance)?;
     database::check_schema_at_start(&pool).await?;
     let outbox = Outbox::new(PROGRAM, clock.clone(), entropy.clone());

@@ -115,7 +115,7 @@ impl Claims {
             Some(b'"') => self.text("user_id").filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())),
             _ => Some(raw.to_owned()),
         };
-        let id = digits.and_then(|digits| digits.parse().ok());
+        let id = digits.and_then(|digits| digits.parse().ok()).filter(|id| *id > 0);
         id.map_or(UserClaim::Unusable, |id| UserClaim::Id(UserId(id)))
     }
 
@@ -193,6 +193,8 @@ mod tests {
             (r#"{"user_id":"1_0"}"#, UserClaim::Unusable),
             (r#"{"user_id":""}"#, UserClaim::Unusable),
             (r#"{"user_id":[1]}"#, UserClaim::Unusable),
+            (r#"{"user_id":0}"#, UserClaim::Unusable),
+            (r#"{"user_id":-1}"#, UserClaim::Unusable),
             (r#"{"user_id":99999999999999999999}"#, UserClaim::Unusable),
         ] {
             assert_eq!(claims(json).user(), user, "{json}");

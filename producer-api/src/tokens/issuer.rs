@@ -160,8 +160,8 @@ mod tests {
     fn issuer(secret: &str) -> TokenIssuer {
         let config = TokensConfig {
             signing_key: Secret::new(secret),
-            access_lifetime: Duration::from_secs(300),
-            refresh_lifetime: Duration::from_secs(86_400),
+            access_lifetime: Duration::from_mins(5),
+            refresh_lifetime: Duration::from_hours(24),
         };
         TokenIssuer::new(&config, Entropy::seeded(5)).unwrap()
     }

@@ -39,3 +39,26 @@ async fn without_a_database_every_request_is_told_to_come_back_and_readyz_says_w
     assert_ne!(ready.body["checks"]["database"], "up");
     api.client.get("/healthz").await.expect(200);
 }
+
+#[tokio::test]
+async fn a_row_that_somebody_holds_is_503_for_its_own_user_and_nothing_to_others() {
+    let database = TestDatabase::create().await;
+    let pool = shared::database::connect(&database.config(), "producer-api").unwrap();
+    let api = Api::start_over(database, pool).await;
+    let other = api.client.join("other").await;
+    api.client.register("froggly").await.expect(201);
+    let mut holder = api.database.pool().begin().await.unwrap();
+    sqlx::query("SELECT FROM users WHERE username = 'froggly' FOR UPDATE")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    let login = tokio::spawn({
+        let client = api.client.clone();
+        async move { client.obtain_pair("froggly", test_support::api::PASSWORD).await }
+    });
+    api.client.tasks(&other).await.expect(200);
+    let answer = login.await.unwrap().expect(503);
+    assert_eq!(answer.header("retry-after"), "5");
+    holder.rollback().await.unwrap();
+    api.client.log_in("froggly").await;
+}

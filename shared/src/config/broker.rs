@@ -39,7 +39,7 @@ impl BrokerConfig {
         let given = reader.optional_secret(&AMQP_URL);
         let parts = Parts {
             host: reader.required(&RABBITMQ_HOST),
-            port: reader.at_least(&RABBITMQ_PORT, 1),
+            port: reader.parsed(&RABBITMQ_PORT, "a port from 1 to 65535"),
             user: reader.required(&RABBITMQ_USER),
             password: reader.optional(&RABBITMQ_PASSWORD).unwrap_or_else(|| "guest".to_owned()),
             vhost: reader.required(&RABBITMQ_VHOST),

@@ -23,8 +23,11 @@ const LOG_FORMAT: Setting = Setting::new(
     "auto",
     "`text` (readable lines), `json`, or `auto`: text on a terminal, JSON otherwise.",
 );
-const RUST_LOG: Setting =
-    Setting::new("RUST_LOG", "info", "Which log lines are kept, as tracing's filter directives.");
+const RUST_LOG: Setting = Setting::new(
+    "RUST_LOG",
+    "info,lapin=off",
+    "Which log lines are kept, as tracing's filter directives. What lapin says of a lost connection we say ourselves.",
+);
 const SHUTDOWN_TIMEOUT: Setting =
     Setting::new("SHUTDOWN_TIMEOUT", "20s", "How long work in hand may go on after SIGTERM.");
 

@@ -6,6 +6,6 @@ mod roles;
 mod unavailable;
 
 pub use migrate::{MigrateError, check_schema_at_start, migrate, require_schema};
-pub use pool::{connect, ping};
+pub use pool::{connect, ping, reach};
 pub use roles::{OPERATOR_ROLE, RolesError, create_roles};
 pub use unavailable::is_unavailable;

@@ -3,13 +3,13 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgPool};
 
 use crate::config::DatabaseConfig;
 
 /// How long a request waits for a connection: with the database down, this is when its client learns of it.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A pool that opens connections when they are needed, so that a program starts, and says why it isn't ready, while
 /// the database is down.
@@ -17,10 +17,14 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// # Errors
 /// When the URL can't be read.
 pub fn connect(config: &DatabaseConfig, instance: &str) -> Result<PgPool, sqlx::Error> {
-    let options = PgConnectOptions::from_str(config.url.expose())?
-        .application_name(instance)
-        // A lost client must not hold a claimed outbox row, and no query of ours takes this long.
-        .options([("idle_in_transaction_session_timeout", "60s"), ("statement_timeout", "30s")]);
+    let options = PgConnectOptions::from_str(config.url.expose())?.application_name(instance).options([
+        // A lost client must not hold a claimed outbox row.
+        ("idle_in_transaction_session_timeout", "60s"),
+        // No query of ours takes this long.
+        ("statement_timeout", "20s"),
+        // Whoever waits for one user's row holds a connection that all others need.
+        ("lock_timeout", "2s"),
+    ]);
     Ok(PgPoolOptions::new()
         .max_connections(config.pool_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -30,4 +34,10 @@ pub fn connect(config: &DatabaseConfig, instance: &str) -> Result<PgPool, sqlx::
 /// Whether the database answers.
 pub async fn ping(pool: &PgPool) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT 1").execute(pool).await.map(|_| ())
+}
+
+/// Whether the database can be reached, by a connection of its own: it tells "refused" from "wrong password" from "no
+/// such database", where the pool only tells that none of its connections came free.
+pub async fn reach(pool: &PgPool) -> Result<(), sqlx::Error> {
+    pool.connect_options().connect().await?.close().await
 }

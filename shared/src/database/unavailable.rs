@@ -2,7 +2,7 @@
 
 use sqlx::Error;
 
-/// Whether `error` means that the database can't be reached or is going down, not that the query was wrong.
+/// Whether `error` means that the database can't do its work now, not that the query was wrong.
 pub fn is_unavailable(error: &Error) -> bool {
     match error {
         Error::Io(_) | Error::Tls(_) | Error::PoolTimedOut | Error::PoolClosed | Error::WorkerCrashed => true,
@@ -12,9 +12,12 @@ pub fn is_unavailable(error: &Error) -> bool {
 }
 
 /// Classes of SQLSTATE that tell of the server, not of the statement: connection exceptions (08), too many
-/// connections and full disks (53), shutdown, crash and start-up (57P0x), and a server turned read-only (25006).
+/// connections and full disks (53), shutdown, crash, start-up and time limits (57), deadlocks and serialisation failures
+/// (40), a lock that was not to be had in time (55P03), a server turned read-only (25006), and a transaction that the
+/// server gave up (25P03).
 fn is_outage(code: &str) -> bool {
-    code.starts_with("08") || code.starts_with("53") || code.starts_with("57P0") || code == "25006"
+    let classes = ["08", "40", "53", "57"];
+    classes.iter().any(|class| code.starts_with(class)) || ["25006", "25P03", "55P03"].contains(&code)
 }
 
 #[cfg(test)]
@@ -26,10 +29,11 @@ mod tests {
         assert!(is_unavailable(&Error::PoolTimedOut));
         assert!(is_unavailable(&Error::Io(std::io::Error::other("reset"))));
         assert!(!is_unavailable(&Error::RowNotFound));
-        for (code, outage) in
-            [("57P01", true), ("57P03", true), ("53300", true), ("08006", true), ("23505", false)]
-        {
-            assert_eq!(is_outage(code), outage, "{code}");
+        for code in ["57P01", "57P03", "57014", "53300", "08006", "40P01", "40001", "55P03", "25P03"] {
+            assert!(is_outage(code), "{code}");
+        }
+        for code in ["23505", "42P01", "22021", "55000"] {
+            assert!(!is_outage(code), "{code}");
         }
     }
 }

@@ -6,19 +6,20 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::health::{Component, Health, Standing};
 use crate::database;
 use crate::telemetry::error_chain;
 
-/// How long the database may take to answer a probe.
-const DATABASE_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the database may take to answer a probe, over the pool and over a connection of its own.
+const DATABASE_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the probes look at.
 #[derive(Debug, Clone)]
@@ -37,18 +38,33 @@ impl Probes {
     }
 
     async fn check_database(&self) {
-        let answer = tokio::time::timeout(DATABASE_PROBE_TIMEOUT, database::ping(&self.pool)).await;
-        match answer {
-            Ok(Ok(())) => self.database.up(),
+        if let Ok(Ok(())) = timeout(DATABASE_PROBE_TIMEOUT, database::ping(&self.pool)).await {
+            self.database.up();
+            return;
+        }
+        match timeout(DATABASE_PROBE_TIMEOUT, database::reach(&self.pool)).await {
+            Ok(Ok(())) => self.database.down("all connections of this process are busy"),
             Ok(Err(error)) => self.database.down(error_chain(&error)),
             Err(_) => self.database.down(format!("no answer within {} s", DATABASE_PROBE_TIMEOUT.as_secs())),
         }
     }
 }
 
-/// The two probe routes.
+/// The two probe routes, with and without a slash at the end.
 pub fn router(probes: Probes) -> Router {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(probes)
+    let mut router = Router::new();
+    for path in ["/healthz", "/healthz/"] {
+        router = router.route(path, get(healthz).fallback(method_not_allowed));
+    }
+    for path in ["/readyz", "/readyz/"] {
+        router = router.route(path, get(readyz).fallback(method_not_allowed));
+    }
+    router.with_state(probes)
+}
+
+async fn method_not_allowed(method: Method) -> Response {
+    let body = serde_json::json!({ "detail": format!("Method \"{method}\" not allowed.") });
+    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], Json(body)).into_response()
 }
 
 async fn healthz() -> Json<serde_json::Value> {

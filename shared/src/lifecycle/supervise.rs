@@ -62,12 +62,7 @@ where
             backoff.reset();
         }
         let wait = backoff.next(entropy);
-        tracing::warn!(
-            component = component.name(),
-            error = format!("{error:#}"),
-            ?wait,
-            "interrupted, trying again"
-        );
+        tracing::warn!(component = component.name(), error = chain, ?wait, "interrupted, trying again");
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}

@@ -12,6 +12,7 @@ use crate::ids::EventId;
 pub(super) struct Claimed {
     pub(super) seq: i64,
     pub(super) attempts: i32,
+    pub(super) returns: i32,
     pub(super) message: Message,
 }
 
@@ -24,7 +25,7 @@ pub(super) async fn claim(
 ) -> Result<Vec<Claimed>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"
-        SELECT seq, event_id, routing_key, headers, body, attempts
+        SELECT seq, event_id, routing_key, headers, body, attempts, returns
         FROM outbox
         WHERE exchange = $1 AND not_before <= $2
         ORDER BY seq
@@ -50,7 +51,7 @@ pub(super) async fn claim(
                 event_type: text("type").to_owned(),
                 body: row.body,
             };
-            Claimed { seq: row.seq, attempts: row.attempts, message }
+            Claimed { seq: row.seq, attempts: row.attempts, returns: row.returns, message }
         })
         .collect())
 }

@@ -79,11 +79,16 @@ impl Relay {
     async fn send_over(&self, connection: &Object, stop: &CancellationToken) -> Result<(), Interruption> {
         declare(connection).await.map_err(DeclareError::interruption)?;
         let channel = ConfirmedChannel::open(connection, self.program).await?;
-        self.component.up();
+        let mut proven = false;
         loop {
             let mut busy = false;
             for exchange in Exchange::ALL {
                 busy |= self.send_window(&channel, exchange).await?;
+            }
+            if !proven {
+                // Broker and database have both answered.
+                self.component.up();
+                proven = true;
             }
             if stop.is_cancelled() {
                 return Ok(());

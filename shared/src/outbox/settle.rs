@@ -11,7 +11,8 @@ use crate::broker::{Verdict, Verdicts};
 use crate::entropy::Entropy;
 use crate::lifecycle::Backoff;
 
-/// How often an unroutable message is tried before it is parked: a binding may be about to be made.
+/// How often an unroutable message is tried before it is parked: a binding may be about to be made. Tries that ended
+/// otherwise don't count.
 const ROUTING_TRIES: i32 = 3;
 
 /// What is to be done with claimed rows.
@@ -22,6 +23,7 @@ pub(super) struct Plan {
     parked_reasons: Vec<String>,
     waiting: Vec<i64>,
     waiting_until: Vec<DateTime<Utc>>,
+    waiting_returned: Vec<i32>,
 }
 
 /// Counts of what was done, for the log.
@@ -44,11 +46,13 @@ impl Plan {
         for row in claimed {
             match verdicts.get(&row.message.id) {
                 Some(Verdict::Acked) => plan.delivered.push(row.seq),
-                Some(Verdict::Returned(words)) if row.attempts + 1 >= ROUTING_TRIES => {
+                Some(Verdict::Returned(words)) if row.returns + 1 >= ROUTING_TRIES => {
                     plan.parked.push(row.seq);
                     plan.parked_reasons.push(words.clone());
                 }
-                _ => {
+                verdict => {
+                    let returned = matches!(verdict, Some(Verdict::Returned(_)));
+                    plan.waiting_returned.push(i32::from(returned));
                     plan.waiting.push(row.seq);
                     plan.waiting_until.push(now + wait(row.attempts, entropy));
                 }
@@ -86,12 +90,14 @@ impl Plan {
         if !self.waiting.is_empty() {
             sqlx::query!(
                 r#"
-                UPDATE outbox SET attempts = attempts + 1, not_before = verdict.until
-                FROM UNNEST($1::bigint[], $2::timestamptz[]) AS verdict (seq, until)
+                UPDATE outbox
+                SET attempts = attempts + 1, returns = returns + verdict.returned, not_before = verdict.until
+                FROM UNNEST($1::bigint[], $2::timestamptz[], $3::integer[]) AS verdict (seq, until, returned)
                 WHERE outbox.seq = verdict.seq
                 "#,
                 &self.waiting,
                 &self.waiting_until,
+                &self.waiting_returned,
             )
             .execute(&mut *connection)
             .await?;
@@ -117,7 +123,7 @@ mod tests {
     use crate::ids::EventId;
     use uuid::Uuid;
 
-    fn claimed(seq: i64, attempts: i32) -> Claimed {
+    fn claimed(seq: i64, attempts: i32, returns: i32) -> Claimed {
         let message = Message {
             id: EventId(Uuid::from_u128(seq.unsigned_abs().into())),
             exchange: "auth.events".to_owned(),
@@ -126,12 +132,20 @@ mod tests {
             event_type: "auth.login.succeeded".to_owned(),
             body: String::new(),
         };
-        Claimed { seq, attempts, message }
+        Claimed { seq, attempts, returns, message }
     }
 
     #[test]
     fn only_an_acked_row_is_deleted_and_only_an_often_returned_one_is_parked() {
-        let rows = [claimed(1, 0), claimed(2, 0), claimed(3, 2), claimed(4, 9), claimed(5, 0), claimed(6, 0)];
+        // The second had many tries, but none that was returned.
+        let rows = [
+            claimed(1, 0, 0),
+            claimed(2, 9, 0),
+            claimed(3, 2, 2),
+            claimed(4, 9, 2),
+            claimed(5, 0, 0),
+            claimed(6, 0, 0),
+        ];
         let returned = || Verdict::Returned("312 NO_ROUTE".to_owned());
         let verdicts = [Verdict::Acked, returned(), returned(), Verdict::Nacked, Verdict::Unknown];
         let verdicts = rows.iter().map(|row| row.message.id).zip(verdicts).collect();
@@ -141,6 +155,7 @@ mod tests {
         assert_eq!(plan.parked, [3]);
         assert_eq!(plan.parked_reasons, ["312 NO_ROUTE"]);
         assert_eq!(plan.waiting, [2, 4, 5, 6], "no verdict at all is unknown, too");
+        assert_eq!(plan.waiting_returned, [1, 0, 0, 0]);
         assert!(
             plan.waiting_until.iter().all(|until| *until > now && *until <= now + Duration::from_secs(30))
         );

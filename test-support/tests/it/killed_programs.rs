@@ -145,18 +145,8 @@ async fn ten_thousand_events_are_ten_thousand_rows_though_consumer_api_and_broke
 /// Kills the consumer while a lock keeps its batch from being committed: an acknowledgement that was sent too early
 /// would lose that batch.
 async fn kill_with_a_batch_in_hand(consumer: &mut RunningProgram, database: &TestDatabase) {
-    let mut lock = database.pool().begin().await.unwrap();
-    sqlx::query("LOCK TABLE audit.events IN EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
-    eventually(DEADLINE, "a batch that waits for the lock", async || {
-        let waiting: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'audit.events'::regclass",
-        )
-        .fetch_one(database.pool())
-        .await
-        .unwrap();
-        (waiting > 0).then_some(())
-    })
-    .await;
+    let lock = database.lock_table("audit.events").await;
+    database.wait_for_a_blocked_writer("audit.events").await;
     consumer.kill();
     lock.rollback().await.unwrap();
 }

@@ -37,8 +37,8 @@ const NOT_SETTINGS: [&str; 27] = [
 ];
 
 /// Families of such names. `SQLX_OFFLINE` speaks to the compiler.
-const NOT_SETTINGS_FAMILIES: [&str; 10] =
-    ["CARGO", "RUST", "SSH", "XDG_", "DBUS_", "SUDO_", "LESS", "GPG_", "SQLX_", "INVOCATION_ID"];
+const NOT_SETTINGS_FAMILIES: [&str; 11] =
+    ["CARGO", "PYENV", "RUST", "SSH", "XDG_", "DBUS_", "SUDO_", "LESS", "GPG_", "SQLX_", "INVOCATION_ID"];
 
 /// Names and values, as the first `up` found them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -34,8 +34,8 @@ impl Settings {
         [self.amqp_port, self.management_port, self.distribution_port, self.epmd_port]
     }
 
-    /// Keeps each port that is still free, unless another is wished for, and chooses the others; gives those that were
-    /// taken, with their successors.
+    /// Keeps each port that is still free and chooses the others, the wished one if it can be had; gives those that were
+    /// taken, with their successors. A management page that somebody has open stays where it is.
     pub(super) fn choose_ports(
         &mut self,
         amqp_wish: Option<u16>,
@@ -46,7 +46,8 @@ impl Settings {
             self.amqp_port = port;
         }
         let taken = before.map(|port| port != 0 && !ports::is_free(port));
-        if let Some(port) = management_wish.filter(|&port| ports::is_free(port)) {
+        let homeless = self.management_port == 0 || taken[1];
+        if let Some(port) = management_wish.filter(|&port| homeless && ports::is_free(port)) {
             self.management_port = port;
         }
         let mut chosen = Vec::new();
