@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection, PgPool};
 use crate::config::DatabaseConfig;
 
 /// How long a request waits for a connection: with the database down, this is when its client learns of it.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A pool that opens connections when they are needed, so that a program starts, and says why it isn't ready, while
 /// the database is down.

@@ -52,7 +52,9 @@ fn plan_tasks(api: &RunningProgram, login: &Login, stop: &Arc<AtomicBool>) -> Ve
                     serde_json::json!({ "title": format!("planner {number}"), "duration": "01:00:00" });
                 let request = client.request(reqwest::Method::POST, "/api/tasks/").bearer_auth(&login.access);
                 match try_send(request.json(&task)).await {
-                    Ok(answer) => assert_eq!(answer.status, 201, "{}", answer.body),
+                    Ok(answer) if answer.status == 201 => {}
+                    // Told to come back: under this load a connection may not come free in time. Nothing was committed.
+                    Ok(answer) => assert_eq!(answer.status, 503, "{}", answer.body),
                     // The API is dead; whether it had committed, nobody knows.
                     Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
