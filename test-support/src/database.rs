@@ -16,9 +16,9 @@ use crate::{environment, eventually};
 /// PostgreSQL's word for a template that somebody is connected to.
 const OBJECT_IN_USE: &str = "55006";
 /// How long to wait until the template is free: whoever migrates it needs it for seconds.
-const TEMPLATE_DEADLINE: Duration = Duration::from_secs(30);
+const TEMPLATE_DEADLINE: Duration = Duration::from_mins(2);
 /// How long a writer may take to arrive at a locked table.
-const BLOCKED_DEADLINE: Duration = Duration::from_secs(30);
+const BLOCKED_DEADLINE: Duration = Duration::from_mins(2);
 
 /// A database with Warren's schema and no rows.
 #[derive(Debug)]

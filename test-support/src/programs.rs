@@ -14,9 +14,9 @@ use crate::api::{Client, try_send};
 use crate::{TestBroker, TestDatabase, environment, eventually};
 
 /// How long a program may take to be ready; migrations and servers are there already.
-const READY_DEADLINE: Duration = Duration::from_secs(30);
+const READY_DEADLINE: Duration = Duration::from_mins(2);
 /// How long a program may take to end.
-const END_DEADLINE: Duration = Duration::from_secs(30);
+const END_DEADLINE: Duration = Duration::from_mins(2);
 /// How much of its log a failing test shows.
 const LOG_LINES_SHOWN: usize = 40;
 /// The key that signs the tests' tokens.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::events::{event, fresh_id, properties, published};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 async fn count(database: &TestDatabase, table: &str) -> i64 {
     let query = format!("SELECT count(*) FROM {table}");

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bench::{Bench, at, definition};
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// A relay and a worker with `slots` slots at work.
 struct Works {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::bench::{DEADLINE, Fact, RunningRelay, append_all, arrived, outbox, waiting};
 
 /// A server that was killed takes a while to come back, and the relay a while to notice.
-const RECOVERY_DEADLINE: Duration = Duration::from_mins(1);
+const RECOVERY_DEADLINE: Duration = Duration::from_mins(3);
 const FACTS: usize = 5_000;
 
 /// Goes red when rows are deleted before their confirms have come.

@@ -7,7 +7,7 @@ use test_support::world::World;
 use test_support::{TestDatabase, eventually, settled};
 use uuid::Uuid;
 
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 /// The facts that wait in the outbox; a tick of the scheduler is a command and never in the trail.
 async fn outbox(database: &TestDatabase) -> Vec<Uuid> {

@@ -8,7 +8,7 @@ use test_support::programs::Program;
 use test_support::world::World;
 use test_support::{TestBroker, eventually, settled};
 
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 #[track_caller]
 fn assert_try_again(answer: &Answer) {

@@ -6,7 +6,7 @@ use test_support::programs::{Program, RunningProgram};
 use test_support::world::World;
 use test_support::{TestBroker, TestDatabase, eventually, settled};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 #[tokio::test]
 async fn every_program_ends_well_on_sigterm_and_leaves_nothing_half_done() {
