@@ -30,12 +30,19 @@ pub(super) async fn end_session(
         username: username.to_owned(),
         session_id: session,
         reason,
+        actor_id: None,
         origin: holder.origin.clone(),
     };
     outbox.append(connection, &holder.trace, event).await?;
     let reason = match reason {
         SessionEnd::Replaced => BlacklistReason::Replaced,
-        SessionEnd::Logout | SessionEnd::Expired => BlacklistReason::Logout,
+        SessionEnd::Reuse => BlacklistReason::Reuse,
+        SessionEnd::PasswordChanged => BlacklistReason::PasswordChanged,
+        SessionEnd::Logout
+        | SessionEnd::Expired
+        | SessionEnd::AccountDisabled
+        | SessionEnd::UserRevoked
+        | SessionEnd::StaffRevoked => BlacklistReason::Logout,
     };
     blacklist_session(connection, outbox, session, holder, at, reason).await?;
     Ok(true)

@@ -100,6 +100,20 @@ catalogue! {
     TOKEN_REFRESHED = auth("auth.token.refreshed", Outcome::Success);
     /// A refresh token will be refused from now on.
     TOKEN_BLACKLISTED = auth("auth.token.blacklisted", Outcome::Success);
+    /// A refresh token was used again after it had been exchanged: a copy is in other hands.
+    TOKEN_REUSE_DETECTED = auth("auth.token.reuse_detected", Outcome::Failure);
+    /// The same password is kept under another hash.
+    PASSWORD_REHASHED = auth("auth.password.rehashed", Outcome::Success);
+    /// An account has another password.
+    PASSWORD_CHANGED = auth("auth.password.changed", Outcome::Success);
+    /// An account was switched off.
+    ACCOUNT_DISABLED = auth("auth.account.disabled", Outcome::Success);
+    /// An account was switched on again.
+    ACCOUNT_ENABLED = auth("auth.account.enabled", Outcome::Success);
+    /// A signing key was added.
+    KEYS_ROTATED = auth("auth.keys.rotated", Outcome::Success);
+    /// Somebody asked for what is not his.
+    ACCESS_DENIED = auth("auth.access.denied", Outcome::Failure);
     /// A task was made.
     TASK_CREATED = task("task.created");
     /// A run is due: a worker should claim it.

@@ -108,6 +108,7 @@ async fn end_batch(
             username: session.username.clone(),
             session_id: session.session_id,
             reason: SessionEnd::Expired,
+            actor_id: None,
             origin: Origin::default(),
         };
         context

@@ -44,7 +44,9 @@ pub(super) async fn expired_sessions(
         WHERE is_active
           AND login_time < $2
           AND ($3::uuid IS NULL OR id > $3)
-          AND NOT EXISTS (SELECT FROM outstanding_tokens WHERE session_id = session.id AND expires_at > $1)
+          AND NOT EXISTS (
+              SELECT FROM outstanding_tokens WHERE session_id = session.id AND COALESCE(kept_until, expires_at) > $1
+          )
         ORDER BY id
         LIMIT $4
         "#,
@@ -80,7 +82,9 @@ pub(super) async fn end_sessions(
         WHERE session.id = ANY($2)
           AND users.id = session.user_id
           AND session.is_active
-          AND NOT EXISTS (SELECT FROM outstanding_tokens WHERE session_id = session.id AND expires_at > $1)
+          AND NOT EXISTS (
+              SELECT FROM outstanding_tokens WHERE session_id = session.id AND COALESCE(kept_until, expires_at) > $1
+          )
         RETURNING
             session.id AS "session_id: SessionId",
             session.user_id AS "user_id: UserId",
@@ -106,8 +110,8 @@ pub(super) async fn delete_expired_tokens(
         r#"
         WITH expired AS (
             SELECT id FROM outstanding_tokens
-            WHERE expires_at <= $1
-            ORDER BY expires_at
+            WHERE COALESCE(kept_until, expires_at) <= $1
+            ORDER BY COALESCE(kept_until, expires_at)
             LIMIT $2
             FOR UPDATE SKIP LOCKED
         ),
