@@ -8,6 +8,7 @@ mod claims;
 pub mod http;
 mod issuer;
 mod judge;
+pub mod keys;
 mod store;
 
 pub use blacklist::{Holder, blacklist_presented, blacklist_session, reject_blacklisted};
