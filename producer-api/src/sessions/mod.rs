@@ -9,6 +9,7 @@ mod log_in;
 mod log_out;
 mod refresh;
 mod signed_in;
+pub mod standing;
 mod store;
 
 pub use log_in::{Credentials, LogInError, LoggedIn, log_in};

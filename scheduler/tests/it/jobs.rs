@@ -88,7 +88,8 @@ async fn expired_tokens_go_and_the_sessions_that_lived_by_them_end() {
     let purge = || run(&bench, purge_expired::job(), serde_json::json!({}));
     assert_eq!(
         purge().await.unwrap(),
-        "ended 2 expired session(s), deleted 4 expired token(s), 1 of them blacklisted\n"
+        "ended 2 expired session(s), deleted 4 expired token(s), 1 of them blacklisted, and 0 old change(s) of \
+         standing\n"
     );
     let left: Vec<String> =
         sqlx::query_scalar("SELECT jti FROM outstanding_tokens").fetch_all(bench.pool()).await.unwrap();
@@ -104,7 +105,8 @@ async fn expired_tokens_go_and_the_sessions_that_lived_by_them_end() {
     assert_eq!(bench.events("auth.session.ended").await, 2);
     assert_eq!(
         purge().await.unwrap(),
-        "ended 0 expired session(s), deleted 0 expired token(s), 0 of them blacklisted\n"
+        "ended 0 expired session(s), deleted 0 expired token(s), 0 of them blacklisted, and 0 old change(s) of \
+         standing\n"
     );
 }
 
@@ -143,4 +145,26 @@ async fn partitions_are_made_ahead_and_only_once() {
     let make = || run(&bench, make_partitions::job(), serde_json::json!({}));
     assert!(make().await.unwrap().starts_with("made 4 partition(s)"));
     assert!(make().await.unwrap().starts_with("made 0 partition(s)"));
+}
+
+/// A replica reads a change when its transaction has committed, however old the change is by then. User 1 and 2 changed
+/// long ago; 3 in a long transaction that was still going on when 4 changed, an hour and a minute ago; 5 changed lately.
+#[tokio::test]
+async fn changes_of_standing_go_an_hour_after_their_transactions_ended() {
+    let bench = Bench::new().await;
+    bench
+        .run_sql(
+            "INSERT INTO standing_changes (user_id, at, transaction, horizon) VALUES
+                 (1, '2026-05-04T06:00:00Z', '100', '90'), (2, '2026-05-04T07:00:00Z', '110', '101'),
+                 (3, '2026-05-04T07:10:00Z', '120', '111'), (4, '2026-05-04T07:59:00Z', '130', '120'),
+                 (5, '2026-05-04T08:59:00Z', '140', '135')",
+        )
+        .await;
+    let output = run(&bench, purge_expired::job(), serde_json::json!({})).await.unwrap();
+    assert!(output.ends_with("and 2 old change(s) of standing\n"), "{output}");
+    let left: Vec<i64> = sqlx::query_scalar("SELECT user_id FROM standing_changes ORDER BY user_id")
+        .fetch_all(bench.pool())
+        .await
+        .unwrap();
+    assert_eq!(left, [3, 4, 5]);
 }

@@ -8,6 +8,7 @@
 
 mod connection;
 mod declare;
+mod exclusive;
 mod publisher;
 mod receive;
 mod subscription;
@@ -15,6 +16,7 @@ pub mod topology;
 
 pub use connection::{connect, pool, watch_blocked};
 pub use declare::{DeclareError, declare};
+pub use exclusive::{ExclusiveQueue, ExclusiveSubscription};
 pub use lapin::message::Delivery;
 pub use publisher::{ConfirmedChannel, Message, PublishError, Verdict, Verdicts};
 pub use receive::{BatchHandler, BatchSettings, receive};

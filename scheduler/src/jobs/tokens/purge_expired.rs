@@ -19,6 +19,10 @@ use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
 const SESSION_BATCH: i64 = 100;
 /// How many tokens are deleted in one transaction.
 const TOKEN_BATCH: i64 = 1_000;
+/// How many changes of standing are deleted in one transaction.
+const CHANGE_BATCH: i64 = 5_000;
+/// How long changes of standing are kept: a replica of the API that has not read for half as long begins anew.
+const CHANGES_KEPT: Duration = Duration::from_hours(1);
 /// A login writes its session and its token in one transaction; this much more, and no half-made one is met.
 const SESSION_AGE_MIN: Duration = Duration::from_mins(1);
 
@@ -41,10 +45,13 @@ async fn purge_expired(context: JobContext) -> JobResult {
     let ended = end_sessions(&context, now).await.map_err(JobError::passing("sessions can't be ended"))?;
     let (deleted, blacklisted) =
         delete_tokens(&context, now).await.map_err(JobError::passing("tokens can't be deleted"))?;
+    let changes = delete_read_changes(&context, now)
+        .await
+        .map_err(JobError::passing("changes of standing can't be deleted"))?;
     let stopped = if context.stop.is_cancelled() { "; stopped early, the next run goes on" } else { "" };
     Ok(format!(
         "ended {ended} expired session(s), deleted {deleted} expired token(s), {blacklisted} of them \
-         blacklisted{stopped}\n"
+         blacklisted, and {changes} old change(s) of standing{stopped}\n"
     ))
 }
 
@@ -134,4 +141,17 @@ async fn delete_tokens(context: &JobContext, now: DateTime<Utc>) -> Result<(i64,
         }
     }
     Ok((deleted, blacklisted))
+}
+
+async fn delete_read_changes(context: &JobContext, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+    let mut deleted = 0;
+    while !context.stop.is_cancelled() {
+        let mut connection = context.database.acquire().await?;
+        let batch = store::delete_changes_before(&mut connection, now - CHANGES_KEPT, CHANGE_BATCH).await?;
+        deleted += batch;
+        if batch == 0 {
+            break;
+        }
+    }
+    Ok(deleted)
 }

@@ -128,3 +128,30 @@ pub(super) async fn delete_expired_tokens(
     .fetch_one(connection)
     .await
 }
+
+/// Deletes changes of standing, at most `limit`, whose transactions had ended before `before`. The instants of the changes
+/// themselves don't tell that: a long transaction commits long after it wrote. But a change written before `before` knows
+/// which transactions had ended by then.
+pub(super) async fn delete_changes_before(
+    connection: &mut PgConnection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    sqlx::query!(
+        r#"
+        DELETE FROM standing_changes
+        WHERE id IN (
+            SELECT id FROM standing_changes
+            WHERE transaction < (SELECT horizon FROM standing_changes WHERE at < $1 ORDER BY at DESC LIMIT 1)
+            ORDER BY transaction
+            LIMIT $2
+            FOR UPDATE SKIP LOCKED
+        )
+        "#,
+        before,
+        limit,
+    )
+    .execute(connection)
+    .await
+    .map(|result| result.rows_affected())
+}
