@@ -182,6 +182,20 @@ impl TestBroker {
         closed
     }
 
+    /// Deletes every queue whose name begins with `prefix`, by the management API, as an operator may do; says how many.
+    pub async fn delete_queues(&self, prefix: &str) -> usize {
+        let queues = self.get(&format!("api/queues/{}", self.name)).await;
+        let names = queues.as_array().into_iter().flatten().filter_map(|queue| queue["name"].as_str());
+        let mut deleted = 0;
+        for name in names.filter(|name| name.starts_with(prefix)) {
+            let mut url = self.management.clone();
+            url.path_segments_mut().expect("an http URL").extend(["api", "queues", &self.name, name]);
+            let answer = reqwest::Client::new().delete(url).send().await.expect("the management API answers");
+            deleted += usize::from(answer.status().is_success());
+        }
+        deleted
+    }
+
     /// Asks the management API.
     pub async fn get(&self, path: &str) -> serde_json::Value {
         let url = self.management.join(path).expect("a path of the management API");

@@ -1,4 +1,5 @@
-//! The API over HTTP and a real database, in this process; RabbitMQ is not needed, since no request asks it.
+//! The API over HTTP and a real database, in this process. RabbitMQ is needed by the tests of notices alone: no request
+//! asks it.
 
 #![expect(clippy::unwrap_used, reason = "in a test a surprise is a failure")]
 
@@ -8,5 +9,7 @@ mod harness;
 mod outage;
 mod registering;
 mod sessions;
+mod standing_notices;
+mod standings;
 mod tasks;
 mod tokens;

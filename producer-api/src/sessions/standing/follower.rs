@@ -151,3 +151,31 @@ async fn in_time<T>(
 ) -> Result<T, FollowError> {
     timeout(DEADLINE, work).await.map_err(|_| FollowError::TooSlow)?.map_err(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::store::ChangesRow;
+    use super::*;
+
+    fn row(server_started: i64, read_at: i64) -> ChangesRow {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        ChangesRow {
+            server_started: at(server_started),
+            read_at: at(read_at),
+            snapshot: String::new(),
+            sessions: Vec::new(),
+            users: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_read_goes_on_from_the_last_one_unless_changes_may_have_been_deleted_or_the_server_is_another() {
+        let ChangesRow { server_started, read_at, snapshot, .. } = row(1_000, 10_000);
+        let position = Position { server_started, read_at, snapshot };
+        assert!(position.leads_to(&row(1_000, 10_001)));
+        assert!(position.leads_to(&row(1_000, 10_000 + 1_799)));
+        assert!(!position.leads_to(&row(1_000, 10_000 + 1_800)), "kept an hour, trusted for half of it");
+        assert!(!position.leads_to(&row(1_000, 10_000 - 1_800)), "the server's clock was set back");
+        assert!(!position.leads_to(&row(9_999, 10_001)), "started again meanwhile");
+    }
+}
