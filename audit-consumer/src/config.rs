@@ -20,7 +20,7 @@ const AUDIT_BATCH_WAIT: Setting = Setting::new(
 );
 
 /// The settings of this program, beside those of `shared`.
-pub const SETTINGS: &[&Setting] = &[&AUDIT_BATCH_MAX, &AUDIT_BATCH_WAIT];
+pub const SETTINGS: &[&[&Setting]] = &[&[&AUDIT_BATCH_MAX, &AUDIT_BATCH_WAIT]];
 
 /// The settings of `run`.
 #[derive(Debug, Clone)]

@@ -19,9 +19,9 @@ pub enum Fault {
     /// No password could be hashed.
     #[error("the password can't be hashed")]
     Hashing(#[from] HashingError),
-    /// A token could not be signed.
-    #[error("the token can't be signed")]
-    Signing(#[from] crate::tokens::SigningError),
+    /// A token could not be made.
+    #[error("the token can't be made")]
+    Minting(#[from] crate::tokens::MintError),
 }
 
 /// How long a client should wait before it tries again, in seconds.

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use shared::lifecycle::{Probes, probe_router};
 
 use crate::accounts::http as accounts;
@@ -10,7 +10,6 @@ use crate::middleware::{StackSettings, open_route, protected_route, stack};
 use crate::sessions::{http as sessions, require_sign_in};
 use crate::state::AppState;
 use crate::tasks::http as tasks;
-use crate::tokens::http as tokens;
 
 /// The application: each path with and without its trailing slash, behind the middleware.
 pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Router {
@@ -18,14 +17,21 @@ pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Route
     routes = open_route(routes, "/api/register/", &accounts::REGISTER, post(accounts::register));
     routes = open_route(routes, "/api/token/", &sessions::OBTAIN_PAIR, post(sessions::obtain_pair));
     routes = open_route(routes, "/api/token/refresh/", &sessions::REFRESH, post(sessions::refresh));
-    routes = open_route(routes, "/api/token/verify/", &tokens::VERIFY, post(tokens::verify));
+    routes = open_route(routes, "/api/token/verify/", &sessions::VERIFY, post(sessions::verify));
     routes = open_route(routes, "/api/token/blacklist/", &sessions::BLACKLIST, post(sessions::blacklist));
+    routes =
+        open_route(routes, "/api/token/sliding/", &sessions::OBTAIN_SLIDING, post(sessions::obtain_sliding));
+    routes = open_route(routes, "/api/token/sliding/refresh/", &sessions::SLIDE, post(sessions::slide));
     routes = open_route(routes, "/api/login/", &sessions::LOG_IN, post(sessions::log_in));
     routes = open_route(routes, "/api/logout/", &sessions::LOG_OUT, post(sessions::log_out));
 
     let sign_in = from_fn_with_state(state.clone(), require_sign_in);
     let list_and_create = get(tasks::list).post(tasks::create);
-    routes = protected_route(routes, "/api/tasks/", &tasks::TASKS, list_and_create, sign_in);
+    routes = protected_route(routes, "/api/tasks/", &tasks::TASKS, list_and_create, sign_in.clone());
+    routes =
+        protected_route(routes, "/api/sessions/", &sessions::SESSIONS, get(sessions::list), sign_in.clone());
+    let end = delete(sessions::end);
+    routes = protected_route(routes, "/api/sessions/{id}/", &sessions::SESSION, end, sign_in);
 
     stack(routes.with_state(state).merge(probe_router(probes)), settings)
 }

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use shared::clock::Clock;
 use shared::entropy::Entropy;
 use shared::outbox::Outbox;
 use sqlx::PgPool;
 
+use crate::config::SessionsConfig;
 use crate::credentials::PasswordHasher;
-use crate::tokens::TokenIssuer;
+use crate::middleware::RequestContext;
+use crate::sessions::{ForgedTokens, Standings};
+use crate::tokens::{Claims, TokenFault, TokenIssuer};
 
 /// The application's state; cheap to clone.
 #[derive(Debug, Clone)]
@@ -25,4 +29,26 @@ pub struct AppState {
     pub hasher: PasswordHasher,
     /// Mints and judges tokens.
     pub tokens: Arc<TokenIssuer>,
+    /// How many sessions, and what their end means.
+    pub sessions: Arc<SessionsConfig>,
+    /// Whether sessions and users are still good.
+    pub standings: Standings,
+    /// Counts tokens that are none of ours.
+    pub forged_tokens: ForgedTokens,
+}
+
+impl AppState {
+    /// The claims of a token, if it is one of ours and within its times; one that is not is counted.
+    pub async fn judge(
+        &self,
+        context: &RequestContext,
+        token: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Claims, TokenFault> {
+        let verdict = self.tokens.judge(token, now).await;
+        if matches!(verdict, Err(TokenFault::Invalid)) {
+            self.forged_tokens.note(context, now);
+        }
+        verdict
+    }
 }

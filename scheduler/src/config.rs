@@ -20,7 +20,7 @@ const TICK_INTERVAL: Setting = Setting::new(
 );
 
 /// The scheduler's own settings, beside the sections all programs share.
-pub const SETTINGS: &[&Setting] = &[&WORKER_SLOTS, &TICK_INTERVAL];
+pub const SETTINGS: &[&[&Setting]] = &[&[&WORKER_SLOTS, &TICK_INTERVAL]];
 
 /// Everything the scheduler is told.
 #[derive(Debug, Clone)]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use shared::clock::Clock;
 use shared::config::Reader;
 use shared::database;
@@ -12,13 +11,15 @@ use shared::outbox::{Outbox, Relay, RelaySettings};
 use shared::{broker, telemetry};
 
 use super::block_on;
-use crate::config::{PROGRAM, ServeConfig};
+use crate::config::{AccessTokenRevocation, PROGRAM, ServeConfig};
 use crate::credentials::PasswordHasher;
 use crate::extract::BodyLimit;
 use crate::middleware::StackSettings;
 use crate::router::router;
+use crate::sessions::{ForgedTokens, Standings};
 use crate::state::AppState;
 use crate::tokens::TokenIssuer;
+use crate::tokens::keys::Keys;
 
 /// Serves until a signal, then finishes the requests in hand.
 pub(super) fn serve(reader: Reader) -> anyhow::Result<()> {
@@ -43,20 +44,37 @@ async fn run(config: ServeConfig) -> anyhow::Result<()> {
         component: health.component("relay", Standing::Supporting),
         settings: RelaySettings::default(),
     };
+    let keys = Keys::open(&config.tokens.keys, clock.clone())?;
     let state = AppState {
         database: pool.clone(),
-        outbox,
+        outbox: outbox.clone(),
         hasher: PasswordHasher::new(&config.hashing, entropy.clone())?,
-        tokens: Arc::new(
-            TokenIssuer::new(&config.tokens, entropy.clone()).context("the signing key does not work")?,
-        ),
+        tokens: Arc::new(TokenIssuer::new(config.tokens, keys.clone(), entropy.clone())),
+        standings: match config.sessions.revocation {
+            AccessTokenRevocation::Session => Standings::remembering(pool.clone()),
+            AccessTokenRevocation::None => Standings::reading_each_time(pool.clone()),
+        },
+        sessions: Arc::new(config.sessions),
+        forged_tokens: ForgedTokens::default(),
         clock: clock.clone(),
         entropy: entropy.clone(),
     };
-    let probes = Probes::new(health, pool, shutdown.token());
+    let forged_tokens = state.forged_tokens.clone();
+    let standings = state.standings.clone();
+    let followed = health.component("changed standings", Standing::Supporting);
+    let noticed = health.component("notices of ended sessions", Standing::Supporting);
+    let probes = Probes::new(health, pool.clone(), shutdown.token());
+    let notice_entropy = entropy.clone();
     let settings = StackSettings { clock, entropy, body_limit: BodyLimit(config.request_body_max) };
     let routes = router(state, probes, settings);
     shutdown.spawn("the relay", relay.run(shutdown.token()));
+    shutdown.spawn("the signing keys", keys.follow(shutdown.token()));
+    shutdown.spawn("the changed standings", standings.clone().follow(followed, shutdown.token()));
+    let (broker, instance) = (config.broker, config.process.instance);
+    let listening = standings.listen(broker, instance, noticed, notice_entropy, shutdown.token());
+    shutdown.spawn("the notices of ended sessions", listening);
+    let telling = forged_tokens.tell_regularly(pool, outbox, shutdown.token());
+    shutdown.spawn("the count of forged tokens", telling);
     shutdown.spawn("the listener", serve_http(config.process.listen_address, routes, shutdown.token()));
     Ok(shutdown.run(config.process.shutdown_timeout).await?)
 }

@@ -67,7 +67,14 @@ impl PasswordHasher {
 
     /// Whether `password` belongs to `stored`. Without a stored hash the decoy is checked, at the same cost, and the
     /// answer is no.
-    pub async fn verify(&self, password: String, stored: Option<String>) -> Result<bool, HashingError> {
+    pub async fn verify(
+        &self,
+        password: String,
+        stored: Option<String>,
+    ) -> Result<super::Checked, HashingError> {
+        Ok(super::Checked { matches: self.verify0(password, stored).await?, outdated: false })
+    }
+    async fn verify0(&self, password: String, stored: Option<String>) -> Result<bool, HashingError> {
         let decoy = Arc::clone(&self.decoy);
         self.run(move || {
             let checkable = stored.filter(|_| password.len() <= PASSWORD_BYTES_MAX);
@@ -150,17 +157,17 @@ mod tests {
         let hasher = hasher(1, 4);
         let stored = hasher.hash("correct horse".to_owned()).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
-        assert!(hasher.verify("correct horse".to_owned(), Some(stored.clone())).await.unwrap());
-        assert!(!hasher.verify("battery staple".to_owned(), Some(stored)).await.unwrap());
+        assert!(hasher.verify("correct horse".to_owned(), Some(stored.clone())).await.unwrap().matches);
+        assert!(!hasher.verify("battery staple".to_owned(), Some(stored)).await.unwrap().matches);
     }
 
     #[tokio::test]
     async fn no_user_no_hash_and_an_endless_password_are_all_simply_wrong() {
         let hasher = hasher(1, 4);
         let stored = hasher.hash("x".repeat(5000)).await.unwrap();
-        assert!(!hasher.verify("decoy".to_owned(), None).await.unwrap());
-        assert!(!hasher.verify("x".to_owned(), Some("!".to_owned())).await.unwrap());
-        assert!(!hasher.verify("x".repeat(5000), Some(stored)).await.unwrap());
+        assert!(!hasher.verify("decoy".to_owned(), None).await.unwrap().matches);
+        assert!(!hasher.verify("x".to_owned(), Some("!".to_owned())).await.unwrap().matches);
+        assert!(!hasher.verify("x".repeat(5000), Some(stored)).await.unwrap().matches);
     }
 
     #[tokio::test]
@@ -176,7 +183,7 @@ mod tests {
         }
         assert!(matches!(hasher.verify("x".to_owned(), None).await, Err(HashingError::Overloaded)));
         drop(held);
-        assert!(!patient.await.unwrap().unwrap());
+        assert!(!patient.await.unwrap().unwrap().matches);
         assert_eq!(hasher.waiting.load(Ordering::Acquire), 0);
     }
 }

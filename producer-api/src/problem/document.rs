@@ -55,6 +55,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::tokens::TokenKind;
 
     async fn document(problem: Problem, request: Option<RequestId>) -> (StatusCode, String) {
         let response = problem.into_document(request);
@@ -82,7 +83,9 @@ mod tests {
             body,
             r#"{"type":"/problems/invalid","title":"The request breaks a rule","status":400,"detail":"No data provided","code":"invalid","errors":{"non_field_errors":["No data provided"]}}"#
         );
-        let (_, body) = document(Problem::access_token_refused("Token is expired"), None).await;
+        let (_, body) =
+            document(Problem::token_refused([(TokenKind::Access, "Token is expired".to_owned())]), None)
+                .await;
         assert!(body.ends_with(
             r#""code":"token_not_valid","messages":[{"token_class":"AccessToken","token_type":"access","message":"Token is expired"}]}"#
         ));

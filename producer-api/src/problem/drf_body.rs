@@ -52,6 +52,7 @@ mod tests {
 
     use super::super::{FieldErrors, Kind};
     use super::*;
+    use crate::tokens::TokenKind;
 
     async fn rendered(problem: Problem) -> (StatusCode, HeaderMap, String) {
         let (parts, body) = problem.into_response().into_parts();
@@ -129,7 +130,7 @@ mod tests {
                 r#"{"detail":"Token is expired","code":"token_not_valid"}"#,
             ),
             (
-                Problem::access_token_refused("Token is expired"),
+                Problem::token_refused([(TokenKind::Access, "Token is expired".to_owned())]),
                 401,
                 r#"{"detail":"Given token not valid for any token type","code":"token_not_valid","messages":[{"token_class":"AccessToken","token_type":"access","message":"Token is expired"}]}"#,
             ),

@@ -22,6 +22,10 @@ pub enum Kind {
     UserNotFound,
     /// The token's user is switched off.
     UserInactive,
+    /// The token was given for another password.
+    PasswordChanged,
+    /// The same at a refresh: one problem to a reader, but DRF's body has no code there.
+    PasswordChangedAtRefresh,
     /// Credentials or a refresh token without an active account behind them.
     NoActiveAccount,
     /// A known user without the right.
@@ -47,8 +51,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 18] = [
+    /// Every kind that is told from the others by its code.
+    pub const ALL: [Self; 19] = [
         Self::Invalid,
         Self::ParseError,
         Self::NotAuthenticated,
@@ -56,6 +60,7 @@ impl Kind {
         Self::TokenNotValid,
         Self::UserNotFound,
         Self::UserInactive,
+        Self::PasswordChanged,
         Self::NoActiveAccount,
         Self::PermissionDenied,
         Self::NotFound,
@@ -78,6 +83,8 @@ impl Kind {
             | Self::TokenNotValid
             | Self::UserNotFound
             | Self::UserInactive
+            | Self::PasswordChanged
+            | Self::PasswordChangedAtRefresh
             | Self::NoActiveAccount => StatusCode::UNAUTHORIZED,
             Self::PermissionDenied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -102,6 +109,7 @@ impl Kind {
             Self::TokenNotValid => "The token is not valid",
             Self::UserNotFound => "The token's user does not exist",
             Self::UserInactive => "The token's user is inactive",
+            Self::PasswordChanged | Self::PasswordChangedAtRefresh => "The password has been changed",
             Self::NoActiveAccount => "No active account",
             Self::PermissionDenied => "Permission denied",
             Self::NotFound => "Not found",
@@ -132,6 +140,7 @@ impl Kind {
             Self::TokenNotValid => "token_not_valid",
             Self::UserNotFound => "user_not_found",
             Self::UserInactive => "user_inactive",
+            Self::PasswordChanged | Self::PasswordChangedAtRefresh => "password_changed",
             Self::NoActiveAccount => "no_active_account",
             Self::PermissionDenied => "permission_denied",
             Self::NotFound => "not_found",
@@ -146,12 +155,14 @@ impl Kind {
         }
     }
 
-    /// The `code` of DRF's body: only four kinds have one.
+    /// The `code` of DRF's body: only five kinds have one.
     pub fn code_in_drf_body(self) -> Option<&'static str> {
         match self {
-            Self::BadAuthorizationHeader | Self::TokenNotValid | Self::UserNotFound | Self::UserInactive => {
-                Some(self.code())
-            }
+            Self::BadAuthorizationHeader
+            | Self::TokenNotValid
+            | Self::UserNotFound
+            | Self::UserInactive
+            | Self::PasswordChanged => Some(self.code()),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 //! which of them end in a full stop.
 
 use super::{Kind, Problem, TokenMessage};
+use crate::tokens::TokenKind;
 
 impl Problem {
     /// 401: no usable Authorization header.
@@ -22,12 +23,15 @@ impl Problem {
         Self::new(Kind::TokenNotValid, text.to_owned())
     }
 
-    /// 401 of a token in the Authorization header; `text` says why the access token was refused.
-    pub fn access_token_refused(text: &str) -> Self {
-        let message =
-            TokenMessage { token_class: "AccessToken", token_type: "access", message: text.to_owned() };
+    /// 401 of a token in the header; of each class that opens routes, in order, why it is none.
+    pub fn token_refused(messages: impl IntoIterator<Item = (TokenKind, String)>) -> Self {
+        let message = |(kind, message): (TokenKind, String)| TokenMessage {
+            token_class: kind.class(),
+            token_type: kind.as_str(),
+            message,
+        };
         Self {
-            messages: vec![message],
+            messages: messages.into_iter().map(message).collect(),
             ..Self::new(Kind::TokenNotValid, "Given token not valid for any token type")
         }
     }
@@ -45,6 +49,21 @@ impl Problem {
     /// 401: the access token's user is switched off.
     pub fn user_inactive() -> Self {
         Self::new(Kind::UserInactive, "User is inactive")
+    }
+
+    /// 401: the token was given for a password that is not its user's any more.
+    pub fn password_changed() -> Self {
+        Self::new(Kind::PasswordChanged, "The user's password has been changed.")
+    }
+
+    /// The same at a refresh, where SimpleJWT sends no code.
+    pub fn password_changed_at_refresh() -> Self {
+        Self::new(Kind::PasswordChangedAtRefresh, "The user's password has been changed.")
+    }
+
+    /// 409 of a login: the policy lets the session that is there go first.
+    pub fn session_active() -> Self {
+        Self::new(Kind::Conflict, "This user has an active session. End it first.")
     }
 
     /// 401 of a login: one answer for an unknown user, a wrong password and an inactive user.

@@ -1,4 +1,4 @@
-//! Ending a session: the row, its refresh tokens and the events, in the caller's transaction.
+//! Ending sessions: the row, its tokens and the events, in the caller's transaction.
 
 use chrono::{DateTime, Utc};
 use shared::contracts::auth::{BlacklistReason, SessionEnd, SessionEnded};
@@ -8,20 +8,50 @@ use sqlx::PgConnection;
 
 use super::store;
 use crate::fault::Fault;
-use crate::tokens::{Holder, blacklist_session};
+use crate::tokens::{Whose, blacklist_session};
 
-/// Ends `session` and blacklists its tokens that are good until now; `false` if it had ended before. The caller holds
-/// the lock of the user's row.
+/// An end that is due: why, when, and whom staff it is due to.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending {
+    /// Why.
+    pub reason: SessionEnd,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The staff member who ends it.
+    pub actor_id: Option<UserId>,
+}
+
+impl Ending {
+    /// An end that nobody but the user himself, or a rule, brought about.
+    pub fn by_rule(reason: SessionEnd, at: DateTime<Utc>) -> Self {
+        Self { reason, at, actor_id: None }
+    }
+
+    fn blacklist_reason(self) -> BlacklistReason {
+        match self.reason {
+            SessionEnd::Replaced => BlacklistReason::Replaced,
+            SessionEnd::Reuse => BlacklistReason::Reuse,
+            SessionEnd::PasswordChanged => BlacklistReason::PasswordChanged,
+            SessionEnd::Logout
+            | SessionEnd::Expired
+            | SessionEnd::AccountDisabled
+            | SessionEnd::UserRevoked
+            | SessionEnd::StaffRevoked => BlacklistReason::Logout,
+        }
+    }
+}
+
+/// Ends `session` of `user` and blacklists its tokens that are good until now; `false` if it had ended before. The
+/// caller holds the lock of the user's row.
 pub(super) async fn end_session(
     connection: &mut PgConnection,
     outbox: &Outbox,
     user: (UserId, &str),
     session: SessionId,
-    holder: &Holder,
-    at: DateTime<Utc>,
-    reason: SessionEnd,
+    whose: &Whose,
+    ending: Ending,
 ) -> Result<bool, Fault> {
-    if !store::end(connection, session, at, reason.as_str()).await? {
+    if !store::end(connection, session, ending.at, ending.reason.as_str()).await? {
         return Ok(false);
     }
     let (user_id, username) = user;
@@ -29,21 +59,30 @@ pub(super) async fn end_session(
         user_id,
         username: username.to_owned(),
         session_id: session,
-        reason,
-        actor_id: None,
-        origin: holder.origin.clone(),
+        reason: ending.reason,
+        actor_id: ending.actor_id,
+        origin: whose.origin.clone(),
     };
-    outbox.append(connection, &holder.trace, event).await?;
-    let reason = match reason {
-        SessionEnd::Replaced => BlacklistReason::Replaced,
-        SessionEnd::Reuse => BlacklistReason::Reuse,
-        SessionEnd::PasswordChanged => BlacklistReason::PasswordChanged,
-        SessionEnd::Logout
-        | SessionEnd::Expired
-        | SessionEnd::AccountDisabled
-        | SessionEnd::UserRevoked
-        | SessionEnd::StaffRevoked => BlacklistReason::Logout,
-    };
-    blacklist_session(connection, outbox, session, holder, at, reason).await?;
+    outbox.append(connection, &whose.trace, event).await?;
+    let whose = Whose { session_id: Some(session), ..whose.clone() };
+    blacklist_session(connection, outbox, session, &whose, ending.at, ending.blacklist_reason()).await?;
     Ok(true)
+}
+
+/// Ends every active session of a user. The caller holds the lock of his row, and tells
+/// [`Standings`](super::Standings) of them once they are committed.
+pub async fn end_all_sessions(
+    connection: &mut PgConnection,
+    outbox: &Outbox,
+    user: (UserId, &str),
+    whose: &Whose,
+    ending: Ending,
+) -> Result<Vec<SessionId>, Fault> {
+    let mut ended = Vec::new();
+    for session in store::active_sessions(connection, user.0, ending.at).await? {
+        if end_session(connection, outbox, user, session.id, whose, ending).await? {
+            ended.push(session.id);
+        }
+    }
+    Ok(ended)
 }

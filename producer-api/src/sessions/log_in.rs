@@ -1,15 +1,16 @@
-//! Logging in: a password for a session and a pair of tokens.
+//! Logging in: a password for a session and its tokens.
 
-use shared::contracts::auth::{LoginFailed, LoginFailure, LoginSucceeded, SessionEnd};
+use shared::contracts::auth::{LoginFailed, LoginFailure, PasswordRehashed};
 use shared::ids::{SessionId, UserId};
 use sqlx::PgConnection;
+use tokio::time::Instant;
 
-use super::end::end_session;
+use super::begin::{Begun, Tokens, Wanted, begin_session};
 use super::store::{self, Account};
+use crate::credentials::{algorithm_name, imported_hashes_remain};
 use crate::fault::Fault;
 use crate::middleware::RequestContext;
 use crate::state::AppState;
-use crate::tokens::{Holder, record_outstanding};
 
 /// How much of a tried name the audit trail keeps: no username is longer.
 const TRIED_NAME_CHARACTERS_MAX: usize = 150;
@@ -32,10 +33,8 @@ pub struct LoggedIn {
     pub username: String,
     /// His address.
     pub email: String,
-    /// The refresh token.
-    pub refresh: String,
-    /// The access token.
-    pub access: String,
+    /// His tokens.
+    pub tokens: Tokens,
 }
 
 /// Why nobody was logged in.
@@ -44,6 +43,9 @@ pub enum LogInError {
     /// Name, password or account won't do; which of them is the audit trail's business alone.
     #[error("no active account has these credentials")]
     Refused,
+    /// Name and password are right; the policy lets the session that is there go first.
+    #[error("the user has an active session")]
+    SessionActive,
     /// An outage, an overload or a fault.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -56,43 +58,58 @@ impl From<sqlx::Error> for LogInError {
 }
 
 /// Checks the password outside any transaction, then, under the lock of the user's row, that nothing has changed
-/// since, and begins a session in the place of the one before.
+/// since, and begins a session as the policy has it.
 pub async fn log_in(
     state: &AppState,
     context: &RequestContext,
     credentials: Credentials,
+    wanted: Wanted,
 ) -> Result<LoggedIn, LogInError> {
+    let started = Instant::now();
     let account = {
         let mut connection = state.database.acquire().await?;
         store::find_by_username(&mut connection, &credentials.username).await?
     };
     let stored = account.as_ref().map(|account| account.password.clone());
-    let matches = state.hasher.verify(credentials.password, stored).await.map_err(Fault::from)?;
+    let Credentials { username, password } = credentials;
+    let checked = state.hasher.verify(password.clone(), stored).await.map_err(Fault::from)?;
+    // A hash that was imported, or made with less than today's cost, is made anew while the password is at hand.
+    let worth_it =
+        checked.matches && checked.outdated && account.as_ref().is_some_and(|account| account.is_active);
+    let rehashed = match worth_it {
+        true => Some(state.hasher.hash(password).await.map_err(Fault::from)?),
+        false => None,
+    };
 
     let mut transaction = state.database.begin().await?;
     let locked = match &account {
         Some(account) => store::lock_user(&mut transaction, account.id).await?,
         None => None,
     };
-    match judge(account.as_ref(), locked, matches) {
-        Ok(account) => {
-            let logged_in = begin(state, context, &mut transaction, account).await?;
-            transaction.commit().await?;
-            state.outbox.wake();
-            Ok(logged_in)
-        }
+    let judged = judge(account.as_ref(), locked, checked.matches);
+    let account = match judged {
+        Ok(account) => account,
         Err((user, reason)) => {
-            if let Some(user) = user {
-                store::count_failure(&mut transaction, user).await?;
-            }
-            let username = credentials.username.chars().take(TRIED_NAME_CHARACTERS_MAX).collect();
-            let event = LoginFailed { user_id: user, username, reason, origin: context.origin() };
-            state.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
+            let refusal = Refusal { user, username: &username, reason };
+            let floor = refuse(state, context, &mut transaction, refusal).await?;
             transaction.commit().await?;
             state.outbox.wake();
-            Err(LogInError::Refused)
+            if floor {
+                tokio::time::sleep_until(started + state.sessions.failure_floor).await;
+            }
+            return Err(LogInError::Refused);
         }
+    };
+    if let Some(rehashed) = rehashed {
+        rehash(state, context, &mut transaction, &account, &rehashed).await?;
     }
+    let begun = begin_session(state, context, &mut transaction, &account, wanted).await?;
+    let Begun { tokens, ended } = begun.ok_or(LogInError::SessionActive)?;
+    transaction.commit().await?;
+    state.outbox.wake();
+    ended.into_iter().for_each(|session: SessionId| state.standings.session_ended(session));
+    let Account { id: user_id, username, email, .. } = account;
+    Ok(LoggedIn { user_id, username, email, tokens })
 }
 
 /// Whether the user may log in, by what was verified and what the locked row says now.
@@ -115,53 +132,52 @@ fn judge(
     Ok(locked)
 }
 
-async fn begin(
+struct Refusal<'a> {
+    user: Option<UserId>,
+    username: &'a str,
+    reason: LoginFailure,
+}
+
+/// Records a refused login; whether the answer must wait, because the time would tell an imported hash from ours.
+async fn refuse(
     state: &AppState,
     context: &RequestContext,
     connection: &mut PgConnection,
-    account: Account,
-) -> Result<LoggedIn, Fault> {
-    // After the lock: a later login has a later time.
-    let now = state.clock.now();
-    for session in store::active_sessions(connection, account.id).await? {
-        let holder = holder(context, &account, session);
-        let user = (account.id, account.username.as_str());
-        end_session(connection, &state.outbox, user, session, &holder, now, SessionEnd::Replaced).await?;
+    refusal: Refusal<'_>,
+) -> Result<bool, Fault> {
+    if let Some(user) = refusal.user {
+        store::count_failure(connection, user).await?;
     }
-    let session = SessionId(state.entropy.uuid_v7(now));
-    store::insert(connection, session, account.id, now, &context.origin()).await?;
-    let refresh = state.tokens.refresh_token(account.id, session, now)?;
-    let access = state.tokens.access_token(&refresh.claims, now)?;
-    record_outstanding(connection, &refresh.jti, Some(account.id), Some(session), now, refresh.expires_at)
-        .await?;
-    let event = LoginSucceeded {
+    let username = refusal.username.chars().take(TRIED_NAME_CHARACTERS_MAX).collect();
+    let (user_id, reason, origin) = (refusal.user, refusal.reason, context.origin());
+    let event = LoginFailed { user_id, username, reason, origin };
+    state.outbox.append(connection, &context.trace, event).await?;
+    Ok(imported_hashes_remain(connection).await?)
+}
+
+async fn rehash(
+    state: &AppState,
+    context: &RequestContext,
+    connection: &mut PgConnection,
+    account: &Account,
+    rehashed: &str,
+) -> Result<(), Fault> {
+    store::replace_hash(connection, account.id, rehashed).await?;
+    let event = PasswordRehashed {
         user_id: account.id,
         username: account.username.clone(),
-        session_id: session,
-        jti: refresh.jti,
-        failures_before: u32::try_from(account.login_failures).unwrap_or(0),
+        from_algorithm: algorithm_name(&account.password).to_owned(),
+        to_algorithm: algorithm_name(rehashed).to_owned(),
         origin: context.origin(),
     };
     state.outbox.append(connection, &context.trace, event).await?;
-    if account.login_failures > 0 {
-        store::forget_failures(connection, account.id).await?;
-    }
-    let Account { id: user_id, username, email, .. } = account;
-    Ok(LoggedIn { user_id, username, email, refresh: refresh.token, access })
-}
-
-fn holder(context: &RequestContext, account: &Account, session: SessionId) -> Holder {
-    Holder {
-        user_id: Some(account.id),
-        username: Some(account.username.clone()),
-        session_id: Some(session),
-        origin: context.origin(),
-        trace: context.trace,
-    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     fn account(password: &str, is_active: bool) -> Account {
@@ -170,6 +186,8 @@ mod tests {
             username: "froggly".to_owned(),
             email: "froggly@example.com".to_owned(),
             password: password.to_owned(),
+            password_stamp: Uuid::nil(),
+            imported_mark: None,
             is_active,
             login_failures: 0,
         }

@@ -1,21 +1,22 @@
 //! Logging out, and SimpleJWT's blacklist endpoint, which is the same for a client that has no other word for it.
 
 use shared::contracts::auth::{BlacklistReason, SessionEnd};
-use shared::ids::{SessionId, UserId};
-use sqlx::PgConnection;
+use shared::ids::SessionId;
+use sqlx::PgTransaction;
 
-use super::end::end_session;
-use super::store::{self, Account};
+use super::end::{Ending, end_session};
+use super::presented::{Lock, Presented};
+use super::store;
 use crate::fault::Fault;
 use crate::middleware::RequestContext;
 use crate::state::AppState;
 use crate::tokens::{
-    Claims, Holder, TokenFault, TokenKind, UserClaim, blacklist_presented, reject_blacklisted,
+    TokenFault, TokenKind, UserClaim, blacklist_presented, others_are_good, record_presented,
 };
 
 /// What a client may show to log out: either suffices.
 #[derive(Debug, Default)]
-pub struct Presented {
+pub struct Shown {
     /// A refresh token from the body.
     pub refresh: Option<String>,
     /// An access token from the header.
@@ -43,16 +44,12 @@ impl From<sqlx::Error> for LogOutError {
 }
 
 /// Ends the session of the refresh token, or of the access token if there is no refresh token that will do.
-pub async fn log_out(
-    state: &AppState,
-    context: &RequestContext,
-    presented: Presented,
-) -> Result<(), LogOutError> {
-    let by_refresh = match &presented.refresh {
+pub async fn log_out(state: &AppState, context: &RequestContext, shown: Shown) -> Result<(), LogOutError> {
+    let by_refresh = match &shown.refresh {
         Some(token) => end_by_refresh(state, context, token, BlacklistReason::Logout).await,
         None => Err(LogOutError::Nothing),
     };
-    match (by_refresh, presented.access) {
+    match (by_refresh, shown.access) {
         // The refresh token says it better: its fault is the answer if the access token is no good either.
         (Err(LogOutError::Token(fault)), Some(access)) => {
             end_by_access(state, context, &access).await.map_err(|error| match error {
@@ -76,59 +73,69 @@ async fn end_by_refresh(
     token: &str,
     reason: BlacklistReason,
 ) -> Result<(), LogOutError> {
-    let claims = state.tokens.judge(token, state.clock.now())?;
+    let claims = state.judge(context, token, state.clock.now()).await?;
     let mut transaction = state.database.begin().await?;
-    // The lock first: nobody else ends this session or blacklists this token from here on.
-    let user = lock_holder(&mut transaction, &claims).await?;
-    reject_blacklisted(&mut transaction, &claims).await??;
-    claims.require(TokenKind::Refresh)?;
-    let jti = claims.jti()?.ok_or(TokenFault::NoId)?;
+    let presented = Presented::look_up(&mut transaction, &claims, Lock::User).await?;
+    let jti = presented.require(TokenKind::Refresh)?;
     if claims.user() == UserClaim::Unusable {
         return Err(TokenFault::Invalid.into());
     }
-    let session = claims.session()?;
-    let holder = holder(context, user.as_ref(), session);
+    let session = presented.session()?;
+    let whose = presented.whose(context);
     let now = state.clock.now();
-    let (connection, outbox) = (&mut *transaction, &state.outbox);
-    if !blacklist_presented(connection, outbox, &claims, &jti, &holder, now, reason).await? {
+    let connection = &mut *transaction;
+    let token = record_presented(connection, &state.tokens, &claims, jti, &whose, now).await?;
+    if !blacklist_presented(connection, &state.outbox, (token, jti), &whose, now, reason).await? {
         return Err(TokenFault::Blacklisted.into());
     }
-    if let (Some(user), Some(session)) = (&user, session) {
-        let user = (user.id, user.username.as_str());
-        end_session(&mut transaction, &state.outbox, user, session, &holder, now, SessionEnd::Logout).await?;
+    let mut ended = None;
+    if let Some((account, session)) = presented.account.as_ref().zip(session) {
+        // Where tokens don't carry their session, SimpleJWT's blacklist ends this token alone; the session is over when
+        // it has no other.
+        let over = reason == BlacklistReason::Logout
+            || state.sessions.tokens_carry_session()
+            || !others_are_good(connection, session, now).await?;
+        if over {
+            let user = (account.id, account.username.as_str());
+            let ending = Ending::by_rule(SessionEnd::Logout, now);
+            end_session(connection, &state.outbox, user, session, &whose, ending).await?;
+            ended = Some(session);
+        }
     }
-    transaction.commit().await?;
-    state.outbox.wake();
-    Ok(())
+    finish(state, transaction, ended).await
 }
 
 async fn end_by_access(state: &AppState, context: &RequestContext, token: &str) -> Result<(), LogOutError> {
-    let claims = state.tokens.judge(token, state.clock.now())?;
-    claims.require(TokenKind::Access)?;
-    // A token without a session names nothing that could be ended.
-    let session = claims.session()?.ok_or(LogOutError::Nothing)?;
+    let claims = state.judge(context, token, state.clock.now()).await?;
+    let classes = &state.tokens.config().auth_token_classes;
+    if !classes.iter().any(|class| claims.require(*class).is_ok()) {
+        claims.require(TokenKind::Access)?;
+    }
     let mut transaction = state.database.begin().await?;
-    let user = lock_holder(&mut transaction, &claims).await?.ok_or(TokenFault::Blacklisted)?;
-    let holder = holder(context, Some(&user), Some(session));
-    let standing = store::standing(&mut transaction, user.id, Some(session)).await?;
-    if !standing.is_some_and(|standing| standing.session_active) {
+    let presented = Presented::look_up(&mut transaction, &claims, Lock::User).await?;
+    // A token without a session names nothing that could be ended.
+    let session = presented.session()?.ok_or(LogOutError::Nothing)?;
+    let account = presented.account.as_ref().ok_or(TokenFault::Blacklisted)?;
+    if store::is_active(&mut transaction, account.id, session).await? != Some(true) {
         return Err(TokenFault::Blacklisted.into());
     }
-    let (now, named) = (state.clock.now(), (user.id, user.username.as_str()));
-    end_session(&mut transaction, &state.outbox, named, session, &holder, now, SessionEnd::Logout).await?;
+    let user = (account.id, account.username.as_str());
+    let ending = Ending::by_rule(SessionEnd::Logout, state.clock.now());
+    let whose = presented.whose(context);
+    end_session(&mut transaction, &state.outbox, user, session, &whose, ending).await?;
+    finish(state, transaction, Some(session)).await
+}
+
+/// Commits, and has this replica refuse the session's tokens before it answers.
+async fn finish(
+    state: &AppState,
+    transaction: PgTransaction<'_>,
+    ended: Option<SessionId>,
+) -> Result<(), LogOutError> {
     transaction.commit().await?;
     state.outbox.wake();
-    Ok(())
-}
-
-async fn lock_holder(connection: &mut PgConnection, claims: &Claims) -> Result<Option<Account>, sqlx::Error> {
-    match claims.user() {
-        UserClaim::Id(user) => store::lock_user(connection, user).await,
-        _ => Ok(None),
+    if let Some(session) = ended {
+        state.standings.session_ended(session);
     }
-}
-
-fn holder(context: &RequestContext, user: Option<&Account>, session_id: Option<SessionId>) -> Holder {
-    let (user_id, username): (Option<UserId>, _) = user.map(|user| (user.id, user.username.clone())).unzip();
-    Holder { user_id, username, session_id, origin: context.origin(), trace: context.trace }
+    Ok(())
 }

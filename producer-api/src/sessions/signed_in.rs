@@ -2,21 +2,21 @@
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use shared::ids::{SessionId, UserId};
 
+use super::presented::mark_fits;
 use super::store;
+use crate::config::TokensConfig;
 use crate::fault::Fault;
+use crate::middleware::RequestContext;
 use crate::problem::Problem;
 use crate::state::AppState;
-use crate::tokens::{TokenFault, TokenKind, UserClaim};
+use crate::tokens::{Claims, TokenFault, TokenKind, UserClaim, is_blacklisted, password_mark};
 
-/// The one scheme word of the `Authorization` header; case counts.
-const SCHEME: &[u8] = b"Bearer";
-
-/// The user behind a request, as the database has him now.
+/// The user behind a request, as the database has him, or had him less than two seconds ago.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
     /// Who.
@@ -29,7 +29,7 @@ pub struct SignedIn {
     pub session_id: Option<SessionId>,
 }
 
-/// What the `Authorization` header holds.
+/// What the header with the token holds.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Bearer {
     /// No token: no header, an empty one, or another scheme.
@@ -41,18 +41,21 @@ pub enum Bearer {
 }
 
 /// Reads the header as SimpleJWT does: bytes, split on runs of ASCII white space. Several headers count as one, joined
-/// by commas.
-pub fn bearer(headers: &HeaderMap) -> Bearer {
+/// by commas. The case of the scheme counts.
+pub fn bearer(headers: &HeaderMap, config: &TokensConfig) -> Bearer {
     let values: Vec<&[u8]> =
-        headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect();
+        headers.get_all(&config.auth_header_name).iter().map(HeaderValue::as_bytes).collect();
     let joined = values.join(&b","[..]);
     let words: Vec<&[u8]> = joined
         .split(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c))
         .filter(|word| !word.is_empty())
         .collect();
+    let is_scheme = |word: &[u8]| config.auth_header_types.iter().any(|scheme| scheme.as_bytes() == word);
     match words.as_slice() {
-        [SCHEME, token] => Bearer::Token(String::from_utf8(token.to_vec()).unwrap_or_default()),
-        [SCHEME, ..] => Bearer::Malformed,
+        [scheme, token] if is_scheme(scheme) => {
+            Bearer::Token(String::from_utf8(token.to_vec()).unwrap_or_default())
+        }
+        [scheme, ..] if is_scheme(scheme) => Bearer::Malformed,
         _ => Bearer::None,
     }
 }
@@ -60,39 +63,88 @@ pub fn bearer(headers: &HeaderMap) -> Bearer {
 /// Lets a request through if its token, its session and its user are good now, with [`SignedIn`] for the handler.
 pub async fn require_sign_in(
     State(state): State<AppState>,
+    context: RequestContext,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let token = match bearer(request.headers()) {
+    let token = match bearer(request.headers(), state.tokens.config()) {
         Bearer::None => return Err(Problem::not_authenticated()),
         Bearer::Malformed => return Err(Problem::bad_authorization_header()),
         Bearer::Token(token) => token,
     };
-    let signed_in = identify(&state, &token).await?;
+    let signed_in = identify(&state, &context, &token).await?;
     request.extensions_mut().insert(signed_in);
     Ok(next.run(request).await)
 }
 
-async fn identify(state: &AppState, token: &str) -> Result<SignedIn, Problem> {
-    let refused = |fault: TokenFault| Problem::access_token_refused(&fault.to_string());
-    let claims = state.tokens.judge(token, state.clock.now()).map_err(refused)?;
-    claims.require(TokenKind::Access).map_err(refused)?;
-    let session_id = claims.session().map_err(refused)?;
+async fn identify(state: &AppState, context: &RequestContext, token: &str) -> Result<SignedIn, Problem> {
+    let config = state.tokens.config();
+    let refused = |fault: &TokenFault| {
+        let text = fault.to_string();
+        Problem::token_refused(config.auth_token_classes.iter().map(|class| (*class, text.clone())))
+    };
+    let claims = state.judge(context, token, state.clock.now()).await.map_err(|fault| refused(&fault))?;
+    require_class(state, &claims).await?;
+    let session_id = claims.session().map_err(|fault| refused(&fault))?;
+    // A session's claim that was not asked to be written is nothing but a claim.
+    let session_id = session_id.filter(|_| state.sessions.tokens_carry_session());
     let user_id = match claims.user() {
         UserClaim::Absent => return Err(Problem::no_user_identification()),
         UserClaim::Null | UserClaim::Unusable => return Err(Problem::user_not_found()),
         UserClaim::Id(user_id) => user_id,
+        UserClaim::Name(name) => {
+            let mut connection = state.database.acquire().await.map_err(Fault::from)?;
+            let user_id = store::id_of(&mut connection, &name).await.map_err(Fault::from)?;
+            user_id.ok_or_else(Problem::user_not_found)?
+        }
     };
-    let mut connection = state.database.acquire().await.map_err(Fault::from)?;
-    let standing = store::standing(&mut connection, user_id, session_id).await.map_err(Fault::from)?;
-    let standing = standing.ok_or_else(Problem::user_not_found)?;
+    let standing = state.standings.of(user_id, session_id).await.map_err(Fault::from)?;
+    let user = standing.user.ok_or_else(Problem::user_not_found)?;
     if !standing.session_active {
-        return Err(refused(TokenFault::Blacklisted));
+        return Err(refused(&TokenFault::Blacklisted));
     }
-    if !standing.is_active {
+    if config.check_user_is_active && !user.is_active {
         return Err(Problem::user_inactive());
     }
-    Ok(SignedIn { user_id, username: standing.username, is_staff: standing.is_staff, session_id })
+    let ours = password_mark(user.password_stamp);
+    if config.check_revoke_token && !mark_fits(&claims, ours, user.imported_mark.as_deref()) {
+        return Err(Problem::password_changed());
+    }
+    Ok(SignedIn { user_id, username: user.username, is_staff: user.is_staff, session_id })
+}
+
+/// Refuses a token that is of none of the classes that open routes, with a message of each.
+async fn require_class(state: &AppState, claims: &Claims) -> Result<(), Problem> {
+    let mut messages = Vec::new();
+    for class in &state.tokens.config().auth_token_classes {
+        let verdict = match class {
+            TokenKind::Sliding => require_sliding(state, claims).await?,
+            class => claims.require(*class),
+        };
+        match verdict {
+            Ok(()) => return Ok(()),
+            Err(fault) => messages.push((*class, fault.to_string())),
+        }
+    }
+    Err(Problem::token_refused(messages))
+}
+
+/// A sliding token is looked up on the blacklist first, unless it carries its session: that ends with it.
+async fn require_sliding(state: &AppState, claims: &Claims) -> Result<Result<(), TokenFault>, Problem> {
+    let has_session = state.sessions.tokens_carry_session() && matches!(claims.session(), Ok(Some(_)));
+    if !has_session {
+        match claims.jti() {
+            Err(fault) => return Ok(Err(fault)),
+            Ok(None) => {}
+            Ok(Some(jti)) => {
+                let mut connection = state.database.acquire().await.map_err(Fault::from)?;
+                if is_blacklisted(&mut connection, &jti).await.map_err(Fault::from)? {
+                    return Ok(Err(TokenFault::Blacklisted));
+                }
+            }
+        }
+    }
+    Ok(claims.require(TokenKind::Sliding))
 }
 
 /// Only behind [`require_sign_in`].
@@ -111,12 +163,38 @@ impl<S: Sync> FromRequestParts<S> for SignedIn {
 mod tests {
     use super::*;
 
-    fn read(values: &[&[u8]]) -> Bearer {
+    fn config() -> TokensConfig {
+        let reader = shared::config::Reader::from_values([(
+            "SIGNING_KEY".to_owned(),
+            "0123456789abcdef0123456789abcdef".to_owned(),
+        )]);
+        crate::config::read_tokens(&mut { reader })
+    }
+
+    fn read_by(config: &TokensConfig, values: &[&[u8]]) -> Bearer {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
+            headers.append(&config.auth_header_name, HeaderValue::from_bytes(value).unwrap());
         }
-        bearer(&headers)
+        bearer(&headers, config)
+    }
+
+    fn read(values: &[&[u8]]) -> Bearer {
+        read_by(&config(), values)
+    }
+
+    #[test]
+    fn each_of_the_configured_schemes_is_accepted_in_the_configured_header_alone() {
+        let schemes = vec!["JWT".to_owned(), "Bearer".to_owned()];
+        let name = axum::http::HeaderName::from_static("x-access-token");
+        let config = TokensConfig { auth_header_types: schemes, auth_header_name: name, ..config() };
+        assert_eq!(read_by(&config, &[b"JWT a"]), Bearer::Token("a".to_owned()));
+        assert_eq!(read_by(&config, &[b"Bearer a"]), Bearer::Token("a".to_owned()));
+        assert_eq!(read_by(&config, &[b"JWT"]), Bearer::Malformed);
+        assert_eq!(read_by(&config, &[b"Token a"]), Bearer::None);
+        let elsewhere =
+            HeaderMap::from_iter([(axum::http::header::AUTHORIZATION, HeaderValue::from_static("JWT a"))]);
+        assert_eq!(bearer(&elsewhere, &config), Bearer::None);
     }
 
     #[test]

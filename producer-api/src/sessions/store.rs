@@ -5,25 +5,22 @@ use ipnetwork::IpNetwork;
 use shared::contracts::Origin;
 use shared::ids::{SessionId, UserId};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-/// A user as a login looks at him.
+use super::policy::ActiveSession;
+
+/// A user as a login or a refresh looks at him.
 #[derive(Debug, Clone)]
 pub(super) struct Account {
     pub(super) id: UserId,
     pub(super) username: String,
     pub(super) email: String,
     pub(super) password: String,
+    pub(super) password_stamp: Uuid,
+    /// The mark that SimpleJWT writes for a hash made by Django, for as long as that password is the user's.
+    pub(super) imported_mark: Option<String>,
     pub(super) is_active: bool,
     pub(super) login_failures: i32,
-}
-
-/// A user and, if a session was asked for, whether it is active.
-#[derive(Debug)]
-pub(super) struct Standing {
-    pub(super) username: String,
-    pub(super) is_active: bool,
-    pub(super) is_staff: bool,
-    pub(super) session_active: bool,
 }
 
 pub(super) async fn find_by_username(
@@ -33,11 +30,32 @@ pub(super) async fn find_by_username(
     sqlx::query_as!(
         Account,
         r#"
-        SELECT id AS "id: UserId", username, email, password, is_active, login_failures
+        SELECT id AS "id: UserId", username, email, password, password_stamp, is_active, login_failures,
+            CASE WHEN password LIKE '$argon2id$%' THEN imported_password_md5 ELSE upper(md5(password)) END
+                AS "imported_mark?"
         FROM users
         WHERE username = $1
         "#,
         username,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+pub(super) async fn find(
+    connection: &mut PgConnection,
+    user: UserId,
+) -> Result<Option<Account>, sqlx::Error> {
+    sqlx::query_as!(
+        Account,
+        r#"
+        SELECT id AS "id: UserId", username, email, password, password_stamp, is_active, login_failures,
+            CASE WHEN password LIKE '$argon2id$%' THEN imported_password_md5 ELSE upper(md5(password)) END
+                AS "imported_mark?"
+        FROM users
+        WHERE id = $1
+        "#,
+        user.0,
     )
     .fetch_optional(connection)
     .await
@@ -51,7 +69,9 @@ pub(super) async fn lock_user(
     sqlx::query_as!(
         Account,
         r#"
-        SELECT id AS "id: UserId", username, email, password, is_active, login_failures
+        SELECT id AS "id: UserId", username, email, password, password_stamp, is_active, login_failures,
+            CASE WHEN password LIKE '$argon2id$%' THEN imported_password_md5 ELSE upper(md5(password)) END
+                AS "imported_mark?"
         FROM users
         WHERE id = $1
         FOR NO KEY UPDATE
@@ -62,6 +82,16 @@ pub(super) async fn lock_user(
     .await
 }
 
+/// The id behind a name, where names stand in tokens.
+pub(super) async fn id_of(
+    connection: &mut PgConnection,
+    username: &str,
+) -> Result<Option<UserId>, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT id AS "id: UserId" FROM users WHERE username = $1"#, username)
+        .fetch_optional(connection)
+        .await
+}
+
 pub(super) async fn count_failure(connection: &mut PgConnection, user: UserId) -> Result<(), sqlx::Error> {
     sqlx::query!("UPDATE users SET login_failures = login_failures + 1 WHERE id = $1", user.0)
         .execute(connection)
@@ -69,28 +99,66 @@ pub(super) async fn count_failure(connection: &mut PgConnection, user: UserId) -
         .map(|_| ())
 }
 
-pub(super) async fn forget_failures(connection: &mut PgConnection, user: UserId) -> Result<(), sqlx::Error> {
-    sqlx::query!("UPDATE users SET login_failures = 0 WHERE id = $1", user.0)
-        .execute(connection)
-        .await
-        .map(|_| ())
+/// Notes a login that succeeded: its failures are forgotten, and its time is kept if the settings say so.
+pub(super) async fn note_login(
+    connection: &mut PgConnection,
+    user: UserId,
+    at: DateTime<Utc>,
+    keep_time: bool,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        UPDATE users SET login_failures = 0, last_login = CASE WHEN $3 THEN $2 ELSE last_login END
+        WHERE id = $1 AND (login_failures > 0 OR $3)
+        "#,
+        user.0,
+        at,
+        keep_time,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
 }
 
-/// Begins a session in slot 1. The unique key refuses a second active one.
+/// Keeps the same password under another hash. Its stamp stays, and so does the mark of a hash made by Django.
+pub(super) async fn replace_hash(
+    connection: &mut PgConnection,
+    user: UserId,
+    hash: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        UPDATE users
+        SET password = $2,
+            imported_password_md5 =
+                CASE WHEN password LIKE '$argon2id$%' THEN imported_password_md5 ELSE upper(md5(password)) END
+        WHERE id = $1
+        "#,
+        user.0,
+        hash,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+/// Begins a session. The unique key refuses a second active one in the same slot.
 pub(super) async fn insert(
     connection: &mut PgConnection,
     session: SessionId,
     user: UserId,
+    slot: Option<i16>,
     at: DateTime<Utc>,
     origin: &Origin,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"
         INSERT INTO user_sessions (id, user_id, slot, login_time, ip, user_agent)
-        VALUES ($1, $2, 1, $3, $4, $5)
+        VALUES ($1, $2, $3, $4, $5, $6)
         "#,
         session.0,
         user.0,
+        slot,
         at,
         origin.ip.map(IpNetwork::from),
         origin.user_agent,
@@ -100,13 +168,86 @@ pub(super) async fn insert(
     .map(|_| ())
 }
 
+/// The active sessions of a user, the oldest first.
 pub(super) async fn active_sessions(
     connection: &mut PgConnection,
     user: UserId,
-) -> Result<Vec<SessionId>, sqlx::Error> {
+    now: DateTime<Utc>,
+) -> Result<Vec<ActiveSession>, sqlx::Error> {
+    sqlx::query_as!(
+        ActiveSession,
+        r#"
+        SELECT id AS "id: SessionId", slot,
+            EXISTS (
+                SELECT FROM outstanding_tokens
+                WHERE session_id = user_sessions.id AND COALESCE(kept_until, expires_at) > $2
+            ) AS "alive!"
+        FROM user_sessions
+        WHERE user_id = $1 AND is_active
+        ORDER BY login_time, id
+        "#,
+        user.0,
+        now,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Whether a session is active; none if there is no such session of this user.
+pub(super) async fn is_active(
+    connection: &mut PgConnection,
+    user: UserId,
+    session: SessionId,
+) -> Result<Option<bool>, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"SELECT id AS "id: SessionId" FROM user_sessions WHERE user_id = $1 AND is_active"#,
+        "SELECT is_active FROM user_sessions WHERE id = $1 AND user_id = $2",
+        session.0,
         user.0
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Whose a session is, if it is active.
+pub(super) async fn holder_of(
+    connection: &mut PgConnection,
+    session: SessionId,
+) -> Result<Option<UserId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT user_id AS "user_id: UserId" FROM user_sessions WHERE id = $1 AND is_active"#,
+        session.0,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// A session as its user sees it.
+#[derive(Debug)]
+pub(super) struct SessionRow {
+    pub(super) id: SessionId,
+    pub(super) user_id: UserId,
+    pub(super) login_time: DateTime<Utc>,
+    pub(super) ip: Option<IpNetwork>,
+    pub(super) user_agent: Option<String>,
+}
+
+/// The newest of a user's active sessions, newest first.
+pub(super) async fn list_active(
+    connection: &mut PgConnection,
+    user: UserId,
+    limit: i64,
+) -> Result<Vec<SessionRow>, sqlx::Error> {
+    sqlx::query_as!(
+        SessionRow,
+        r#"
+        SELECT id AS "id: SessionId", user_id AS "user_id: UserId", login_time, ip, user_agent
+        FROM user_sessions
+        WHERE user_id = $1 AND is_active
+        ORDER BY login_time DESC, id DESC
+        LIMIT $2
+        "#,
+        user.0,
+        limit,
     )
     .fetch_all(connection)
     .await
@@ -131,26 +272,4 @@ pub(super) async fn end(
     .execute(connection)
     .await?;
     Ok(result.rows_affected() == 1)
-}
-
-/// One read for each request: the user, and whether his session is active. Without a session the latter is true.
-pub(super) async fn standing(
-    connection: &mut PgConnection,
-    user: UserId,
-    session: Option<SessionId>,
-) -> Result<Option<Standing>, sqlx::Error> {
-    sqlx::query_as!(
-        Standing,
-        r#"
-        SELECT username, users.is_active, is_staff,
-            ($2::uuid IS NULL OR COALESCE(user_sessions.is_active, false)) AS "session_active!"
-        FROM users
-        LEFT JOIN user_sessions ON user_sessions.id = $2 AND user_sessions.user_id = users.id
-        WHERE users.id = $1
-        "#,
-        user.0,
-        session.map(|session| session.0),
-    )
-    .fetch_optional(connection)
-    .await
 }

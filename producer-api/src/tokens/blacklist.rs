@@ -8,13 +8,14 @@ use shared::outbox::Outbox;
 use shared::telemetry::TraceContext;
 use sqlx::PgConnection;
 
-use super::claims::{Claims, TokenFault, UserClaim};
+use super::claims::{Claims, UserClaim};
+use super::issuer::TokenIssuer;
 use super::store;
 use crate::fault::Fault;
 
 /// Whose a token is, for its event.
 #[derive(Debug, Clone)]
-pub struct Holder {
+pub struct Whose {
     /// The user, if there is one.
     pub user_id: Option<UserId>,
     /// His name.
@@ -27,64 +28,66 @@ pub struct Holder {
     pub trace: TraceContext,
 }
 
-impl Holder {
-    async fn tell(
-        &self,
-        connection: &mut PgConnection,
-        outbox: &Outbox,
-        jti: String,
-        reason: BlacklistReason,
-    ) -> Result<(), Fault> {
-        let event = TokenBlacklisted {
-            user_id: self.user_id,
-            username: self.username.clone(),
-            session_id: self.session_id,
-            jti,
-            reason,
-            origin: self.origin.clone(),
-        };
-        outbox.append(connection, &self.trace, event).await?;
-        Ok(())
-    }
-}
-
-/// Refuses a token that is on the blacklist. A token without an id can't be on it; that it has none is said later.
-pub async fn reject_blacklisted(
-    connection: &mut PgConnection,
-    claims: &Claims,
-) -> Result<Result<(), TokenFault>, Fault> {
-    let jti = match claims.jti() {
-        Err(fault) => return Ok(Err(fault)),
-        Ok(None) => return Ok(Ok(())),
-        Ok(Some(jti)) => jti,
-    };
-    let blacklisted = store::is_blacklisted(connection, &jti).await?;
-    Ok(if blacklisted { Err(TokenFault::Blacklisted) } else { Ok(()) })
-}
-
-/// Blacklists the token that was presented, recording it first if it was minted elsewhere. `false` if another request
-/// did so at the same moment.
-pub async fn blacklist_presented(
+/// Tells that a token is on the blacklist.
+pub async fn tell_blacklisted(
     connection: &mut PgConnection,
     outbox: &Outbox,
+    jti: String,
+    whose: &Whose,
+    reason: BlacklistReason,
+) -> Result<(), Fault> {
+    let event = TokenBlacklisted {
+        user_id: whose.user_id,
+        username: whose.username.clone(),
+        session_id: whose.session_id,
+        jti,
+        reason,
+        origin: whose.origin.clone(),
+    };
+    outbox.append(connection, &whose.trace, event).await?;
+    Ok(())
+}
+
+/// Records the refresh token that was presented, in case that it was minted elsewhere. Gives its row's id.
+pub async fn record_presented(
+    connection: &mut PgConnection,
+    issuer: &TokenIssuer,
     claims: &Claims,
     jti: &str,
-    holder: &Holder,
+    whose: &Whose,
     at: DateTime<Utc>,
-    reason: BlacklistReason,
-) -> Result<bool, Fault> {
+) -> Result<i64, Fault> {
     let instant = |seconds| DateTime::from_timestamp(seconds, 0);
-    let created_at = claims.issued_at().and_then(instant).unwrap_or(at);
     let expires_at = instant(claims.expires_at()).unwrap_or(at);
     let user = match claims.user() {
         UserClaim::Id(user) => Some(user),
-        _ => None,
+        _ => whose.user_id,
     };
-    let token = store::record(connection, jti, user, holder.session_id, created_at, expires_at).await?;
-    if !store::blacklist(connection, token, at, reason.as_str()).await? {
+    let row = store::Row {
+        jti,
+        user,
+        session: whose.session_id,
+        created_at: claims.issued_at().and_then(instant).unwrap_or(at),
+        expires_at,
+        kept_until: issuer.kept_until(expires_at),
+    };
+    Ok(store::record(connection, &row).await?)
+}
+
+/// Blacklists the token that was presented. `false` if another request did so at the same moment.
+pub async fn blacklist_presented(
+    connection: &mut PgConnection,
+    outbox: &Outbox,
+    token: (i64, &str),
+    whose: &Whose,
+    at: DateTime<Utc>,
+    reason: BlacklistReason,
+) -> Result<bool, Fault> {
+    let (id, jti) = token;
+    if !store::blacklist(connection, id, at, reason.as_str()).await? {
         return Ok(false);
     }
-    holder.tell(connection, outbox, jti.to_owned(), reason).await?;
+    tell_blacklisted(connection, outbox, jti.to_owned(), whose, reason).await?;
     Ok(true)
 }
 
@@ -93,12 +96,12 @@ pub async fn blacklist_session(
     connection: &mut PgConnection,
     outbox: &Outbox,
     session: SessionId,
-    holder: &Holder,
+    whose: &Whose,
     at: DateTime<Utc>,
     reason: BlacklistReason,
 ) -> Result<(), Fault> {
     for jti in store::blacklist_all_of(connection, session, at, reason.as_str()).await? {
-        holder.tell(connection, outbox, jti, reason).await?;
+        tell_blacklisted(connection, outbox, jti, whose, reason).await?;
     }
     Ok(())
 }

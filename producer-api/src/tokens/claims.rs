@@ -1,18 +1,22 @@
 //! The claims of a token whose signature is right, and what is asked of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use shared::ids::{SessionId, UserId};
 
-/// Claims that a new token never takes over from an old one.
-pub(super) const NOT_COPIED: [&str; 4] = ["token_type", "exp", "iat", "jti"];
+use crate::config::UserIdField;
 
 /// Longer token ids can't be recorded.
 const JTI_CHARACTERS_MAX: usize = 255;
+/// No username is longer.
+const NAME_CHARACTERS_MAX: usize = 150;
+/// The session's claim, which SimpleJWT doesn't have.
+pub(super) const SESSION_CLAIM: &str = "sid";
 
 /// What is wrong with a token, in SimpleJWT's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFault {
     /// Anything but expiry that decoding finds.
     #[error("Token is invalid")]
@@ -35,29 +39,74 @@ pub enum TokenFault {
     /// It, or its session, was ended.
     #[error("Token is blacklisted")]
     Blacklisted,
+    /// A sliding token that doesn't say until when it can be refreshed; the claim's name.
+    #[error("Token has no '{0}' claim")]
+    NoRefreshExpiry(String),
+    /// A sliding token that can't be refreshed any more; the claim's name.
+    #[error("Token '{0}' claim has expired")]
+    RefreshExpired(String),
 }
 
 /// What a token is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenKind {
     /// Opens protected routes.
     Access,
     /// Is exchanged for access tokens.
     Refresh,
+    /// Is both.
+    Sliding,
 }
 
 impl TokenKind {
-    /// As the `token_type` claim writes it.
+    /// As the type claim writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Access => "access",
             Self::Refresh => "refresh",
+            Self::Sliding => "sliding",
+        }
+    }
+
+    /// SimpleJWT's class of it.
+    pub const fn class(self) -> &'static str {
+        match self {
+            Self::Access => "AccessToken",
+            Self::Refresh => "RefreshToken",
+            Self::Sliding => "SlidingToken",
+        }
+    }
+}
+
+/// What the claims are called whose names can be chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimNames {
+    /// Whose it is.
+    pub user_id: String,
+    /// What it is for.
+    pub token_type: String,
+    /// Its id.
+    pub jti: String,
+    /// Until when a sliding token can be refreshed.
+    pub refresh_exp: String,
+    /// The mark of the user's password.
+    pub revoke: String,
+}
+
+impl Default for ClaimNames {
+    fn default() -> Self {
+        Self {
+            user_id: "user_id".to_owned(),
+            token_type: "token_type".to_owned(),
+            jti: "jti".to_owned(),
+            refresh_exp: "refresh_exp".to_owned(),
+            revoke: "hash_password".to_owned(),
         }
     }
 }
 
 /// What the user id claim says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserClaim {
     /// There is none.
     Absent,
@@ -65,18 +114,24 @@ pub enum UserClaim {
     Null,
     /// A user id, written as a number or as decimal digits.
     Id(UserId),
+    /// A username, where names stand in tokens.
+    Name(String),
     /// Anything else: no user can have it.
     Unusable,
 }
 
 /// The claims of a token, each as its exact JSON text, so that what is copied survives to the digit.
 #[derive(Debug, Clone)]
-pub struct Claims(pub(super) BTreeMap<String, Box<RawValue>>);
+pub struct Claims {
+    pub(super) members: BTreeMap<String, Box<RawValue>>,
+    pub(super) names: Arc<ClaimNames>,
+    pub(super) user_id_field: UserIdField,
+}
 
 impl Claims {
     /// The JSON text of a claim.
-    pub(super) fn raw(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| value.get())
+    pub fn raw(&self, name: &str) -> Option<&str> {
+        self.members.get(name).map(|value| value.get())
     }
 
     fn text(&self, name: &str) -> Option<String> {
@@ -88,35 +143,57 @@ impl Claims {
     /// # Errors
     /// When it has one that can't be: too long, or with a NUL inside.
     pub fn jti(&self) -> Result<Option<String>, TokenFault> {
-        match self.text("jti") {
+        match self.raw(&self.names.jti) {
             None => Ok(None),
-            Some(jti) if jti.is_empty() || jti.contains('\0') || jti.chars().count() > JTI_CHARACTERS_MAX => {
-                Err(TokenFault::Invalid)
+            Some(_) => {
+                self.text(&self.names.jti).filter(|jti| recordable(jti)).map(Some).ok_or(TokenFault::Invalid)
             }
-            Some(jti) => Ok(Some(jti)),
         }
     }
 
     /// When it runs out, in whole seconds since 1970; 0 without the claim.
     pub fn expires_at(&self) -> i64 {
-        self.raw("exp").and_then(number).map_or(0, whole)
+        self.seconds("exp").unwrap_or(0)
     }
 
     /// When it was issued, in whole seconds since 1970, if it says so.
     pub fn issued_at(&self) -> Option<i64> {
-        self.raw("iat").and_then(number).map(whole)
+        self.seconds("iat")
+    }
+
+    fn seconds(&self, name: &str) -> Option<i64> {
+        self.raw(name).and_then(number).map(whole)
+    }
+
+    /// Until when a sliding token can be refreshed.
+    ///
+    /// # Errors
+    /// When it doesn't say so, or says no time.
+    pub fn refreshable_until(&self) -> Result<i64, TokenFault> {
+        let name = &self.names.refresh_exp;
+        let raw = self.raw(name).ok_or_else(|| TokenFault::NoRefreshExpiry(name.clone()))?;
+        number(raw).map(whole).ok_or(TokenFault::Invalid)
+    }
+
+    /// The fault of a sliding token that can't be refreshed any more.
+    pub fn refresh_expired(&self) -> TokenFault {
+        TokenFault::RefreshExpired(self.names.refresh_exp.clone())
     }
 
     /// Whose it is.
     pub fn user(&self) -> UserClaim {
-        let Some(raw) = self.raw("user_id") else { return UserClaim::Absent };
-        let digits = match raw.as_bytes().first() {
+        let name = &self.names.user_id;
+        let Some(raw) = self.raw(name) else { return UserClaim::Absent };
+        let text = match raw.as_bytes().first() {
             Some(b'n') => return UserClaim::Null,
-            Some(b'"') => self.text("user_id").filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())),
-            _ => Some(raw.to_owned()),
+            Some(b'"') => self.text(name),
+            _ => Some(raw.to_owned()).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())),
         };
-        let id = digits.and_then(|digits| digits.parse().ok()).filter(|id| *id > 0);
-        id.map_or(UserClaim::Unusable, |id| UserClaim::Id(UserId(id)))
+        let user = match self.user_id_field {
+            UserIdField::Id => text.as_deref().and_then(user_id).map(UserClaim::Id),
+            UserIdField::Username => text.filter(|name| can_be_a_name(name)).map(UserClaim::Name),
+        };
+        user.unwrap_or(UserClaim::Unusable)
     }
 
     /// Its session. A token minted elsewhere with the shared key has none.
@@ -124,10 +201,17 @@ impl Claims {
     /// # Errors
     /// When the claim is there and is no session id.
     pub fn session(&self) -> Result<Option<SessionId>, TokenFault> {
-        match self.raw("sid") {
+        match self.raw(SESSION_CLAIM) {
             None => Ok(None),
-            Some(_) => self.text("sid").and_then(|sid| sid.parse().ok()).map(Some).ok_or(TokenFault::Invalid),
+            Some(_) => {
+                self.text(SESSION_CLAIM).and_then(|sid| sid.parse().ok()).map(Some).ok_or(TokenFault::Invalid)
+            }
         }
+    }
+
+    /// The mark of its user's password, if it carries one.
+    pub fn password_mark(&self) -> Option<String> {
+        self.text(&self.names.revoke)
     }
 
     /// Checks what every token must have whatever it is for: an expiry and an id.
@@ -135,7 +219,7 @@ impl Claims {
         if self.raw("exp").is_none() {
             return Err(TokenFault::NoExpiry);
         }
-        if self.raw("jti").is_none() {
+        if self.raw(&self.names.jti).is_none() {
             return Err(TokenFault::NoId);
         }
         Ok(())
@@ -144,12 +228,26 @@ impl Claims {
     /// Checks that it is for `kind`, after expiry and id.
     pub fn require(&self, kind: TokenKind) -> Result<(), TokenFault> {
         self.require_expiry_and_id()?;
-        match self.raw("token_type") {
+        let name = &self.names.token_type;
+        match self.raw(name) {
             None => Err(TokenFault::NoType),
-            Some(_) if self.text("token_type").as_deref() == Some(kind.as_str()) => Ok(()),
+            Some(_) if self.text(name).as_deref() == Some(kind.as_str()) => Ok(()),
             Some(_) => Err(TokenFault::WrongType),
         }
     }
+}
+
+fn recordable(jti: &str) -> bool {
+    !jti.is_empty() && !jti.contains('\0') && jti.chars().count() <= JTI_CHARACTERS_MAX
+}
+
+fn user_id(text: &str) -> Option<UserId> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten().filter(|id| *id > 0).map(UserId)
+}
+
+fn can_be_a_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('\0') && name.chars().count() <= NAME_CHARACTERS_MAX
 }
 
 /// A JSON number, or a boolean as Python counts it. `None` for anything else, infinity included.
@@ -177,7 +275,28 @@ mod tests {
     use super::*;
 
     fn claims(json: &str) -> Claims {
-        Claims(serde_json::from_str(json).unwrap())
+        let members = serde_json::from_str(json).unwrap();
+        Claims { members, names: Arc::default(), user_id_field: UserIdField::Id }
+    }
+
+    #[test]
+    fn a_username_stands_in_tokens_where_the_settings_say_so() {
+        let user = |json| Claims { user_id_field: UserIdField::Username, ..claims(json) }.user();
+        assert_eq!(user(r#"{"user_id":"froggly"}"#), UserClaim::Name("froggly".to_owned()));
+        assert_eq!(user(r#"{"user_id":7}"#), UserClaim::Name("7".to_owned()));
+        for json in
+            [r#"{"user_id":""}"#, r#"{"user_id":"a\u0000b"}"#, r#"{"user_id":true}"#, r#"{"user_id":["a"]}"#]
+        {
+            assert_eq!(user(json), UserClaim::Unusable, "{json}");
+        }
+    }
+
+    #[test]
+    fn renamed_claims_are_read_under_their_names() {
+        let names = ClaimNames { user_id: "sub".to_owned(), jti: "id".to_owned(), ..ClaimNames::default() };
+        let claims = Claims { names: Arc::new(names), ..claims(r#"{"sub":"7","id":"a","jti":"b","exp":1}"#) };
+        assert_eq!(claims.user(), UserClaim::Id(UserId(7)));
+        assert_eq!(claims.jti(), Ok(Some("a".to_owned())));
     }
 
     #[test]
@@ -193,6 +312,7 @@ mod tests {
             (r#"{"user_id":"1_0"}"#, UserClaim::Unusable),
             (r#"{"user_id":""}"#, UserClaim::Unusable),
             (r#"{"user_id":[1]}"#, UserClaim::Unusable),
+            (r#"{"user_id":1e2}"#, UserClaim::Unusable),
             (r#"{"user_id":0}"#, UserClaim::Unusable),
             (r#"{"user_id":-1}"#, UserClaim::Unusable),
             (r#"{"user_id":99999999999999999999}"#, UserClaim::Unusable),

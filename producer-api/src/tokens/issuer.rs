@@ -1,37 +1,44 @@
-//! Mints tokens with the signing key and judges those that come back.
+//! Mints tokens with the keys in force and judges those that come back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 use serde_json::value::{RawValue, to_raw_value};
 use shared::entropy::Entropy;
 use shared::ids::{SessionId, UserId};
+use uuid::Uuid;
 
-use super::claims::{Claims, NOT_COPIED, TokenFault, TokenKind};
-use super::judge::{Verifier, judge};
-use crate::config::TokensConfig;
-
-/// The JOSE header of every token of ours, as SimpleJWT writes it.
-const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
+use super::claims::{Claims, SESSION_CLAIM, TokenFault, TokenKind};
+use super::judge::{Rules, Verifier, judge};
+use super::keys::{KeyRing, Keys, SigningError};
+use crate::config::{TokensConfig, UserIdField};
 
 /// Why a token could not be made.
 #[derive(Debug, thiserror::Error)]
-pub enum SigningError {
-    /// The cryptography failed.
-    #[error("the signature failed")]
-    Crypto(#[from] jsonwebtoken::errors::Error),
+pub enum MintError {
+    /// The signature failed.
+    #[error("the token can't be signed")]
+    Sign(#[from] SigningError),
     /// A claim can't be written as JSON.
     #[error("a claim can't be encoded")]
     Encode(#[from] serde_json::Error),
-    /// A token of ours does not verify: the key or the cryptography is broken.
-    #[error("a freshly signed token does not verify")]
-    SelfTest,
 }
 
-/// A refresh token that was just made, with what is to be recorded of it.
+/// Whom a token is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Holder<'a> {
+    /// His id.
+    pub user_id: UserId,
+    /// His name.
+    pub username: &'a str,
+    /// The mark of his password.
+    pub password_stamp: Uuid,
+    /// The session, if tokens carry it.
+    pub session: Option<SessionId>,
+}
+
+/// A refresh or sliding token that was just made, with what is to be recorded of it.
 #[derive(Debug)]
 pub struct Issued {
     /// The token.
@@ -40,111 +47,209 @@ pub struct Issued {
     pub claims: Claims,
     /// Its id.
     pub jti: String,
-    /// When it runs out.
+    /// When it runs out for good.
     pub expires_at: DateTime<Utc>,
+    /// Until when its row must be kept.
+    pub kept_until: DateTime<Utc>,
 }
 
-/// Holds the keys and lifetimes.
+/// Holds the keys, lifetimes and names of claims.
+#[derive(Debug)]
 pub struct TokenIssuer {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
-    access_lifetime: TimeDelta,
-    refresh_lifetime: TimeDelta,
+    config: TokensConfig,
+    rules: Rules,
+    keys: Keys,
     entropy: Entropy,
 }
 
-impl std::fmt::Debug for TokenIssuer {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("TokenIssuer").finish_non_exhaustive()
-    }
-}
-
 impl TokenIssuer {
-    /// An issuer over the configured secret, which is used as its UTF-8 bytes stand. Signs and verifies once, so that
-    /// a broken key stops the start and not the first login.
-    pub fn new(config: &TokensConfig, entropy: Entropy) -> Result<Self, SigningError> {
-        let secret = config.signing_key.expose().as_bytes();
-        let lifetime = |lifetime| TimeDelta::from_std(lifetime).unwrap_or(TimeDelta::MAX);
-        let issuer = Self {
-            encoding: EncodingKey::from_secret(secret),
-            decoding: DecodingKey::from_secret(secret),
-            access_lifetime: lifetime(config.access_lifetime),
-            refresh_lifetime: lifetime(config.refresh_lifetime),
-            entropy,
+    /// An issuer that signs with `keys`.
+    pub fn new(config: TokensConfig, keys: Keys, entropy: Entropy) -> Self {
+        let rules = Rules {
+            names: Arc::new(config.claims.clone()),
+            user_id_field: config.user_id_field,
+            leeway: config.leeway.as_secs_f64(),
+            audience: config.audience.clone(),
+            issuer: config.issuer.clone(),
         };
-        let instant = DateTime::UNIX_EPOCH;
-        let session = SessionId(issuer.entropy.uuid_v7(instant));
-        let probe = issuer.refresh_token(UserId(0), session, instant)?;
-        issuer.judge(&probe.token, instant).map_err(|_| SigningError::SelfTest)?;
-        Ok(issuer)
+        Self { config, rules, keys, entropy }
     }
 
-    /// A refresh token for a session that begins at `now`.
-    pub fn refresh_token(
-        &self,
-        user: UserId,
-        session: SessionId,
-        now: DateTime<Utc>,
-    ) -> Result<Issued, SigningError> {
-        let jti = self.jti();
-        let expires_at = now + self.refresh_lifetime;
-        let mut claims = Claims(own_claims(TokenKind::Refresh, &jti, now, expires_at)?);
-        claims.0.insert("user_id".to_owned(), to_raw_value(&user.to_string())?);
-        claims.0.insert("sid".to_owned(), to_raw_value(&session)?);
-        Ok(Issued { token: self.sign(&claims)?, claims, jti, expires_at })
+    /// What is in tokens, how long they are good, how they are sent.
+    pub fn config(&self) -> &TokensConfig {
+        &self.config
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// A refresh token for somebody who logs in at `now`.
+    pub fn refresh_token(&self, holder: Holder<'_>, now: DateTime<Utc>) -> Result<Issued, MintError> {
+        let expires_at = now + delta(self.config.refresh_lifetime);
+        let claims = self.with_holder(self.own_claims(TokenKind::Refresh, now, expires_at)?, holder)?;
+        self.issued(claims, expires_at)
+    }
+
+    /// A sliding token for somebody who logs in at `now`.
+    pub fn sliding_token(&self, holder: Holder<'_>, now: DateTime<Utc>) -> Result<Issued, MintError> {
+        let (expires_at, refreshable_until) =
+            (now + delta(self.config.sliding_lifetime), now + delta(self.config.sliding_refresh_lifetime));
+        let mut claims = self.with_holder(self.own_claims(TokenKind::Sliding, now, expires_at)?, holder)?;
+        let name = self.config.claims.refresh_exp.clone();
+        claims.members.insert(name, to_raw_value(&refreshable_until.timestamp())?);
+        self.issued(claims, expires_at.max(refreshable_until))
     }
 
     /// An access token made from a refresh token: every claim is taken over but those that are a token's own.
-    pub fn access_token(&self, refresh: &Claims, now: DateTime<Utc>) -> Result<String, SigningError> {
-        let mut claims = own_claims(TokenKind::Access, &self.jti(), now, now + self.access_lifetime)?;
-        for (name, value) in &refresh.0 {
-            if !NOT_COPIED.contains(&name.as_str()) {
-                claims.insert(name.clone(), value.clone());
+    pub fn access_token(&self, refresh: &Claims, now: DateTime<Utc>) -> Result<String, MintError> {
+        let expires_at = now + delta(self.config.access_lifetime);
+        let mut claims = self.own_claims(TokenKind::Access, now, expires_at)?;
+        for (name, value) in &refresh.members {
+            if !self.is_own(name) {
+                claims.members.insert(name.clone(), value.clone());
             }
         }
-        self.sign(&Claims(claims))
+        self.sign(&claims)
     }
 
-    /// The claims of `token`, if it is well formed, rightly signed and within its times at `now`.
-    pub fn judge(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, TokenFault> {
-        judge(token, self, now)
+    /// The refresh token that takes the place of `refresh`: its claims with an id and times of its own.
+    pub fn successor(&self, refresh: &Claims, now: DateTime<Utc>) -> Result<Issued, MintError> {
+        let expires_at = now + delta(self.config.refresh_lifetime);
+        let own = self.own_claims(TokenKind::Refresh, now, expires_at)?;
+        let mut claims = refresh.clone();
+        claims.members.extend(own.members);
+        self.issued(claims, expires_at)
     }
 
-    fn jti(&self) -> String {
-        self.entropy.uuid_v4().simple().to_string()
+    /// The same successor once more, for a client that did not get it: its id and times as they were recorded.
+    pub fn successor_again(
+        &self,
+        refresh: &Claims,
+        jti: &str,
+        issued_at: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    ) -> Result<String, MintError> {
+        let mut claims = refresh.clone();
+        claims.members.extend(self.own_claims_of(TokenKind::Refresh, jti, issued_at, expires_at)?.members);
+        self.sign(&claims)
     }
 
-    fn sign(&self, claims: &Claims) -> Result<String, SigningError> {
-        let payload = serde_json::to_vec(&claims.0)?;
-        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(payload));
-        let signature = crypto::sign(message.as_bytes(), &self.encoding, Algorithm::HS256)?;
-        Ok(format!("{message}.{signature}"))
+    /// A sliding token renewed: all claims but its times are kept, its id, too. With it goes its new expiry.
+    pub fn slid(&self, sliding: &Claims, now: DateTime<Utc>) -> Result<(String, DateTime<Utc>), MintError> {
+        let expires_at = now + delta(self.config.sliding_lifetime);
+        let mut claims = sliding.clone();
+        claims.members.insert("exp".to_owned(), to_raw_value(&expires_at.timestamp())?);
+        claims.members.insert("iat".to_owned(), to_raw_value(&now.timestamp())?);
+        Ok((self.sign(&claims)?, expires_at))
+    }
+
+    /// Until when the row of a refresh or sliding token that runs out at `expires_at` must be kept: a leeway longer, and
+    /// as long as an access token made from it at the last moment is good.
+    pub fn kept_until(&self, expires_at: DateTime<Utc>) -> DateTime<Utc> {
+        expires_at + delta(self.config.access_lifetime) + delta(self.config.leeway) * 2
+    }
+
+    /// The claims of `token`, if it is well formed, rightly signed, within its times at `now` and meant for us.
+    pub async fn judge(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, TokenFault> {
+        judge(token, &*self.keys.ring_for(token).await, &self.rules, now)
+    }
+
+    /// Whether an instant of a token, in seconds, is over at `now`, leeway included.
+    pub fn is_over(&self, seconds: i64, now: DateTime<Utc>) -> bool {
+        DateTime::from_timestamp(seconds, 0).is_some_and(|at| at + delta(self.config.leeway) <= now)
+    }
+
+    fn issued(&self, claims: Claims, expires_at: DateTime<Utc>) -> Result<Issued, MintError> {
+        let jti = claims.jti().ok().flatten().unwrap_or_default();
+        let kept_until = self.kept_until(expires_at);
+        Ok(Issued { token: self.sign(&claims)?, claims, jti, expires_at, kept_until })
+    }
+
+    fn own_claims(
+        &self,
+        kind: TokenKind,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Claims, MintError> {
+        let jti = self.entropy.uuid_v4().simple().to_string();
+        self.own_claims_of(kind, &jti, now, until)
+    }
+
+    /// The claims that are a token's own and never copied.
+    fn own_claims_of(
+        &self,
+        kind: TokenKind,
+        jti: &str,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Claims, MintError> {
+        let names = &self.config.claims;
+        let members: BTreeMap<String, Box<RawValue>> = [
+            (names.token_type.clone(), to_raw_value(kind.as_str())?),
+            ("exp".to_owned(), to_raw_value(&until.timestamp())?),
+            ("iat".to_owned(), to_raw_value(&now.timestamp())?),
+            (names.jti.clone(), to_raw_value(jti)?),
+        ]
+        .into();
+        Ok(Claims { members, names: Arc::clone(&self.rules.names), user_id_field: self.config.user_id_field })
+    }
+
+    fn is_own(&self, name: &str) -> bool {
+        // A plain "jti" is never copied, whatever the claim is called.
+        let names = &self.config.claims;
+        name == names.token_type || name == names.jti || ["exp", "iat", "jti"].contains(&name)
+    }
+
+    fn with_holder(&self, mut claims: Claims, holder: Holder<'_>) -> Result<Claims, MintError> {
+        let names = &self.config.claims;
+        let user = match self.config.user_id_field {
+            UserIdField::Id if self.config.user_id_as_number => to_raw_value(&holder.user_id)?,
+            UserIdField::Id => to_raw_value(&holder.user_id.to_string())?,
+            UserIdField::Username => to_raw_value(holder.username)?,
+        };
+        claims.members.insert(names.user_id.clone(), user);
+        if let Some(session) = holder.session {
+            claims.members.insert(SESSION_CLAIM.to_owned(), to_raw_value(&session)?);
+        }
+        if self.config.check_revoke_token {
+            claims.members.insert(names.revoke.clone(), to_raw_value(&password_mark(holder.password_stamp))?);
+        }
+        Ok(claims)
+    }
+
+    /// Signs, with the issuer and the audience of the settings in the place of any that were copied.
+    fn sign(&self, claims: &Claims) -> Result<String, MintError> {
+        let mut members: BTreeMap<&str, &RawValue> =
+            claims.members.iter().map(|(name, value)| (name.as_str(), &**value)).collect();
+        let issuer = self.config.issuer.as_ref().map(to_raw_value).transpose()?;
+        if let Some(issuer) = &issuer {
+            members.insert("iss", issuer);
+        }
+        if let Some(audience) = &self.config.audience {
+            members.insert("aud", &audience.claim);
+        }
+        Ok(self.keys.ring().sign(&serde_json::to_vec(&members)?)?)
     }
 }
 
-/// The claims that are a token's own and never copied.
-fn own_claims(
-    kind: TokenKind,
-    jti: &str,
-    now: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-) -> Result<BTreeMap<String, Box<RawValue>>, serde_json::Error> {
-    Ok([
-        ("token_type".to_owned(), to_raw_value(kind.as_str())?),
-        ("exp".to_owned(), to_raw_value(&expires_at.timestamp())?),
-        ("iat".to_owned(), to_raw_value(&now.timestamp())?),
-        ("jti".to_owned(), to_raw_value(jti)?),
-    ]
-    .into())
+/// How a password's stamp stands in tokens: 32 upper-case hex digits, as SimpleJWT's.
+pub fn password_mark(stamp: Uuid) -> String {
+    format!("{:X}", stamp.simple())
 }
 
-impl Verifier for TokenIssuer {
+fn delta(duration: std::time::Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+impl Verifier for KeyRing {
     fn algorithm(&self) -> &'static str {
-        "HS256"
+        self.algorithm()
     }
 
-    fn verifies(&self, message: &[u8], signature: &str) -> bool {
-        crypto::verify(signature, message, &self.decoding, Algorithm::HS256).unwrap_or(false)
+    fn verifies(&self, kid: Option<&str>, message: &[u8], signature: &str) -> bool {
+        self.verifies(kid, message, signature)
     }
 }
 
@@ -152,49 +257,101 @@ impl Verifier for TokenIssuer {
 mod tests {
     use std::time::Duration;
 
+    use shared::clock::Clock;
     use shared::config::Secret;
-    use uuid::Uuid;
 
+    use super::super::keys::{Algorithm, KeysConfig};
     use super::*;
 
-    fn issuer(secret: &str) -> TokenIssuer {
-        let config = TokensConfig {
-            signing_key: Secret::new(secret),
-            access_lifetime: Duration::from_mins(5),
-            refresh_lifetime: Duration::from_hours(24),
-        };
-        TokenIssuer::new(&config, Entropy::seeded(5)).unwrap()
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+    fn config(secret: &str) -> TokensConfig {
+        TokensConfig::with_keys(KeysConfig {
+            algorithm: Algorithm::default(),
+            signing_key: Some(Secret::new(secret)),
+            previous_signing_key: None,
+            verifying_key: None,
+            signing_keys_dir: None,
+            jwk_url: None,
+            longest_lifetime: Duration::from_hours(24),
+        })
+    }
+
+    fn issuer_of(config: TokensConfig) -> TokenIssuer {
+        let keys = Keys::open(&config.keys, Clock::system()).unwrap();
+        TokenIssuer::new(config, keys, Entropy::seeded(5))
+    }
+
+    fn issuer() -> TokenIssuer {
+        issuer_of(config(KEY))
     }
 
     fn now() -> DateTime<Utc> {
         DateTime::from_timestamp(1_763_700_000, 400_000_000).unwrap()
     }
 
-    #[test]
-    fn a_pair_has_exactly_simple_jwts_claims_and_the_session() {
-        let issuer = issuer("0123456789abcdef0123456789abcdef");
-        let session = SessionId(Uuid::from_u128(3));
-        let refresh = issuer.refresh_token(UserId(7), session, now()).unwrap();
-        let access = issuer.judge(&issuer.access_token(&refresh.claims, now()).unwrap(), now()).unwrap();
-        let names: Vec<_> = access.0.keys().map(String::as_str).collect();
-        assert_eq!(names, ["exp", "iat", "jti", "sid", "token_type", "user_id"]);
+    const HOLDER: Holder<'static> = Holder {
+        user_id: UserId(7),
+        username: "froggly",
+        password_stamp: Uuid::from_u128(0xabc),
+        session: Some(SessionId(Uuid::from_u128(3))),
+    };
+
+    fn names(claims: &Claims) -> Vec<&str> {
+        claims.members.keys().map(String::as_str).collect()
+    }
+
+    fn claims(issuer: &TokenIssuer, json: &str) -> Claims {
+        let names = Arc::clone(&issuer.rules.names);
+        Claims { members: serde_json::from_str(json).unwrap(), names, user_id_field: UserIdField::Id }
+    }
+
+    #[tokio::test]
+    async fn a_pair_has_exactly_simple_jwts_claims_and_the_session() {
+        let issuer = issuer();
+        let refresh = issuer.refresh_token(HOLDER, now()).unwrap();
+        let access = issuer.access_token(&refresh.claims, now()).unwrap();
+        let access = issuer.judge(&access, now()).await.unwrap();
+        assert_eq!(names(&access), ["exp", "iat", "jti", "sid", "token_type", "user_id"]);
         assert_eq!(access.raw("user_id"), Some(r#""7""#));
         assert_eq!(access.expires_at() - access.issued_at().unwrap(), 300);
         assert_eq!(refresh.claims.expires_at() - refresh.claims.issued_at().unwrap(), 86_400);
-        assert_eq!(access.session(), Ok(Some(session)));
+        assert_eq!(access.session(), Ok(HOLDER.session));
         let jti = access.jti().unwrap().unwrap();
         assert_ne!(jti, refresh.jti);
         assert!(jti.len() == 32 && jti.as_bytes()[12] == b'4', "{jti}");
         assert!(access.require(TokenKind::Access).is_ok());
     }
 
-    #[test]
-    fn foreign_claims_are_taken_over_to_the_digit() {
-        let issuer = issuer("0123456789abcdef0123456789abcdef");
+    #[tokio::test]
+    async fn settings_name_and_fill_the_claims() {
+        let mut config = config(KEY);
+        config.claims = super::super::ClaimNames {
+            user_id: "uid".to_owned(),
+            token_type: "kind".to_owned(),
+            jti: "id".to_owned(),
+            refresh_exp: "until".to_owned(),
+            revoke: "mark".to_owned(),
+        };
+        config.check_revoke_token = true;
+        config.user_id_as_number = true;
+        config.issuer = Some("us".to_owned());
+        let issuer = issuer_of(config);
+        let sliding = issuer.sliding_token(Holder { session: None, ..HOLDER }, now()).unwrap();
+        let claims = issuer.judge(&sliding.token, now()).await.unwrap();
+        assert_eq!(names(&claims), ["exp", "iat", "id", "iss", "kind", "mark", "uid", "until"]);
+        assert_eq!((claims.raw("uid"), claims.raw("kind")), (Some("7"), Some(r#""sliding""#)));
+        assert_eq!(claims.password_mark().unwrap(), "00000000000000000000000000000ABC");
+        assert_eq!(claims.refreshable_until().unwrap() - claims.expires_at(), 86_400 - 300);
+    }
+
+    #[tokio::test]
+    async fn foreign_claims_are_taken_over_to_the_digit() {
+        let issuer = issuer();
         let refresh =
             r#"{"user_id":7,"n":12345678901234567890123,"f":1.0,"o":{"a":[1]},"iat":1,"exp":2,"jti":"x"}"#;
-        let refresh = Claims(serde_json::from_str(refresh).unwrap());
-        let access = issuer.judge(&issuer.access_token(&refresh, now()).unwrap(), now()).unwrap();
+        let access = issuer.access_token(&claims(&issuer, refresh), now()).unwrap();
+        let access = issuer.judge(&access, now()).await.unwrap();
         assert_eq!(access.raw("n"), Some("12345678901234567890123"));
         assert_eq!(access.raw("f"), Some("1.0"));
         assert_eq!(access.raw("o"), Some(r#"{"a":[1]}"#));
@@ -202,17 +359,40 @@ mod tests {
         assert_eq!(access.issued_at(), Some(now().timestamp()));
     }
 
-    #[test]
-    fn another_key_and_a_changed_byte_are_invalid() {
-        let issuer = issuer("0123456789abcdef0123456789abcdef");
-        let token = issuer.refresh_token(UserId(7), SessionId(Uuid::nil()), now()).unwrap().token;
-        assert!(issuer.judge(&token, now()).is_ok());
-        let other = self::issuer("another secret of more than 32 bytes");
-        assert_eq!(other.judge(&token, now()).map(|_| ()), Err(TokenFault::Invalid));
+    #[tokio::test]
+    async fn a_successor_can_be_signed_again_to_the_byte() {
+        let issuer = issuer();
+        let old = issuer.refresh_token(HOLDER, now()).unwrap();
+        let new = issuer.successor(&old.claims, now() + TimeDelta::minutes(1)).unwrap();
+        assert_ne!(new.jti, old.jti);
+        let issued_at = now() + TimeDelta::minutes(1);
+        let again = issuer.successor_again(&old.claims, &new.jti, issued_at, new.expires_at).unwrap();
+        assert_eq!(again, new.token);
+    }
+
+    #[tokio::test]
+    async fn a_sliding_token_keeps_its_id_and_its_end() {
+        let issuer = issuer();
+        let old = issuer.sliding_token(HOLDER, now()).unwrap();
+        let later = now() + TimeDelta::minutes(4);
+        let (token, expires_at) = issuer.slid(&old.claims, later).unwrap();
+        let new = issuer.judge(&token, later).await.unwrap();
+        assert_eq!(new.jti(), old.claims.jti());
+        assert_eq!(new.refreshable_until(), old.claims.refreshable_until());
+        assert_eq!((new.issued_at().unwrap(), new.expires_at()), (later.timestamp(), expires_at.timestamp()));
+    }
+
+    #[tokio::test]
+    async fn another_key_and_a_changed_byte_are_invalid() {
+        let issuer = issuer();
+        let token = issuer.refresh_token(HOLDER, now()).unwrap().token;
+        assert!(issuer.judge(&token, now()).await.is_ok());
+        let other = issuer_of(config("another secret of more than 32 bytes"));
+        assert_eq!(other.judge(&token, now()).await.map(|_| ()), Err(TokenFault::Invalid));
         let mut bytes = token.clone().into_bytes();
         let middle = bytes.len() / 2;
         bytes[middle] = if bytes[middle] == b'A' { b'B' } else { b'A' };
         let changed = String::from_utf8(bytes).unwrap();
-        assert_eq!(issuer.judge(&changed, now()).map(|_| ()), Err(TokenFault::Invalid));
+        assert_eq!(issuer.judge(&changed, now()).await.map(|_| ()), Err(TokenFault::Invalid));
     }
 }

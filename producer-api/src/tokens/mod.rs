@@ -5,13 +5,17 @@
 
 mod blacklist;
 mod claims;
-pub mod http;
 mod issuer;
 mod judge;
 pub mod keys;
 mod store;
 
-pub use blacklist::{Holder, blacklist_presented, blacklist_session, reject_blacklisted};
-pub use claims::{Claims, TokenFault, TokenKind, UserClaim};
-pub use issuer::{Issued, SigningError, TokenIssuer};
-pub use store::record as record_outstanding;
+pub use blacklist::{Whose, blacklist_presented, blacklist_session, record_presented, tell_blacklisted};
+pub use claims::{ClaimNames, Claims, TokenFault, TokenKind, UserClaim};
+pub use issuer::{Holder, Issued, MintError, TokenIssuer, password_mark};
+pub use judge::Audience;
+pub use store::{
+    Blacklisted, Outstanding, Row as OutstandingRow, Successor, extend as extend_outstanding,
+    find as find_outstanding, is_blacklisted, others_are_good, record as record_outstanding,
+    rotate as rotate_outstanding, successor_of,
+};

@@ -4,53 +4,174 @@ use chrono::{DateTime, Utc};
 use shared::ids::{SessionId, UserId};
 use sqlx::PgConnection;
 
-/// Records a refresh token that is given out, or one minted elsewhere that turns up. Gives its row's id; a token that
-/// is recorded already keeps its row.
-pub async fn record(
-    connection: &mut PgConnection,
-    jti: &str,
-    user: Option<UserId>,
-    session: Option<SessionId>,
-    created_at: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-) -> Result<i64, sqlx::Error> {
+/// A refresh or sliding token to be recorded.
+#[derive(Debug)]
+pub struct Row<'a> {
+    /// Its id.
+    pub jti: &'a str,
+    /// Whose it is; kept if he exists.
+    pub user: Option<UserId>,
+    /// Its session; kept if it exists.
+    pub session: Option<SessionId>,
+    /// When it was issued.
+    pub created_at: DateTime<Utc>,
+    /// When it runs out.
+    pub expires_at: DateTime<Utc>,
+    /// Until when its row must be kept.
+    pub kept_until: DateTime<Utc>,
+}
+
+/// What is recorded of a token.
+#[derive(Debug, Clone)]
+pub struct Outstanding {
+    /// Its row.
+    pub id: i64,
+    /// Its session.
+    pub session_id: Option<SessionId>,
+    /// Whether it is on the blacklist.
+    pub blacklisted: Option<Blacklisted>,
+}
+
+/// Why and since when a token is on the blacklist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blacklisted {
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub at: DateTime<Utc>,
+    /// The row of the token it was exchanged for.
+    pub successor_id: Option<i64>,
+}
+
+/// The token that a rotated one was exchanged for.
+#[derive(Debug, Clone)]
+pub struct Successor {
+    /// Its id.
+    pub jti: String,
+    /// When it was issued.
+    pub created_at: DateTime<Utc>,
+    /// When it runs out.
+    pub expires_at: DateTime<Utc>,
+    /// Whether nobody has used or ended it yet.
+    pub unused: bool,
+}
+
+/// Records a token that is given out, or one minted elsewhere that turns up. Gives its row's id; a token that is
+/// recorded already keeps its row.
+pub async fn record(connection: &mut PgConnection, row: &Row<'_>) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         r#"
-        INSERT INTO outstanding_tokens (jti, user_id, session_id, created_at, expires_at)
+        INSERT INTO outstanding_tokens (jti, user_id, session_id, created_at, expires_at, kept_until)
         VALUES (
             $1,
             (SELECT id FROM users WHERE id = $2),
             (SELECT id FROM user_sessions WHERE id = $3),
             $4,
-            $5
+            $5,
+            $6
         )
         -- An update that changes nothing: it waits for a row another request is about to commit, and returns it.
         ON CONFLICT (jti) DO UPDATE SET jti = EXCLUDED.jti
         RETURNING id
         "#,
-        jti,
-        user.map(|user| user.0),
-        session.map(|session| session.0),
-        created_at,
-        expires_at,
+        row.jti,
+        row.user.map(|user| user.0),
+        row.session.map(|session| session.0),
+        row.created_at,
+        row.expires_at,
+        row.kept_until,
     )
     .fetch_one(connection)
     .await
 }
 
-/// Whether the token with this id is on the blacklist.
-pub(super) async fn is_blacklisted(connection: &mut PgConnection, jti: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
+/// What is recorded of the token with this id.
+pub async fn find(connection: &mut PgConnection, jti: &str) -> Result<Option<Outstanding>, sqlx::Error> {
+    let row = sqlx::query!(
         r#"
-        SELECT EXISTS (
-            SELECT FROM blacklisted_tokens JOIN outstanding_tokens ON outstanding_tokens.id = token_id
-            WHERE jti = $1
-        ) AS "blacklisted!"
+        SELECT outstanding_tokens.id, session_id AS "session_id: SessionId",
+            reason AS "reason?", blacklisted_at AS "blacklisted_at?", successor_id
+        FROM outstanding_tokens
+        LEFT JOIN blacklisted_tokens ON token_id = outstanding_tokens.id
+        WHERE jti = $1
         "#,
         jti,
     )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| Outstanding {
+        id: row.id,
+        session_id: row.session_id,
+        blacklisted: row.reason.zip(row.blacklisted_at).map(|(reason, at)| Blacklisted {
+            reason,
+            at,
+            successor_id: row.successor_id,
+        }),
+    }))
+}
+
+/// Whether the token with this id is on the blacklist.
+pub async fn is_blacklisted(connection: &mut PgConnection, jti: &str) -> Result<bool, sqlx::Error> {
+    Ok(find(connection, jti).await?.is_some_and(|token| token.blacklisted.is_some()))
+}
+
+/// The token in the row that a rotated one points to.
+pub async fn successor_of(connection: &mut PgConnection, id: i64) -> Result<Option<Successor>, sqlx::Error> {
+    sqlx::query_as!(
+        Successor,
+        r#"
+        SELECT jti, created_at, expires_at,
+            NOT EXISTS (SELECT FROM blacklisted_tokens WHERE token_id = outstanding_tokens.id) AS "unused!"
+        FROM outstanding_tokens
+        WHERE id = $1
+        "#,
+        id,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Whether the session has another token that is neither expired nor on the blacklist.
+pub async fn others_are_good(
+    connection: &mut PgConnection,
+    session: SessionId,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (
+            SELECT FROM outstanding_tokens
+            WHERE session_id = $1 AND expires_at > $2
+              AND NOT EXISTS (SELECT FROM blacklisted_tokens WHERE token_id = outstanding_tokens.id)
+        ) AS "good!"
+        "#,
+        session.0,
+        now,
+    )
     .fetch_one(connection)
     .await
+}
+
+/// Moves the end of a sliding token that was renewed beyond it.
+pub async fn extend(
+    connection: &mut PgConnection,
+    jti: &str,
+    expires_at: DateTime<Utc>,
+    kept_until: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        UPDATE outstanding_tokens
+        SET expires_at = GREATEST(expires_at, $2), kept_until = GREATEST(kept_until, $3)
+        WHERE jti = $1 AND expires_at < $2
+        "#,
+        jti,
+        expires_at,
+        kept_until,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
 }
 
 /// Blacklists one token; `false` if it is on the blacklist already.
@@ -75,6 +196,29 @@ pub(super) async fn blacklist(
     Ok(result.rows_affected() == 1)
 }
 
+/// Exchanges one token for another: the compare-and-swap of rotation. `false` if it was exchanged or ended already; of
+/// two that try at once, the unique key lets one through.
+pub async fn rotate(
+    connection: &mut PgConnection,
+    token: i64,
+    successor: i64,
+    at: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let result = sqlx::query!(
+        r#"
+        INSERT INTO blacklisted_tokens (token_id, blacklisted_at, reason, successor_id)
+        VALUES ($1, $2, 'rotated', $3)
+        ON CONFLICT (token_id) DO NOTHING
+        "#,
+        token,
+        at,
+        successor,
+    )
+    .execute(connection)
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
 /// Blacklists every token of a session that is good until now; gives their ids.
 pub(super) async fn blacklist_all_of(
     connection: &mut PgConnection,
@@ -86,7 +230,8 @@ pub(super) async fn blacklist_all_of(
         r#"
         WITH ended AS (
             INSERT INTO blacklisted_tokens (token_id, blacklisted_at, reason)
-            SELECT id, $2, $3 FROM outstanding_tokens WHERE session_id = $1 AND expires_at > $2
+            SELECT id, $2, $3 FROM outstanding_tokens
+            WHERE session_id = $1 AND COALESCE(kept_until, expires_at) > $2
             ON CONFLICT (token_id) DO NOTHING
             RETURNING token_id
         )

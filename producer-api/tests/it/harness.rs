@@ -2,22 +2,23 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
-use producer_api::config::{HashingConfig, TokensConfig};
+use producer_api::config::ServeConfig;
 use producer_api::credentials::PasswordHasher;
 use producer_api::extract::BodyLimit;
 use producer_api::middleware::StackSettings;
 use producer_api::router::router;
+use producer_api::sessions::{ForgedTokens, Standings};
 use producer_api::state::AppState;
 use producer_api::tokens::TokenIssuer;
+use producer_api::tokens::keys::Keys;
 use serde_json::Value;
 use shared::clock::Clock;
-use shared::config::Secret;
+use shared::config::Reader;
 use shared::entropy::Entropy;
 use shared::lifecycle::{Health, Probes};
 use shared::outbox::Outbox;
@@ -27,50 +28,51 @@ use test_support::api::Client;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-const SIGNING_KEY: &str = "a secret for tests of at least 32 bytes";
+pub(crate) const SIGNING_KEY: &str = "a secret for tests of at least 32 bytes";
 
 /// The API, gone with its test.
 pub(crate) struct Api {
     pub(crate) database: TestDatabase,
     pub(crate) clock: Clock,
     pub(crate) client: Client,
+    pub(crate) state: AppState,
+    _stop: DropGuard,
+}
+
+/// Another replica of an API, over the same database and with the same clock.
+pub(crate) struct Replica {
+    pub(crate) client: Client,
+    pub(crate) state: AppState,
     _stop: DropGuard,
 }
 
 impl Api {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With these settings beside the key.
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::create().await;
         let pool = database.pool().clone();
-        Self::start_over(database, pool).await
+        Self::start_over_with(database, pool, settings).await
     }
 
     /// Over another pool than the test's own.
     pub(crate) async fn start_over(database: TestDatabase, pool: PgPool) -> Self {
+        Self::start_over_with(database, pool, &[]).await
+    }
+
+    async fn start_over_with(database: TestDatabase, pool: PgPool, settings: &[(&str, &str)]) -> Self {
         // Whole seconds, so that lifetimes are easy to reason about.
         let clock = Clock::manual(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
-        let entropy = Entropy::system();
-        let tokens = TokensConfig {
-            signing_key: Secret::new(SIGNING_KEY),
-            access_lifetime: Duration::from_mins(5),
-            refresh_lifetime: Duration::from_hours(24),
-        };
-        let state = AppState {
-            database: pool.clone(),
-            outbox: Outbox::new("producer-api", clock.clone(), entropy.clone()),
-            hasher: PasswordHasher::new(&HashingConfig { permits: 2, queue: 64 }, entropy.clone()).unwrap(),
-            tokens: Arc::new(TokenIssuer::new(&tokens, entropy.clone()).unwrap()),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-        };
-        let stop = CancellationToken::new();
-        let settings = StackSettings { clock: clock.clone(), entropy, body_limit: BodyLimit::default() };
-        let probes = Probes::new(Health::default(), pool, stop.clone());
-        let routes = router(state, probes, settings).into_make_service_with_connect_info::<SocketAddr>();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let stopped = stop.clone().cancelled_owned();
-        tokio::spawn(async move { axum::serve(listener, routes).with_graceful_shutdown(stopped).await });
-        Self { database, clock, client: Client::new(&url), _stop: stop.drop_guard() }
+        let Replica { client, state, _stop } = serve(pool, clock.clone(), settings).await;
+        Self { database, clock, client, state, _stop }
+    }
+
+    /// A second replica with these settings.
+    pub(crate) async fn replica(&self, settings: &[(&str, &str)]) -> Replica {
+        serve(self.database.pool().clone(), self.clock.clone(), settings).await
     }
 
     /// The events that lie in the outbox, oldest first: type and payload.
@@ -103,6 +105,44 @@ impl Api {
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(self.database.pool()).await.unwrap()
     }
+}
+
+/// The settings of a test, read as the program reads its environment.
+pub(crate) fn config(settings: &[(&str, &str)]) -> ServeConfig {
+    let given = [
+        ("SIGNING_KEY", SIGNING_KEY),
+        ("DATABASE_URL", "postgres://localhost/unused"),
+        ("HASHING_PERMITS", "2"),
+    ];
+    let values = given.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    // The later of two values of one name counts.
+    ServeConfig::read(Reader::from_values(values)).unwrap()
+}
+
+async fn serve(pool: PgPool, clock: Clock, settings: &[(&str, &str)]) -> Replica {
+    let config = config(settings);
+    let entropy = Entropy::system();
+    let keys = Keys::open(&config.tokens.keys, clock.clone()).unwrap();
+    let state = AppState {
+        database: pool.clone(),
+        outbox: Outbox::new("producer-api", clock.clone(), entropy.clone()),
+        hasher: PasswordHasher::new(&config.hashing, entropy.clone()).unwrap(),
+        tokens: Arc::new(TokenIssuer::new(config.tokens, keys, entropy.clone())),
+        sessions: Arc::new(config.sessions),
+        standings: Standings::reading_each_time(pool.clone()),
+        forged_tokens: ForgedTokens::default(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+    };
+    let stop = CancellationToken::new();
+    let settings = StackSettings { clock, entropy, body_limit: BodyLimit::default() };
+    let probes = Probes::new(Health::default(), pool, stop.clone());
+    let routes = router(state.clone(), probes, settings).into_make_service_with_connect_info::<SocketAddr>();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let stopped = stop.clone().cancelled_owned();
+    tokio::spawn(async move { axum::serve(listener, routes).with_graceful_shutdown(stopped).await });
+    Replica { client: Client::new(&url), state, _stop: stop.drop_guard() }
 }
 
 /// A token with these very claims, signed with the API's key: what a Django service with the same key would mint.

@@ -132,6 +132,34 @@ impl Reader {
         }
     }
 
+    /// A duration that may be zero.
+    pub fn duration_or_zero(&mut self, setting: &Setting) -> Duration {
+        let text = self.required(setting);
+        match parse_duration(&text) {
+            Some(duration) => duration,
+            None => self.refuse(setting, &text, "a duration, such as 0, 10 or 500ms"),
+        }
+    }
+
+    /// `true` or `false`, in the words that Django's users write.
+    pub fn boolean(&mut self, setting: &Setting) -> bool {
+        let text = self.required(setting);
+        match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => true,
+            "false" | "0" | "no" | "off" => false,
+            _ => self.refuse(setting, &text, "true or false"),
+        }
+    }
+
+    /// Puts a value in the place of whatever was given for the setting called `name`; with `None` its default counts.
+    pub fn put(&mut self, name: &str, value: Option<String>) {
+        self.values.remove(&format!("{name}_FILE"));
+        match value.filter(|value| !value.is_empty()) {
+            Some(value) => self.values.insert(name.to_owned(), value),
+            None => self.values.remove(name),
+        };
+    }
+
     fn refuse<T: Default>(&mut self, setting: &Setting, text: &str, what: &str) -> T {
         // A missing value was noted already; a secret's is not repeated.
         if !text.is_empty() {

@@ -36,8 +36,9 @@ impl Setting {
 }
 
 /// What `config` prints: every setting of a program as `NAME=value`, secrets masked.
-pub fn effective_values(reader: &Reader, own: &[&Setting]) -> String {
+pub fn effective_values(reader: &Reader, own: &[&[&Setting]]) -> String {
     let mut lines = String::new();
+    let own = own.iter().copied().flatten();
     for setting in SECTIONS.iter().flat_map(|(_, settings)| *settings).chain(own) {
         let value = match reader.value(setting) {
             None => "(not set)".to_owned(),
@@ -51,16 +52,16 @@ pub fn effective_values(reader: &Reader, own: &[&Setting]) -> String {
 }
 
 /// What `config --reference` prints: a program's part of `docs/CONFIG.md`.
-pub fn reference(program: &str, own: &[&Setting]) -> String {
-    section(program, own)
+pub fn reference(program: &str, own: &[&[&Setting]]) -> String {
+    section(program, own.iter().copied().flatten().copied())
 }
 
 /// The part of `docs/CONFIG.md` that all programs share.
 pub fn shared_reference() -> String {
-    SECTIONS.iter().map(|(title, settings)| section(title, settings)).collect()
+    SECTIONS.iter().map(|(title, settings)| section(title, settings.iter().copied())).collect()
 }
 
-fn section(title: &str, settings: &[&Setting]) -> String {
+fn section<'a>(title: &str, settings: impl Iterator<Item = &'a Setting>) -> String {
     let mut text = format!("## {title}\n\n| setting | default | meaning |\n|---|---|---|\n");
     for setting in settings {
         let Setting { name, about, .. } = setting;

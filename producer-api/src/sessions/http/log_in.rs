@@ -1,4 +1,5 @@
-//! `POST /api/token/` (SimpleJWT's pair) and `POST /api/login/` (the pair and who it is for): the same login.
+//! `POST /api/token/` (SimpleJWT's pair), `POST /api/token/sliding/` and `POST /api/login/` (the pair and who it is for):
+//! the same login.
 
 use axum::extract::State;
 use axum::response::Json;
@@ -8,7 +9,7 @@ use shared::ids::UserId;
 use crate::extract::{Body, FieldCheck, Fields};
 use crate::middleware::{Endpoint, EndpointField, RequestContext};
 use crate::problem::Problem;
-use crate::sessions::{self, Credentials, LogInError, LoggedIn};
+use crate::sessions::{self, Credentials, LogInError, LoggedIn, Tokens, Wanted};
 use crate::state::AppState;
 
 const FIELDS: &[EndpointField] =
@@ -30,11 +31,25 @@ pub const LOG_IN: Endpoint = Endpoint {
     fields: FIELDS,
 };
 
+/// What OPTIONS tells of the sliding token.
+pub const OBTAIN_SLIDING: Endpoint = Endpoint {
+    name: "Token Obtain Sliding",
+    description: "Takes a name and a password and gives a sliding token, which is access and refresh token in one.",
+    methods: &["POST"],
+    fields: FIELDS,
+};
+
 /// SimpleJWT's body: nothing else in it.
 #[derive(Debug, Serialize)]
 pub struct Pair {
     refresh: String,
     access: String,
+}
+
+/// SimpleJWT's body of a sliding token.
+#[derive(Debug, Serialize)]
+pub struct Sliding {
+    token: String,
 }
 
 /// The user, and the pair.
@@ -53,8 +68,19 @@ pub async fn obtain_pair(
     context: RequestContext,
     Body(fields): Body,
 ) -> Result<Json<Pair>, Problem> {
-    let LoggedIn { refresh, access, .. } = begin(&state, &context, &fields).await?;
-    Ok(Json(Pair { refresh, access }))
+    let LoggedIn { tokens, .. } = begin(&state, &context, &fields, Wanted::Pair).await?;
+    let Tokens { refresh, access } = tokens;
+    Ok(Json(Pair { refresh, access: access.unwrap_or_default() }))
+}
+
+/// 200 with a sliding token, or 401.
+pub async fn obtain_sliding(
+    State(state): State<AppState>,
+    context: RequestContext,
+    Body(fields): Body,
+) -> Result<Json<Sliding>, Problem> {
+    let LoggedIn { tokens, .. } = begin(&state, &context, &fields, Wanted::Sliding).await?;
+    Ok(Json(Sliding { token: tokens.refresh }))
 }
 
 /// 200 with user and pair, or 401.
@@ -63,16 +89,24 @@ pub async fn log_in(
     context: RequestContext,
     Body(fields): Body,
 ) -> Result<Json<UserWithPair>, Problem> {
-    let LoggedIn { user_id: id, username, email, refresh, access } = begin(&state, &context, &fields).await?;
-    Ok(Json(UserWithPair { id, username, email, refresh, access }))
+    let LoggedIn { user_id: id, username, email, tokens } =
+        begin(&state, &context, &fields, Wanted::Pair).await?;
+    let Tokens { refresh, access } = tokens;
+    Ok(Json(UserWithPair { id, username, email, refresh, access: access.unwrap_or_default() }))
 }
 
-async fn begin(state: &AppState, context: &RequestContext, fields: &Fields) -> Result<LoggedIn, Problem> {
+async fn begin(
+    state: &AppState,
+    context: &RequestContext,
+    fields: &Fields,
+    wanted: Wanted,
+) -> Result<LoggedIn, Problem> {
     let mut check = FieldCheck::new(fields);
     let credentials = Credentials { username: check.text("username"), password: check.text("password") };
     check.finish()?;
-    sessions::log_in(state, context, credentials).await.map_err(|error| match error {
+    sessions::log_in(state, context, credentials, wanted).await.map_err(|error| match error {
         LogInError::Refused => Problem::no_active_account_credentials(),
+        LogInError::SessionActive => Problem::session_active(),
         LogInError::Fault(fault) => fault.into(),
     })
 }

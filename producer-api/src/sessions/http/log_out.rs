@@ -9,7 +9,7 @@ use super::blacklist::refused;
 use crate::extract::{Body, FieldCheck};
 use crate::middleware::{Endpoint, EndpointField, RequestContext};
 use crate::problem::Problem;
-use crate::sessions::{self, Bearer, Presented, bearer};
+use crate::sessions::{self, Bearer, Shown, bearer};
 use crate::state::AppState;
 
 /// What OPTIONS tells.
@@ -29,7 +29,7 @@ pub async fn log_out(
 ) -> Result<Json<Value>, Problem> {
     let mut check = FieldCheck::new(&fields);
     let refresh = check.optional_text("refresh");
-    let access = match bearer(&headers) {
+    let access = match bearer(&headers, state.tokens.config()) {
         Bearer::Token(token) => Some(token),
         // A header that is no token of ours counts as none, as on every open route.
         Bearer::None | Bearer::Malformed => None,
@@ -37,7 +37,7 @@ pub async fn log_out(
     if access.is_none() {
         check.finish()?;
     }
-    let presented = Presented { refresh, access };
-    sessions::log_out(&state, &context, presented).await.map_err(|error| refused(error, &fields))?;
+    let shown = Shown { refresh, access };
+    sessions::log_out(&state, &context, shown).await.map_err(|error| refused(error, &fields))?;
     Ok(Json(json!({})))
 }

@@ -1,11 +1,15 @@
-//! The endpoints that begin, renew and end sessions.
+//! The endpoints that begin, renew, list and end sessions, and the one that verifies their tokens.
 
+mod active;
 mod blacklist;
 mod log_in;
 mod log_out;
 mod refresh;
+mod verify;
 
+pub use active::{SESSION, SESSIONS, end, list};
 pub use blacklist::{BLACKLIST, blacklist};
-pub use log_in::{LOG_IN, OBTAIN_PAIR, log_in, obtain_pair};
+pub use log_in::{LOG_IN, OBTAIN_PAIR, OBTAIN_SLIDING, log_in, obtain_pair, obtain_sliding};
 pub use log_out::{LOG_OUT, log_out};
-pub use refresh::{REFRESH, refresh};
+pub use refresh::{REFRESH, SLIDE, refresh, slide};
+pub use verify::{VERIFY, verify};

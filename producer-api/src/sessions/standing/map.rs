@@ -36,6 +36,8 @@ pub struct UserFacts {
     pub is_superuser: bool,
     /// A random mark of the present password.
     pub password_stamp: Uuid,
+    /// The mark that a Django service wrote for that password, if its hash was imported.
+    pub imported_mark: Option<String>,
 }
 
 /// What a request is judged by.

@@ -37,6 +37,10 @@ pub(super) async fn find(
             users.is_staff AS "is_staff?",
             users.is_superuser AS "is_superuser?",
             users.password_stamp AS "password_stamp?",
+            CASE
+                WHEN users.password LIKE '$argon2id$%' THEN users.imported_password_md5
+                ELSE upper(md5(users.password))
+            END AS "imported_mark?",
             user_sessions.user_id AS "holder?: UserId",
             user_sessions.is_active AS "session_is_active?"
         FROM (SELECT) AS always
@@ -60,6 +64,7 @@ pub(super) async fn find(
             is_staff: present(row.is_staff, "users.is_staff")?,
             is_superuser: present(row.is_superuser, "users.is_superuser")?,
             password_stamp: present(row.password_stamp, "users.password_stamp")?,
+            imported_mark: row.imported_mark,
         }),
         None => None,
     };

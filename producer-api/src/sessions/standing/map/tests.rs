@@ -26,6 +26,7 @@ fn facts(number: u8, version: u32) -> UserFacts {
         is_staff: false,
         is_superuser: false,
         password_stamp: Uuid::nil(),
+        imported_mark: None,
     }
 }
 

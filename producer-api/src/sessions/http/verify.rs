@@ -5,10 +5,10 @@ use axum::response::Json;
 use serde_json::{Value, json};
 
 use crate::extract::{Body, FieldCheck};
-use crate::middleware::{Endpoint, EndpointField};
+use crate::middleware::{Endpoint, EndpointField, RequestContext};
 use crate::problem::Problem;
+use crate::sessions::{self, VerifyError};
 use crate::state::AppState;
-use crate::tokens::TokenFault;
 
 /// What OPTIONS tells.
 pub const VERIFY: Endpoint = Endpoint {
@@ -18,13 +18,19 @@ pub const VERIFY: Endpoint = Endpoint {
     fields: &[EndpointField::required("token", "Token")],
 };
 
-/// 200 `{}`, or 401. Neither the blacklist nor the user is looked at.
-pub async fn verify(State(state): State<AppState>, Body(fields): Body) -> Result<Json<Value>, Problem> {
+/// 200 `{}`, or 401; 400 for a token on the blacklist, if the settings have us look there.
+pub async fn verify(
+    State(state): State<AppState>,
+    context: RequestContext,
+    Body(fields): Body,
+) -> Result<Json<Value>, Problem> {
     let mut check = FieldCheck::new(&fields);
     let token = check.text("token");
     check.finish()?;
-    let verdict =
-        state.tokens.judge(&token, state.clock.now()).and_then(|claims| claims.require_expiry_and_id());
-    verdict.map_err(|fault: TokenFault| Problem::token_not_valid(&fault.to_string()))?;
+    sessions::verify(&state, &context, &token).await.map_err(|error| match error {
+        VerifyError::Token(fault) => Problem::token_not_valid(&fault.to_string()),
+        VerifyError::OnTheBlacklist => Problem::non_field_error("Token is blacklisted"),
+        VerifyError::Fault(fault) => fault.into(),
+    })?;
     Ok(Json(json!({})))
 }

@@ -1,0 +1,208 @@
+//! The API's settings.
+
+mod class_paths;
+mod hashing;
+mod keys;
+mod sessions;
+mod simple_jwt_json;
+mod tokens;
+
+use shared::config::{BrokerConfig, ConfigError, DatabaseConfig, ProcessConfig, Reader, Secret, Setting};
+
+pub use hashing::HashingConfig;
+pub use sessions::{AccessTokenRevocation, RefreshReuse, SessionPolicy, SessionsConfig};
+pub use simple_jwt_json::lay_over as lay_simple_jwt_json_over;
+pub use tokens::{TokensConfig, UserIdField};
+
+/// The program's name.
+pub const PROGRAM: &str = "producer-api";
+/// Where it listens unless told otherwise.
+const DEFAULT_PORT: u16 = 8000;
+
+const REQUEST_BODY_MAX: Setting = Setting::new(
+    "REQUEST_BODY_MAX",
+    "2621440",
+    "The largest request body in bytes, at least 65536; beyond it 413.",
+);
+const OPERATOR_PASSWORD: Setting = Setting::secret(
+    "OPERATOR_PASSWORD",
+    "Password of the database role `warren_operator`; read by `database create-roles` alone. Without it the role \
+     can't log in.",
+);
+const SUPERUSER_PASSWORD: Setting =
+    Setting::secret("SUPERUSER_PASSWORD", "Password of the account that `users create-superuser` makes.");
+const NEW_PASSWORD: Setting =
+    Setting::secret("NEW_PASSWORD", "The password that `users set-password` gives an account.");
+
+/// The settings of this program, beside those of `shared`, by section.
+pub const SETTINGS: &[&[&Setting]] = &[
+    keys::SETTINGS,
+    tokens::SETTINGS,
+    &[&simple_jwt_json::SIMPLE_JWT_JSON],
+    sessions::SETTINGS,
+    hashing::SETTINGS,
+    &[&REQUEST_BODY_MAX, &OPERATOR_PASSWORD, &SUPERUSER_PASSWORD, &NEW_PASSWORD],
+];
+
+/// The settings of `serve`.
+#[derive(Debug, Clone)]
+pub struct ServeConfig {
+    /// The process.
+    pub process: ProcessConfig,
+    /// PostgreSQL.
+    pub database: DatabaseConfig,
+    /// RabbitMQ.
+    pub broker: BrokerConfig,
+    /// Tokens.
+    pub tokens: TokensConfig,
+    /// Sessions.
+    pub sessions: SessionsConfig,
+    /// Password hashing.
+    pub hashing: HashingConfig,
+    /// The largest request body, in bytes.
+    pub request_body_max: usize,
+}
+
+impl ServeConfig {
+    /// Reads all of it, or says everything that is wrong.
+    pub fn read(mut reader: Reader) -> Result<Self, ConfigError> {
+        let tokens = read_tokens(&mut reader);
+        let config = Self {
+            process: read_process(&mut reader),
+            database: DatabaseConfig::read(&mut reader),
+            broker: BrokerConfig::read(&mut reader),
+            tokens,
+            sessions: SessionsConfig::read(&mut reader),
+            hashing: HashingConfig::read(&mut reader),
+            request_body_max: reader.at_least(&REQUEST_BODY_MAX, 65_536),
+        };
+        reader.finish(config)
+    }
+}
+
+/// The process section, for commands that need no more.
+pub fn read_process(reader: &mut Reader) -> ProcessConfig {
+    ProcessConfig::read(reader, PROGRAM, DEFAULT_PORT)
+}
+
+/// SimpleJWT's settings, from the bare names and from `SIMPLE_JWT_JSON`.
+pub fn read_tokens(reader: &mut Reader) -> TokensConfig {
+    lay_simple_jwt_json_over(reader);
+    class_paths::check(reader);
+    TokensConfig::read(reader)
+}
+
+/// The sessions section, for commands that begin or end sessions.
+pub fn read_sessions(reader: &mut Reader) -> SessionsConfig {
+    SessionsConfig::read(reader)
+}
+
+/// The operators' password, if given.
+pub fn read_operator_password(reader: &mut Reader) -> Option<Secret> {
+    reader.optional_secret(&OPERATOR_PASSWORD)
+}
+
+/// The password of the account to be made.
+pub fn read_superuser_password(reader: &mut Reader) -> Secret {
+    Secret::new(reader.required(&SUPERUSER_PASSWORD))
+}
+
+/// The password an account is to have.
+pub fn read_new_password(reader: &mut Reader) -> Secret {
+    Secret::new(reader.required(&NEW_PASSWORD))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::tokens::TokenKind;
+
+    fn read(values: &[(&str, &str)]) -> Result<ServeConfig, String> {
+        let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        ServeConfig::read(Reader::from_values(values)).map_err(|error| error.to_string())
+    }
+
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+    const DATABASE: (&str, &str) = ("DATABASE_URL", "postgres://localhost/warren");
+
+    fn with(name: &str, value: &str) -> Result<ServeConfig, String> {
+        read(&[DATABASE, ("SECRET_KEY", KEY), (name, value)])
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let message = read(&[("ACCESS_TOKEN_LIFETIME", "0"), ("HASHING_QUEUE", "none"), ("LEEWAY", "-1")]);
+        let message = message.unwrap_err();
+        for part in ["DATABASE_URL", "SIGNING_KEY", "ACCESS_TOKEN_LIFETIME", "HASHING_QUEUE", "LEEWAY"] {
+            assert!(message.contains(part), "{part} in {message}");
+        }
+    }
+
+    #[test]
+    fn the_key_comes_from_the_first_of_its_three_names() {
+        let other = "another key of at least 32 bytes!!";
+        let config = read(&[DATABASE, ("SECRET_KEY", KEY), ("JWT_SECRET_KEY", other)]).unwrap();
+        assert_eq!(config.tokens.keys.signing_key.unwrap().expose(), other);
+        assert_eq!(config.tokens.access_lifetime, Duration::from_mins(5));
+    }
+
+    #[test]
+    fn a_wrong_value_of_a_simple_jwt_setting_stops_the_start_and_names_the_setting() {
+        for (name, value) in [
+            ("ALGORITHM", "ES512"),
+            ("ALGORITHM", "none"),
+            ("ROTATE_REFRESH_TOKENS", "perhaps"),
+            ("AUDIENCE", "[1]"),
+            ("AUTH_HEADER_TYPES", "[]"),
+            ("AUTH_HEADER_NAME", "HTTP_A B"),
+            ("AUTH_TOKEN_CLASSES", "my.own.Token"),
+            ("USER_ID_FIELD", "email"),
+            ("USER_ID_CLAIM", "exp"),
+            ("JTI_CLAIM", "token_type"),
+            ("USER_ID_CLAIM_TYPE", "int"),
+            ("TOKEN_OBTAIN_SERIALIZER", "my.own.Serializer"),
+            ("SESSION_POLICY", "limit:0"),
+            ("ACCESS_TOKEN_REVOCATION", "maybe"),
+            ("JWK_URL", "file:///etc/passwd"),
+            ("SIMPLE_JWT_JSON", "[]"),
+        ] {
+            assert!(with(name, value).unwrap_err().contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn simple_jwts_spellings_are_understood() {
+        let types = with("AUTH_HEADER_TYPES", r#"["JWT", "Bearer"]"#).unwrap().tokens.auth_header_types;
+        assert_eq!(types, ["JWT", "Bearer"]);
+        assert_eq!(with("AUTH_HEADER_TYPES", "JWT, Bearer").unwrap().tokens.auth_header_types, types);
+        for name in ["HTTP_X_ACCESS_TOKEN", "X-Access-Token"] {
+            assert_eq!(with("AUTH_HEADER_NAME", name).unwrap().tokens.auth_header_name, "x-access-token");
+        }
+        let classes = "rest_framework_simplejwt.tokens.SlidingToken,AccessToken";
+        let classes = with("AUTH_TOKEN_CLASSES", classes).unwrap().tokens.auth_token_classes;
+        assert_eq!(classes, [TokenKind::Sliding, TokenKind::Access]);
+        assert!(with("TOKEN_USER_CLASS", "rest_framework_simplejwt.models.TokenUser").is_ok());
+    }
+
+    #[test]
+    fn the_json_goes_before_the_bare_names_and_knows_its_names() {
+        let json = r#"{"ACCESS_TOKEN_LIFETIME": 60, "ROTATE_REFRESH_TOKENS": true, "AUDIENCE": ["a", "b"], "ISSUER": null}"#;
+        let values =
+            [DATABASE, ("SECRET_KEY", KEY), ("ISSUER", "x"), ("LEEWAY", "5"), ("SIMPLE_JWT_JSON", json)];
+        let tokens = read(&values).unwrap().tokens;
+        assert_eq!(tokens.access_lifetime, Duration::from_mins(1));
+        assert!(tokens.rotate_refresh_tokens);
+        assert_eq!(tokens.audience.unwrap().claim.get(), r#"["a","b"]"#);
+        assert_eq!((tokens.issuer, tokens.leeway), (None, Duration::from_secs(5)));
+        for (json, word) in [
+            (r#"{"ROTATE_REFRESH_TOKEN": true}"#, "ROTATE_REFRESH_TOKEN is not"),
+            (r#"{"SECRET_KEY": "x"}"#, "use SIGNING_KEY"),
+            (r#"{"JTI_CLAIM": null}"#, "JTI_CLAIM can't be null"),
+            (r#"{"LEEWAY": {}}"#, "LEEWAY"),
+        ] {
+            assert!(with("SIMPLE_JWT_JSON", json).unwrap_err().contains(word), "{json}");
+        }
+    }
+}

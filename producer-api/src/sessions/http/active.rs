@@ -1,0 +1,94 @@
+//! `GET /api/sessions/` and `DELETE /api/sessions/{id}/`: one's own sessions, and for staff anybody's.
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Json;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use shared::contracts::auth::AccessDenial;
+use shared::ids::{SessionId, UserId};
+
+use crate::middleware::{Endpoint, RequestContext};
+use crate::problem::{FieldErrors, Problem};
+use crate::sessions::{self, RevokeError, SignedIn, tell_denied};
+use crate::state::AppState;
+
+/// What OPTIONS tells of the list.
+pub const SESSIONS: Endpoint = Endpoint {
+    name: "Session List",
+    description: "Lists your active sessions, newest first; staff may ask for another user's with ?user_id=.",
+    methods: &["GET"],
+    fields: &[],
+};
+
+/// What OPTIONS tells of one.
+pub const SESSION: Endpoint = Endpoint {
+    name: "Session Instance",
+    description: "Ends one of your sessions; staff may end anybody's.",
+    methods: &["DELETE"],
+    fields: &[],
+};
+
+/// A session as it is answered.
+#[derive(Debug, Serialize)]
+pub struct SessionBody {
+    id: SessionId,
+    user_id: UserId,
+    login_time: DateTime<Utc>,
+    ip: Option<std::net::IpAddr>,
+    user_agent: Option<String>,
+    is_current: bool,
+}
+
+/// Whose sessions are asked for.
+#[derive(Debug, Deserialize)]
+pub struct Of {
+    user_id: Option<String>,
+}
+
+/// 200 with a bare array; 403 for another's if one is not staff.
+pub async fn list(
+    State(state): State<AppState>,
+    context: RequestContext,
+    who: SignedIn,
+    query: Result<Query<Of>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Vec<SessionBody>>, Problem> {
+    let asked = query.ok().and_then(|Query(of)| of.user_id);
+    let user = match asked.as_deref().map(str::parse) {
+        None => who.user_id,
+        Some(Ok(id)) => UserId(id),
+        Some(Err(_)) => {
+            let mut errors = FieldErrors::new();
+            errors.add("user_id", "A valid integer is required.");
+            return Err(Problem::field_errors(errors));
+        }
+    };
+    if user != who.user_id && !who.is_staff {
+        tell_denied(&state, &context, &who, AccessDenial::NotStaff, format!("users/{user}/sessions")).await?;
+        return Err(Problem::permission_denied());
+    }
+    let sessions = sessions::list_sessions(&state, user).await?.into_iter().map(|session| SessionBody {
+        is_current: who.session_id == Some(session.id),
+        id: session.id,
+        user_id: session.user_id,
+        login_time: session.login_time,
+        ip: session.ip,
+        user_agent: session.user_agent,
+    });
+    Ok(Json(sessions.collect()))
+}
+
+/// 204; 404 if there is no such active session, or it is another's and one is not staff.
+pub async fn end(
+    State(state): State<AppState>,
+    context: RequestContext,
+    who: SignedIn,
+    id: Result<Path<SessionId>, axum::extract::rejection::PathRejection>,
+) -> Result<StatusCode, Problem> {
+    let Ok(Path(session)) = id else { return Err(Problem::not_found()) };
+    sessions::revoke_session(&state, &context, &who, session).await.map_err(|error| match error {
+        RevokeError::NotFound => Problem::not_found(),
+        RevokeError::Fault(fault) => fault.into(),
+    })?;
+    Ok(StatusCode::NO_CONTENT)
+}

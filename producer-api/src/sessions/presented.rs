@@ -1,0 +1,150 @@
+//! A token that a client presents in a body, with what the database knows of it, and the checks that follow decoding.
+
+use shared::ids::{SessionId, UserId};
+use sqlx::PgConnection;
+
+use super::store::{self, Account};
+use crate::config::TokensConfig;
+use crate::middleware::RequestContext;
+use crate::tokens::{
+    Blacklisted, Claims, Outstanding, TokenFault, TokenKind, UserClaim, Whose, find_outstanding,
+    password_mark,
+};
+
+/// Whether the user's row is to be locked, because a session or a token may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lock {
+    /// Until the transaction ends.
+    User,
+    /// Not at all.
+    Nothing,
+}
+
+/// A token and what is known of it.
+#[derive(Debug)]
+pub(super) struct Presented<'a> {
+    pub(super) claims: &'a Claims,
+    pub(super) account: Option<Account>,
+    pub(super) outstanding: Option<Outstanding>,
+    jti: Result<Option<String>, TokenFault>,
+}
+
+/// Why a token's user keeps it from being renewed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum UserFault {
+    /// No user can have this id.
+    Unusable,
+    /// There is none such, or he is inactive.
+    NoActiveAccount,
+    /// He has another password by now.
+    PasswordChanged,
+}
+
+impl<'a> Presented<'a> {
+    /// Looks up the user, the token and its place on the blacklist. The user first: under his lock nobody else ends his
+    /// sessions or exchanges his tokens.
+    pub(super) async fn look_up(
+        connection: &mut PgConnection,
+        claims: &'a Claims,
+        lock: Lock,
+    ) -> Result<Self, sqlx::Error> {
+        let user = match claims.user() {
+            UserClaim::Id(user) => Some(user),
+            UserClaim::Name(name) => store::id_of(connection, &name).await?,
+            UserClaim::Absent | UserClaim::Null | UserClaim::Unusable => None,
+        };
+        let account = match (user, lock) {
+            (None, _) => None,
+            (Some(user), Lock::User) => store::lock_user(connection, user).await?,
+            (Some(user), Lock::Nothing) => store::find(connection, user).await?,
+        };
+        let jti = claims.jti();
+        let outstanding = match &jti {
+            Ok(Some(jti)) => find_outstanding(connection, jti).await?,
+            _ => None,
+        };
+        Ok(Self { claims, account, outstanding, jti })
+    }
+
+    /// Why and since when it is on the blacklist. A token without an id can't be on it; that it has none is said later.
+    pub(super) fn blacklisted(&self) -> Result<Option<&Blacklisted>, TokenFault> {
+        self.jti.clone()?;
+        Ok(self.outstanding.as_ref().and_then(|outstanding| outstanding.blacklisted.as_ref()))
+    }
+
+    /// The blacklist, the expiry, the id and the type, in this order. Gives the id.
+    pub(super) fn require(&self, kind: TokenKind) -> Result<&str, TokenFault> {
+        if self.blacklisted()?.is_some() {
+            return Err(TokenFault::Blacklisted);
+        }
+        self.require_kind(kind)
+    }
+
+    /// The expiry, the id and the type. Gives the id.
+    pub(super) fn require_kind(&self, kind: TokenKind) -> Result<&str, TokenFault> {
+        self.claims.require(kind)?;
+        match &self.jti {
+            Ok(Some(jti)) => Ok(jti),
+            Ok(None) => Err(TokenFault::NoId),
+            Err(fault) => Err(fault.clone()),
+        }
+    }
+
+    /// The token's user; none if it names none, which SimpleJWT answers all the same.
+    pub(super) fn require_user(&self, config: &TokensConfig) -> Result<Option<&Account>, UserFault> {
+        match self.claims.user() {
+            UserClaim::Absent | UserClaim::Null => return Ok(None),
+            UserClaim::Unusable => return Err(UserFault::Unusable),
+            UserClaim::Id(_) | UserClaim::Name(_) => {}
+        }
+        let account = self.account.as_ref().ok_or(UserFault::NoActiveAccount)?;
+        if config.check_user_is_active && !account.is_active {
+            return Err(UserFault::NoActiveAccount);
+        }
+        if config.check_revoke_token && !account.has_mark(self.claims) {
+            return Err(UserFault::PasswordChanged);
+        }
+        Ok(Some(account))
+    }
+
+    /// Its session: that of its row, else that of its claim. A token minted elsewhere with the shared key has none.
+    pub(super) fn session(&self) -> Result<Option<SessionId>, TokenFault> {
+        let claimed = self.claims.session()?;
+        Ok(self.outstanding.as_ref().and_then(|outstanding| outstanding.session_id).or(claimed))
+    }
+
+    /// Refuses a token whose session is over, or another user's. Without a user there is no session either.
+    pub(super) async fn require_session(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Result<Option<SessionId>, TokenFault>, sqlx::Error> {
+        let session = match self.session() {
+            Ok(session) => session,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let Some((account, session)) = self.account.as_ref().zip(session) else { return Ok(Ok(None)) };
+        let active = store::is_active(connection, account.id, session).await?;
+        Ok(if active == Some(true) { Ok(Some(session)) } else { Err(TokenFault::Blacklisted) })
+    }
+
+    /// Whose it is, for events.
+    pub(super) fn whose(&self, context: &RequestContext) -> Whose {
+        let (user_id, username): (Option<UserId>, _) =
+            self.account.as_ref().map(|account| (account.id, account.username.clone())).unzip();
+        let session_id = self.session().ok().flatten();
+        Whose { user_id, username, session_id, origin: context.origin(), trace: context.trace }
+    }
+}
+
+impl Account {
+    /// Whether a token carries the mark of the password that the user has now: ours, or that of a Django service whose
+    /// hash was imported.
+    fn has_mark(&self, claims: &Claims) -> bool {
+        mark_fits(claims, password_mark(self.password_stamp), self.imported_mark.as_deref())
+    }
+}
+
+/// Whether a token carries one of the marks of a password.
+pub(super) fn mark_fits(claims: &Claims, ours: String, imported: Option<&str>) -> bool {
+    claims.password_mark().is_some_and(|mark| mark == ours || Some(mark.as_str()) == imported)
+}
