@@ -1,11 +1,15 @@
-//! Accounts: registering, and the superuser that a command makes.
+//! Accounts: registering, and what operators' commands do to them.
 
 mod email_address;
 pub mod http;
 mod register;
+mod set_active;
+mod set_password;
 mod store;
 mod username;
 
 pub use email_address::EmailAddress;
 pub use register::{NewAccount, RegisterError, Registered, Registry, register};
+pub use set_active::{ChangeError, SetActive, set_active};
+pub use set_password::set_password;
 pub use username::Username;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use shared::ids::UserId;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 /// A row to be made.
 #[derive(Debug)]
@@ -43,4 +44,58 @@ pub(super) async fn insert(
     )
     .fetch_optional(connection)
     .await
+}
+
+/// An account whose row is locked until the transaction ends.
+#[derive(Debug)]
+pub(super) struct Locked {
+    pub(super) id: UserId,
+    pub(super) is_active: bool,
+}
+
+/// Takes the lock that a login takes.
+pub(super) async fn lock_by_username(
+    connection: &mut PgConnection,
+    username: &str,
+) -> Result<Option<Locked>, sqlx::Error> {
+    sqlx::query_as!(
+        Locked,
+        r#"SELECT id AS "id: UserId", is_active FROM users WHERE username = $1 FOR NO KEY UPDATE"#,
+        username,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+pub(super) async fn set_active(
+    connection: &mut PgConnection,
+    user: UserId,
+    active: bool,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!("UPDATE users SET is_active = $2 WHERE id = $1", user.0, active)
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// Another password: its stamp is new, and no mark of an older one fits any more.
+pub(super) async fn set_password(
+    connection: &mut PgConnection,
+    user: UserId,
+    hash: &str,
+    stamp: Uuid,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        UPDATE users
+        SET password = $2, password_stamp = $3, imported_password_md5 = NULL, login_failures = 0
+        WHERE id = $1
+        "#,
+        user.0,
+        hash,
+        stamp,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
 }

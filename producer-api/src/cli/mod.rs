@@ -1,15 +1,19 @@
 //! The command line: one file for each command.
 
+mod command_state;
 mod create_superuser;
 mod database;
+mod inspect_token;
+mod mint_tokens;
 mod serve;
+mod users;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use shared::config::{ConfigError, DatabaseConfig, Reader, effective_values, reference};
 
-use crate::config::{PROGRAM, SETTINGS, read_process};
+use crate::config::{PROGRAM, SETTINGS, lay_simple_jwt_json_over, read_process};
 
 /// Warren's HTTP API.
 #[derive(Debug, Parser)]
@@ -35,6 +39,9 @@ enum Command {
     /// Accounts.
     #[command(subcommand)]
     Users(UsersCommand),
+    /// Makes and explains tokens.
+    #[command(subcommand)]
+    Tokens(TokensCommand),
     /// Prints the settings in force, secrets masked.
     Config {
         /// Prints what each setting means instead, as Markdown.
@@ -65,12 +72,50 @@ enum UsersCommand {
         #[arg(long)]
         email: String,
     },
+    /// Switches an account off: it can't log in, and all its sessions end.
+    Disable {
+        /// Its name.
+        #[arg(long)]
+        username: String,
+    },
+    /// Switches an account on again.
+    Enable {
+        /// Its name.
+        #[arg(long)]
+        username: String,
+    },
+    /// Gives an account the password in `NEW_PASSWORD`, and ends all its sessions.
+    SetPassword {
+        /// Its name.
+        #[arg(long)]
+        username: String,
+    },
 }
+
+#[derive(Debug, Subcommand)]
+enum TokensCommand {
+    /// Begins a session of a user without his password and prints its tokens; under `SESSION_POLICY=replace` his present
+    /// session ends.
+    Mint {
+        /// His name.
+        #[arg(long)]
+        user: String,
+        /// A sliding token in the place of a pair.
+        #[arg(long)]
+        sliding: bool,
+    },
+    /// Reads a token from standard input and prints what it says, what is recorded of it, and whether it is good. Exit
+    /// code 4: it is not.
+    Inspect,
+}
+
+/// The token asked about is not good.
+const NOT_GOOD: u8 = 4;
 
 /// The name asked for is taken.
 const ALREADY_THERE: u8 = 3;
 
-/// Runs a command to its exit code: 0 fine, 1 failed, 2 wrong settings or command line, 3 already there.
+/// Runs a command to its exit code: 0 fine, 1 failed, 2 wrong settings or command line, 3 already there, 4 not good.
 pub fn run(line: CommandLine) -> ExitCode {
     let reader = Reader::from_environment(&line.set);
     let result = match line.command.unwrap_or(Command::Serve) {
@@ -84,11 +129,27 @@ pub fn run(line: CommandLine) -> ExitCode {
             }
             result.map(|_| ())
         }
-        Command::Config { reference: false } => print(&effective_values(&reader, SETTINGS)),
+        Command::Users(UsersCommand::Disable { username }) => users::set_active(reader, &username, false),
+        Command::Users(UsersCommand::Enable { username }) => users::set_active(reader, &username, true),
+        Command::Users(UsersCommand::SetPassword { username }) => users::set_password(reader, &username),
+        Command::Tokens(TokensCommand::Mint { user, sliding }) => mint_tokens::mint(reader, &user, sliding),
+        Command::Tokens(TokensCommand::Inspect) => {
+            let result = inspect_token::inspect_token(reader);
+            if matches!(result, Ok(false)) {
+                return ExitCode::from(NOT_GOOD);
+            }
+            result.map(|_| ())
+        }
+        Command::Config { reference: false } => effective(reader),
         Command::Config { reference: true } => print(&reference(PROGRAM, SETTINGS)),
         Command::Healthcheck => healthcheck(reader),
     };
     shared::lifecycle::report(PROGRAM, result)
+}
+
+fn effective(mut reader: Reader) -> anyhow::Result<()> {
+    lay_simple_jwt_json_over(&mut reader);
+    print(&effective_values(&reader, SETTINGS))
 }
 
 fn healthcheck(mut reader: Reader) -> anyhow::Result<()> {

@@ -14,7 +14,7 @@ use super::block_on;
 use crate::config::{AccessTokenRevocation, PROGRAM, ServeConfig};
 use crate::credentials::PasswordHasher;
 use crate::extract::BodyLimit;
-use crate::middleware::StackSettings;
+use crate::middleware::{Challenge, StackSettings};
 use crate::router::router;
 use crate::sessions::{ForgedTokens, Standings};
 use crate::state::AppState;
@@ -45,6 +45,7 @@ async fn run(config: ServeConfig) -> anyhow::Result<()> {
         settings: RelaySettings::default(),
     };
     let keys = Keys::open(&config.tokens.keys, clock.clone())?;
+    let challenge = Challenge::of_scheme(&config.tokens.auth_header_types[0]);
     let state = AppState {
         database: pool.clone(),
         outbox: outbox.clone(),
@@ -65,7 +66,8 @@ async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let noticed = health.component("notices of ended sessions", Standing::Supporting);
     let probes = Probes::new(health, pool.clone(), shutdown.token());
     let notice_entropy = entropy.clone();
-    let settings = StackSettings { clock, entropy, body_limit: BodyLimit(config.request_body_max) };
+    let settings =
+        StackSettings { clock, entropy, body_limit: BodyLimit(config.request_body_max), challenge };
     let routes = router(state, probes, settings);
     shutdown.spawn("the relay", relay.run(shutdown.token()));
     shutdown.spawn("the signing keys", keys.follow(shutdown.token()));

@@ -130,6 +130,7 @@ pub enum UserIdField {
 
 /// What is in a token, how long it is good, how it is sent.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of SimpleJWT")]
 pub struct TokensConfig {
     /// The keys.
     pub keys: KeysConfig,

@@ -7,6 +7,7 @@
 mod accept;
 mod body_limit;
 mod catch_panic;
+mod challenge;
 mod endpoint;
 mod problem_documents;
 mod request_context;
@@ -18,6 +19,7 @@ mod stack;
 pub use accept::acceptable;
 pub use body_limit::body_limit;
 pub use catch_panic::catch_panic;
+pub use challenge::{Challenge, challenge};
 pub use endpoint::{Endpoint, EndpointField};
 pub use problem_documents::problem_documents;
 pub use request_context::{RequestContext, RequestContextSources, request_context};

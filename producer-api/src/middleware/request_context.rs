@@ -52,6 +52,16 @@ impl RequestContext {
         Origin::new(self.ip, self.user_agent.as_deref(), Some(self.request_id))
     }
 
+    /// What an operator's command does is told as a request of a client called after the command.
+    pub fn of_command(command: &str, sources: &RequestContextSources) -> Self {
+        Self {
+            request_id: RequestId(sources.entropy.uuid_v7(sources.clock.now())),
+            trace: TraceContext::new(&sources.entropy),
+            ip: None,
+            user_agent: Some(command.to_owned()),
+        }
+    }
+
     fn of(headers: &HeaderMap, extensions: &Extensions, sources: &RequestContextSources) -> Self {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let callers_id = text(REQUEST_ID).and_then(|id| Uuid::try_parse(id.trim()).ok());

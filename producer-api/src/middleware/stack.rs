@@ -6,7 +6,8 @@ use shared::clock::Clock;
 use shared::entropy::Entropy;
 
 use super::{
-    RequestContextSources, body_limit, catch_panic, problem_documents, request_context, security_headers,
+    Challenge, RequestContextSources, body_limit, catch_panic, challenge, problem_documents, request_context,
+    security_headers,
 };
 use crate::extract::BodyLimit;
 use crate::problem::Problem;
@@ -20,6 +21,8 @@ pub struct StackSettings {
     pub entropy: Entropy,
     /// The largest body that is read.
     pub body_limit: BodyLimit,
+    /// What a 401 asks for.
+    pub challenge: Challenge,
 }
 
 /// Puts the layers around a router whose routes are all there.
@@ -27,9 +30,10 @@ pub struct StackSettings {
 /// From the outside in:
 /// 1. `request_context`: an id for everything below, and the one log line, which must see the final status.
 /// 2. `security_headers`: on every answer, whatever made it.
-/// 3. `problem_documents`: renders any problem from below; needs the request's id.
-/// 4. `body_limit`: tells the limit, and drains what nobody read, also when a handler panicked.
-/// 5. `catch_panic`: innermost, so that an answer made of a panic passes all of the above.
+/// 3. `challenge`: on every 401, whatever its body is.
+/// 4. `problem_documents`: renders any problem from below; needs the request's id.
+/// 5. `body_limit`: tells the limit, and drains what nobody read, also when a handler panicked.
+/// 6. `catch_panic`: innermost, so that an answer made of a panic passes all of the above.
 ///
 /// An unknown path is 404 before anything of a route is looked at.
 pub fn stack(router: Router, settings: StackSettings) -> Router {
@@ -40,6 +44,7 @@ pub fn stack(router: Router, settings: StackSettings) -> Router {
         .layer(from_fn(catch_panic))
         .layer(from_fn_with_state(settings.body_limit, body_limit))
         .layer(from_fn(problem_documents))
+        .layer(from_fn_with_state(settings.challenge, challenge))
         .layer(from_fn(security_headers))
         .layer(from_fn_with_state(sources, request_context))
 }
@@ -79,6 +84,7 @@ mod tests {
             check.finish().map(|()| token)
         };
         let router = open_route(Router::new(), "/echo/", &ECHO, post(echo))
+            .route("/stranger", get(async || Problem::not_authenticated()))
             .route("/context", get(async |context: RequestContext| format!("{:?}", context.origin())))
             .route("/panic", get(async || -> &'static str { panic!("a secret") }))
             .route("/outage", get(async || Problem::unavailable(5)))
@@ -88,6 +94,7 @@ mod tests {
             clock: Clock::system(),
             entropy: Entropy::seeded(1),
             body_limit: BodyLimit::default(),
+            challenge: Challenge::of_scheme("JWT"),
         };
         stack(router, settings)
     }
@@ -103,6 +110,19 @@ mod tests {
 
     async fn text(response: Response) -> String {
         String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_401_asks_for_the_first_configured_scheme_and_no_other_answer_does() {
+        for (path, accept, challenge) in [
+            ("/stranger", "*/*", "JWT realm=\"api\""),
+            ("/stranger", "application/problem+json", "JWT realm=\"api\""),
+            ("/outage", "*/*", ""),
+            ("/healthz", "*/*", ""),
+        ] {
+            let response = send("GET", path, &[("accept", accept)]).await;
+            assert_eq!(header_of(&response, "www-authenticate"), challenge, "{path} {accept}");
+        }
     }
 
     fn header_of<'a>(response: &'a Response, name: &str) -> &'a str {

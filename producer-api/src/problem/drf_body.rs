@@ -1,13 +1,10 @@
 //! A problem as Django REST framework renders it: what every client gets that did not ask for anything else.
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Json, Response};
 use serde::Serialize;
 
 use super::{Problem, TokenMessage};
-
-/// The challenge on every 401, and nowhere else.
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"api\"");
 
 /// DRF's body; its members stand in this order.
 #[derive(Serialize)]
@@ -37,9 +34,6 @@ impl IntoResponse for Problem {
 
 impl Problem {
     fn add_headers(&self, headers: &mut HeaderMap) {
-        if self.status() == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
-        }
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -48,6 +42,7 @@ impl Problem {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::StatusCode;
     use http_body_util::BodyExt;
 
     use super::super::{FieldErrors, Kind};
@@ -147,6 +142,16 @@ mod tests {
                 r#"{"detail":"No active account found with the given credentials"}"#,
             ),
             (
+                Problem::password_changed(),
+                401,
+                r#"{"detail":"The user's password has been changed.","code":"password_changed"}"#,
+            ),
+            (
+                Problem::password_changed_at_refresh(),
+                401,
+                r#"{"detail":"The user's password has been changed."}"#,
+            ),
+            (
                 Problem::no_active_account_token(),
                 401,
                 r#"{"detail":"No active account found for the given token."}"#,
@@ -176,15 +181,6 @@ mod tests {
             let (found_status, headers, found_body) = rendered(problem).await;
             assert_eq!((found_status.as_u16(), found_body.as_str()), (status, body));
             assert_eq!(headers[header::CONTENT_TYPE], "application/json");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_challenge_is_on_every_401_and_nowhere_else() {
-        for (problem, status, _) in every_problem() {
-            let (_, headers, _) = rendered(problem).await;
-            let challenge = headers.get(header::WWW_AUTHENTICATE).map(|value| value.to_str().unwrap());
-            assert_eq!(challenge, (status == 401).then_some("Bearer realm=\"api\""), "{status}");
         }
     }
 

@@ -100,20 +100,16 @@ async fn end_sessions(
     (active, making_room): (&[ActiveSession], &[SessionId]),
     now: DateTime<Utc>,
 ) -> Result<Vec<SessionId>, Fault> {
-    let whose = Whose {
-        user_id: Some(account.id),
-        username: Some(account.username.clone()),
-        session_id: None,
-        origin: context.origin(),
-        trace: context.trace,
-    };
+    let whose = Whose::of_user(account.id, &account.username, context);
     let user = (account.id, account.username.as_str());
     let mut ended = Vec::new();
     for session in active {
-        let reason = match session.alive {
-            false => SessionEnd::Expired,
-            true if making_room.contains(&session.id) => SessionEnd::Replaced,
-            true => continue,
+        let reason = if !session.alive {
+            SessionEnd::Expired
+        } else if making_room.contains(&session.id) {
+            SessionEnd::Replaced
+        } else {
+            continue;
         };
         let ending = Ending::by_rule(reason, now);
         if end_session(connection, &state.outbox, user, session.id, &whose, ending).await? {

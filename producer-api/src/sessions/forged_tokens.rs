@@ -64,7 +64,9 @@ impl ForgedTokens {
         let result = append(&counted, database, outbox).await;
         if result.is_err() {
             let mut counts = self.lock();
-            counted.into_iter().for_each(|(address, tries)| add(&mut counts, address, tries));
+            for (address, tries) in counted {
+                add(&mut counts, address, tries);
+            }
         }
         result
     }

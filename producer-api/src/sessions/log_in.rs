@@ -1,7 +1,7 @@
 //! Logging in: a password for a session and its tokens.
 
 use shared::contracts::auth::{LoginFailed, LoginFailure, PasswordRehashed};
-use shared::ids::{SessionId, UserId};
+use shared::ids::UserId;
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
@@ -76,10 +76,8 @@ pub async fn log_in(
     // A hash that was imported, or made with less than today's cost, is made anew while the password is at hand.
     let worth_it =
         checked.matches && checked.outdated && account.as_ref().is_some_and(|account| account.is_active);
-    let rehashed = match worth_it {
-        true => Some(state.hasher.hash(password).await.map_err(Fault::from)?),
-        false => None,
-    };
+    let rehashed =
+        if worth_it { Some(state.hasher.hash(password).await.map_err(Fault::from)?) } else { None };
 
     let mut transaction = state.database.begin().await?;
     let locked = match &account {
@@ -107,7 +105,7 @@ pub async fn log_in(
     let Begun { tokens, ended } = begun.ok_or(LogInError::SessionActive)?;
     transaction.commit().await?;
     state.outbox.wake();
-    ended.into_iter().for_each(|session: SessionId| state.standings.session_ended(session));
+    state.standings.sessions_ended(&ended);
     let Account { id: user_id, username, email, .. } = account;
     Ok(LoggedIn { user_id, username, email, tokens })
 }

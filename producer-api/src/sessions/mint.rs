@@ -47,6 +47,6 @@ pub async fn mint_tokens(
     let Begun { tokens, ended } = begun.ok_or_else(|| MintTokensError::SessionActive(username.to_owned()))?;
     transaction.commit().await?;
     state.outbox.wake();
-    ended.into_iter().for_each(|session| state.standings.session_ended(session));
+    state.standings.sessions_ended(&ended);
     Ok(tokens)
 }

@@ -30,13 +30,16 @@ pub(super) struct Presented<'a> {
 }
 
 /// Why a token's user keeps it from being renewed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UserFault {
     /// No user can have this id.
+    #[error("no user can have the id in this token")]
     Unusable,
     /// There is none such, or he is inactive.
+    #[error("its user does not exist or is inactive")]
     NoActiveAccount,
     /// He has another password by now.
+    #[error("its user has another password")]
     PasswordChanged,
 }
 
@@ -140,11 +143,11 @@ impl Account {
     /// Whether a token carries the mark of the password that the user has now: ours, or that of a Django service whose
     /// hash was imported.
     fn has_mark(&self, claims: &Claims) -> bool {
-        mark_fits(claims, password_mark(self.password_stamp), self.imported_mark.as_deref())
+        mark_fits(claims, &password_mark(self.password_stamp), self.imported_mark.as_deref())
     }
 }
 
 /// Whether a token carries one of the marks of a password.
-pub(super) fn mark_fits(claims: &Claims, ours: String, imported: Option<&str>) -> bool {
+pub(super) fn mark_fits(claims: &Claims, ours: &str, imported: Option<&str>) -> bool {
     claims.password_mark().is_some_and(|mark| mark == ours || Some(mark.as_str()) == imported)
 }

@@ -45,17 +45,12 @@ pub async fn revoke_session(
         return Err(RevokeError::NotFound);
     }
     let account = store::lock_user(&mut transaction, holder).await?.ok_or(RevokeError::NotFound)?;
-    let whose = Whose {
-        user_id: Some(account.id),
-        username: Some(account.username.clone()),
-        session_id: Some(session),
-        origin: context.origin(),
-        trace: context.trace,
-    };
+    let whose = Whose::of_user(account.id, &account.username, context);
     let at = state.clock.now();
-    let ending = match own {
-        true => Ending::by_rule(SessionEnd::UserRevoked, at),
-        false => Ending { reason: SessionEnd::StaffRevoked, at, actor_id: Some(who.user_id) },
+    let ending = if own {
+        Ending::by_rule(SessionEnd::UserRevoked, at)
+    } else {
+        Ending { reason: SessionEnd::StaffRevoked, at, actor_id: Some(who.user_id) }
     };
     let user = (account.id, account.username.as_str());
     if !end_session(&mut transaction, &state.outbox, user, session, &whose, ending).await? {

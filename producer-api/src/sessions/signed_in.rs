@@ -107,7 +107,7 @@ async fn identify(state: &AppState, context: &RequestContext, token: &str) -> Re
         return Err(Problem::user_inactive());
     }
     let ours = password_mark(user.password_stamp);
-    if config.check_revoke_token && !mark_fits(&claims, ours, user.imported_mark.as_deref()) {
+    if config.check_revoke_token && !mark_fits(&claims, &ours, user.imported_mark.as_deref()) {
         return Err(Problem::password_changed());
     }
     Ok(SignedIn { user_id, username: user.username, is_staff: user.is_staff, session_id })

@@ -12,6 +12,7 @@ use super::claims::{Claims, UserClaim};
 use super::issuer::TokenIssuer;
 use super::store;
 use crate::fault::Fault;
+use crate::middleware::RequestContext;
 
 /// Whose a token is, for its event.
 #[derive(Debug, Clone)]
@@ -26,6 +27,19 @@ pub struct Whose {
     pub origin: Origin,
     /// Its trace.
     pub trace: TraceContext,
+}
+
+impl Whose {
+    /// A user's, whatever the session.
+    pub fn of_user(user_id: UserId, username: &str, context: &RequestContext) -> Self {
+        Self {
+            user_id: Some(user_id),
+            username: Some(username.to_owned()),
+            session_id: None,
+            origin: context.origin(),
+            trace: context.trace,
+        }
+    }
 }
 
 /// Tells that a token is on the blacklist.

@@ -13,7 +13,7 @@ mod store;
 pub use blacklist::{Whose, blacklist_presented, blacklist_session, record_presented, tell_blacklisted};
 pub use claims::{ClaimNames, Claims, TokenFault, TokenKind, UserClaim};
 pub use issuer::{Holder, Issued, MintError, TokenIssuer, password_mark};
-pub use judge::Audience;
+pub use judge::{Audience, decode_unproven};
 pub use store::{
     Blacklisted, Outstanding, Row as OutstandingRow, Successor, extend as extend_outstanding,
     find as find_outstanding, is_blacklisted, others_are_good, record as record_outstanding,

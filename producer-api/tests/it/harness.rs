@@ -10,7 +10,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use producer_api::config::ServeConfig;
 use producer_api::credentials::PasswordHasher;
 use producer_api::extract::BodyLimit;
-use producer_api::middleware::StackSettings;
+use producer_api::middleware::{Challenge, StackSettings};
 use producer_api::router::router;
 use producer_api::sessions::{ForgedTokens, Standings};
 use producer_api::state::AppState;
@@ -122,6 +122,7 @@ pub(crate) fn config(settings: &[(&str, &str)]) -> ServeConfig {
 async fn serve(pool: PgPool, clock: Clock, settings: &[(&str, &str)]) -> Replica {
     let config = config(settings);
     let entropy = Entropy::system();
+    let challenge = Challenge::of_scheme(&config.tokens.auth_header_types[0]);
     let keys = Keys::open(&config.tokens.keys, clock.clone()).unwrap();
     let state = AppState {
         database: pool.clone(),
@@ -135,7 +136,7 @@ async fn serve(pool: PgPool, clock: Clock, settings: &[(&str, &str)]) -> Replica
         entropy: entropy.clone(),
     };
     let stop = CancellationToken::new();
-    let settings = StackSettings { clock, entropy, body_limit: BodyLimit::default() };
+    let settings = StackSettings { clock, entropy, body_limit: BodyLimit::default(), challenge };
     let probes = Probes::new(Health::default(), pool, stop.clone());
     let routes = router(state.clone(), probes, settings).into_make_service_with_connect_info::<SocketAddr>();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

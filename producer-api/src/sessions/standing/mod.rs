@@ -98,6 +98,13 @@ impl Standings {
         }
     }
 
+    /// The same for several sessions.
+    pub fn sessions_ended(&self, sessions: &[SessionId]) {
+        for session in sessions {
+            self.session_ended(*session);
+        }
+    }
+
     /// A user was changed or deleted: call it after the commit and before the answer.
     pub fn user_changed(&self, user: UserId) {
         if let Some(mut map) = self.map() {

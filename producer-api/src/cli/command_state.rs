@@ -1,0 +1,66 @@
+//! The API's state for a command: the same settings and the same use cases, without a listener and without loops.
+
+use std::sync::Arc;
+
+use shared::clock::Clock;
+use shared::config::{ConfigError, DatabaseConfig, Reader};
+use shared::database;
+use shared::entropy::Entropy;
+use shared::outbox::Outbox;
+
+use super::database::reach;
+use crate::config::{HashingConfig, PROGRAM, SessionsConfig, TokensConfig, read_sessions, read_tokens};
+use crate::credentials::PasswordHasher;
+use crate::middleware::{RequestContext, RequestContextSources};
+use crate::sessions::{ForgedTokens, Standings};
+use crate::state::AppState;
+use crate::tokens::TokenIssuer;
+use crate::tokens::keys::Keys;
+
+/// The settings of a command that changes sessions or tokens.
+#[derive(Debug)]
+pub(super) struct CommandConfig {
+    tokens: TokensConfig,
+    sessions: SessionsConfig,
+    hashing: HashingConfig,
+    database: DatabaseConfig,
+}
+
+impl CommandConfig {
+    /// Reads them, or says everything that is wrong.
+    pub(super) fn read(mut reader: Reader) -> Result<Self, ConfigError> {
+        let config = Self {
+            tokens: read_tokens(&mut reader),
+            sessions: read_sessions(&mut reader),
+            hashing: HashingConfig::read(&mut reader),
+            database: DatabaseConfig::read(&mut reader),
+        };
+        reader.finish(config)
+    }
+
+    /// The state, once the database has answered and is of this version; and how `command` is told of in events, which
+    /// wait in the outbox for a program with a relay.
+    pub(super) async fn open(self, command: &str) -> anyhow::Result<(AppState, RequestContext)> {
+        let (clock, entropy) = (Clock::system(), Entropy::system());
+        let keys = Keys::open(&self.tokens.keys, clock.clone())?;
+        let pool = database::connect(&self.database, PROGRAM)?;
+        reach(&pool).await?;
+        database::require_schema(&pool).await?;
+        let state = AppState {
+            outbox: Outbox::new(PROGRAM, clock.clone(), entropy.clone()),
+            hasher: PasswordHasher::new(&self.hashing, entropy.clone())?,
+            tokens: Arc::new(TokenIssuer::new(self.tokens, keys, entropy.clone())),
+            sessions: Arc::new(self.sessions),
+            standings: Standings::reading_each_time(pool.clone()),
+            forged_tokens: ForgedTokens::default(),
+            database: pool,
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+        };
+        let context = RequestContext::of_command(
+            &format!("{PROGRAM} {command}"),
+            &RequestContextSources { clock, entropy },
+        );
+        Ok((state, context))
+    }
+}
