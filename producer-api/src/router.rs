@@ -10,6 +10,7 @@ use crate::middleware::{StackSettings, open_route, protected_route, stack};
 use crate::sessions::{http as sessions, require_sign_in};
 use crate::state::AppState;
 use crate::tasks::http as tasks;
+use crate::tokens::http as tokens;
 
 /// The application: each path with and without its trailing slash, behind the middleware.
 pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Router {
@@ -24,6 +25,7 @@ pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Route
     routes = open_route(routes, "/api/token/sliding/refresh/", &sessions::SLIDE, post(sessions::slide));
     routes = open_route(routes, "/api/login/", &sessions::LOG_IN, post(sessions::log_in));
     routes = open_route(routes, "/api/logout/", &sessions::LOG_OUT, post(sessions::log_out));
+    routes = open_route(routes, "/.well-known/jwks.json", &tokens::JWKS, get(tokens::jwks));
 
     let sign_in = from_fn_with_state(state.clone(), require_sign_in);
     let list_and_create = get(tasks::list).post(tasks::create);

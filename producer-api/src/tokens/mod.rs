@@ -5,6 +5,7 @@
 
 mod blacklist;
 mod claims;
+pub mod http;
 mod issuer;
 mod judge;
 pub mod keys;

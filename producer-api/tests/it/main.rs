@@ -6,6 +6,7 @@
 mod bad_input;
 mod events;
 mod harness;
+mod keys;
 mod outage;
 mod registering;
 mod sessions;

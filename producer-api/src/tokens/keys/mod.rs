@@ -274,3 +274,6 @@ fn unverified_kid(token: &str) -> Option<String> {
     let header: Header = serde_json::from_slice(&BASE64URL.decode(header).ok()?).ok()?;
     Some(header.kid)
 }
+
+#[cfg(test)]
+mod tests;

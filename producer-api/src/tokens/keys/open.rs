@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
 use shared::clock::Clock;
+use shared::config::Secret;
 use tokio::sync::Mutex;
 
 use super::fetched_set::FetchedSet;
@@ -89,7 +90,7 @@ fn secrets(config: &KeysConfig, clock: Clock) -> Result<Keys, KeysError> {
         return Err(KeysError::FolderOfSecrets(name));
     }
     let signing = config.signing_key.as_ref().ok_or(KeysError::NoSecret)?.expose();
-    let previous = config.previous_signing_key.as_ref().map(|secret| secret.expose());
+    let previous = config.previous_signing_key.as_ref().map(Secret::expose);
     for (setting, secret) in [("SIGNING_KEY", Some(signing)), ("SIGNING_KEY_PREVIOUS", previous)] {
         if let Some(secret) = secret {
             hmac_secret::check(secret).map_err(|fault| KeysError::Secret { setting, fault })?;

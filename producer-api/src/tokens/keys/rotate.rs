@@ -117,10 +117,10 @@ pub async fn rotate(
     for kid in &retired {
         delete(&folder::path(folder, kid))?;
     }
-    let signs_from = if present.keys.is_empty() { now } else { signs_from(now) };
-    let previous_verifies_until = match present.keys.is_empty() {
-        true => None,
-        false => predecessor_ends(signs_from, config.longest_lifetime),
+    let (signs_from, previous_verifies_until) = if present.keys.is_empty() {
+        (now, None)
+    } else {
+        (signs_from(now), predecessor_ends(signs_from(now), config.longest_lifetime))
     };
     Ok(Rotated { kid, signs_from, previous_verifies_until, retired })
 }
