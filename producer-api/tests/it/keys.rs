@@ -94,7 +94,7 @@ async fn the_first_key_of_a_new_folder_signs_at_once() {
         let rotations = Rotations::new(algorithm).await;
         let now = rotations.clock.now();
         let rotated = rotations.rotate().await;
-        assert!(rotated.kid.starts_with("20261118T112640Z-") && rotated.kid.len() == 23, "{}", rotated.kid);
+        assert!(rotated.kid.starts_with("20261118T110640Z-") && rotated.kid.len() == 23, "{}", rotated.kid);
         assert_eq!((rotated.signs_from, rotated.previous_verifies_until), (now, None));
         assert_eq!(rotations.names(), [format!("{}.pem", rotated.kid)]);
         let (folder, file) =
