@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn the_answer_says_since_when_the_new_key_signs_and_until_when_the_old_one_verifies() {
-        let at = |seconds| DateTime::from_timestamp(1_795_000_000 + seconds, 0).unwrap();
+        let at = |seconds: i64| DateTime::from_timestamp(1_795_000_000 + seconds, 0).unwrap();
         let first = Rotated {
             kid: "new".to_owned(),
             signs_from: at(0),
