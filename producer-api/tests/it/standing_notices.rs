@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::standings::{EVER, add_session, add_user};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A replica that listens, and has read what changed once and never again: what it learns, it learns from notices.
 struct Listener {

@@ -1,7 +1,7 @@
 //! Whether a session goes on and what its user may do, without asking the database for each request.
 //!
-//! Each replica remembers what it has asked once ([`map`](self)): a check whose user and session are there costs no
-//! query. Three things end a memory, each sufficient by itself:
+//! Each replica remembers what it has asked once: a check whose user and session are there costs no query. Three
+//! things end a memory:
 //! - whoever ends a session or changes a user tells its own replica before it answers ([`Standings::session_ended`],
 //!   [`Standings::user_changed`]);
 //! - a notice over RabbitMQ tells all others within milliseconds;

@@ -201,10 +201,8 @@ impl Truth {
         Found {
             user: Some(facts(user, self.versions.get(&user).copied().unwrap_or(0))),
             // Every session is that of user `number % 3`.
-            session: session.map(|number| FoundSession {
-                user_id: super::tests::user(number % 3),
-                is_active: is_active(number),
-            }),
+            session: session
+                .map(|number| FoundSession { user_id: self::user(number % 3), is_active: is_active(number) }),
         }
     }
 
