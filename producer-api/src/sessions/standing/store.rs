@@ -90,6 +90,8 @@ pub(super) async fn changes(
             FROM standing_changes
             WHERE transaction >= pg_snapshot_xmin($1::text::pg_snapshot)
               AND NOT pg_visible_in_snapshot(transaction, $1::text::pg_snapshot)
+            -- The order is that of the index, which is used for it even while the table's statistics are old.
+            ORDER BY transaction
             LIMIT $2
         )
         SELECT
