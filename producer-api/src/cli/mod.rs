@@ -5,6 +5,7 @@ mod create_superuser;
 mod database;
 mod inspect_token;
 mod mint_tokens;
+mod rotate_keys;
 mod serve;
 mod users;
 
@@ -39,6 +40,9 @@ enum Command {
     /// Accounts.
     #[command(subcommand)]
     Users(UsersCommand),
+    /// The keys that sign tokens.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Makes and explains tokens.
     #[command(subcommand)]
     Tokens(TokensCommand),
@@ -93,6 +97,13 @@ enum UsersCommand {
 }
 
 #[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Adds a key to `SIGNING_KEYS_DIR`: shown at once, it signs a minute later, and the one before goes on verifying until
+    /// its last token has run out.
+    Rotate,
+}
+
+#[derive(Debug, Subcommand)]
 enum TokensCommand {
     /// Begins a session of a user without his password and prints its tokens; under `SESSION_POLICY=replace` his present
     /// session ends.
@@ -132,6 +143,7 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::Users(UsersCommand::Disable { username }) => users::set_active(reader, &username, false),
         Command::Users(UsersCommand::Enable { username }) => users::set_active(reader, &username, true),
         Command::Users(UsersCommand::SetPassword { username }) => users::set_password(reader, &username),
+        Command::Keys(KeysCommand::Rotate) => rotate_keys::rotate_keys(reader),
         Command::Tokens(TokensCommand::Mint { user, sliding }) => mint_tokens::mint(reader, &user, sliding),
         Command::Tokens(TokensCommand::Inspect) => {
             let result = inspect_token::inspect_token(reader);

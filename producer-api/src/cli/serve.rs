@@ -62,8 +62,8 @@ async fn run(config: ServeConfig) -> anyhow::Result<()> {
     };
     let forged_tokens = state.forged_tokens.clone();
     let standings = state.standings.clone();
-    let followed = health.component("changed standings", Standing::Supporting);
-    let noticed = health.component("notices of ended sessions", Standing::Supporting);
+    let followed = health.component("revocations", Standing::Supporting);
+    let noticed = health.component("revocation notices", Standing::Supporting);
     let probes = Probes::new(health, pool.clone(), shutdown.token());
     let notice_entropy = entropy.clone();
     let settings =

@@ -7,16 +7,16 @@ pub use password_hashing::{HashingError, PasswordHasher};
 pub use password_policy::password_faults;
 
 #[derive(Debug, Clone, Copy)]
-#[allow(missing_docs, clippy::all)]
+#[expect(missing_docs, reason = "temporary")]
 pub struct Checked {
     pub matches: bool,
     pub outdated: bool,
 }
-#[allow(missing_docs, clippy::all, clippy::pedantic)]
+#[expect(missing_docs, reason = "temporary")]
 pub fn algorithm_name(_: &str) -> &str {
     "argon2id"
 }
-#[allow(missing_docs, clippy::all, clippy::pedantic, clippy::unused_async)]
+#[expect(missing_docs, reason = "temporary")]
 pub async fn imported_hashes_remain(_c: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error> {
     Ok(false)
 }

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
-use producer_api::config::ServeConfig;
+use producer_api::config::{AccessTokenRevocation, ServeConfig};
 use producer_api::credentials::PasswordHasher;
 use producer_api::extract::BodyLimit;
 use producer_api::middleware::{Challenge, StackSettings};
@@ -129,8 +129,11 @@ async fn serve(pool: PgPool, clock: Clock, settings: &[(&str, &str)]) -> Replica
         outbox: Outbox::new("producer-api", clock.clone(), entropy.clone()),
         hasher: PasswordHasher::new(&config.hashing, entropy.clone()).unwrap(),
         tokens: Arc::new(TokenIssuer::new(config.tokens, keys, entropy.clone())),
+        standings: match config.sessions.revocation {
+            AccessTokenRevocation::Session => Standings::remembering(pool.clone()),
+            AccessTokenRevocation::None => Standings::reading_each_time(pool.clone()),
+        },
         sessions: Arc::new(config.sessions),
-        standings: Standings::reading_each_time(pool.clone()),
         forged_tokens: ForgedTokens::default(),
         clock: clock.clone(),
         entropy: entropy.clone(),

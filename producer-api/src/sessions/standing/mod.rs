@@ -145,13 +145,11 @@ impl Standings {
         entropy: Entropy,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        match self.0.map {
-            Some(_) => notices::listen(&self, &broker, &instance, &component, &entropy, &stop).await,
-            None => {
-                idle(&component, &stop).await;
-                Ok(())
-            }
+        if self.0.map.is_some() {
+            return notices::listen(&self, &broker, &instance, &component, &entropy, &stop).await;
         }
+        idle(&component, &stop).await;
+        Ok(())
     }
 
     fn database(&self) -> &PgPool {

@@ -47,7 +47,7 @@ mod tests {
 
     use super::*;
     use crate::extract::BodyLimit;
-    use crate::middleware::{StackSettings, open_route, stack};
+    use crate::middleware::{Challenge, StackSettings, open_route, stack};
     use crate::tokens::keys::KeysConfig;
 
     const ED25519: &str = include_str!("../keys/test_keys/ed25519_pkcs8.pem");
@@ -66,7 +66,15 @@ mod tests {
         let keys = Keys::open(&config, Clock::system()).unwrap();
         let routes = open_route(Router::new(), "/.well-known/jwks.json", &JWKS, get(jwks)).with_state(keys);
         let (clock, entropy) = (Clock::system(), Entropy::seeded(1));
-        let routes = stack(routes, StackSettings { clock, entropy, body_limit: BodyLimit::default() });
+        let routes = stack(
+            routes,
+            StackSettings {
+                clock,
+                entropy,
+                body_limit: BodyLimit::default(),
+                challenge: Challenge::of_scheme("Bearer"),
+            },
+        );
         let request = Request::builder().method(method).uri(path).body(axum::body::Body::empty());
         routes.oneshot(request.unwrap()).await.unwrap()
     }
