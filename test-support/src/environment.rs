@@ -27,6 +27,11 @@ pub fn programs_folder() -> PathBuf {
     PathBuf::from(required("WARREN_TEST_BIN_DIR"))
 }
 
+/// Python with SimpleJWT and all it needs.
+pub fn python() -> PathBuf {
+    PathBuf::from(required("WARREN_TEST_PYTHON"))
+}
+
 fn required(name: &str) -> String {
     match std::env::var(name) {
         Ok(value) if !value.is_empty() => value,

@@ -20,6 +20,7 @@ pub mod environment;
 pub mod faults;
 pub mod programs;
 pub mod signals;
+pub mod simplejwt;
 pub mod world;
 
 pub use broker::TestBroker;

@@ -10,4 +10,5 @@ mod killed_programs;
 mod orderly_end;
 mod schedules;
 mod settings;
+mod simplejwt_peer;
 mod trail;

@@ -57,6 +57,11 @@ impl Lane {
         self == Self::Tests
     }
 
+    /// Does it need Python with SimpleJWT?
+    pub(super) fn needs_python(self) -> bool {
+        self == Self::Tests
+    }
+
     /// Runs it.
     pub(super) fn run(self, session: &mut Session) -> Result<()> {
         match self {

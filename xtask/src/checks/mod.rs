@@ -3,6 +3,7 @@
 //! Each lane can be repeated alone with `cargo xtask check <lane>`. What needs servers gets private, throw-away ones
 //! (`test_stack`), which start while cargo compiles and are gone when the command ends, however it ends. The caller's
 //! own settings (`DATABASE_URL`, `AMQP_URL` …) never reach a lane: a test must not meet a database someone needs.
+//! Python with SimpleJWT, which some tests compare us with, is kept (`python`).
 //!
 //! # The order of the lanes, and what they share
 //!
@@ -20,6 +21,7 @@ mod docs;
 mod format;
 mod lane;
 mod psql;
+mod python;
 mod queries;
 mod report;
 mod session;

@@ -40,7 +40,8 @@ pub(super) fn check(session: &mut Session) -> Result<()> {
         .env("WARREN_TEST_AMQP_URL", amqp_url)
         .env("WARREN_TEST_MANAGEMENT_URL", management_url.as_str())
         .env("WARREN_TEST_TEMPLATE", TEMPLATE)
-        .env("WARREN_TEST_BIN_DIR", session.workspace.programs());
+        .env("WARREN_TEST_BIN_DIR", session.workspace.programs())
+        .env("WARREN_TEST_PYTHON", session.python.interpreter()?);
     run(&mut command)
 }
 

@@ -1,4 +1,4 @@
-//! Where the servers' programs lie.
+//! Where the programs of packages lie.
 
 use std::{
     env, fs,
@@ -34,6 +34,12 @@ pub(super) fn epmd() -> Option<PathBuf> {
         entry.file_name().to_str()?.starts_with("erts-").then(|| entry.path().join("bin"))
     });
     path_folders().chain(bundled).map(|folder| folder.join("epmd")).find(|program| program.is_file())
+}
+
+/// Every `python3`: those on `PATH`, then the system's.
+pub(super) fn pythons() -> impl Iterator<Item = PathBuf> {
+    let folders = path_folders().chain([PathBuf::from("/usr/bin")]);
+    folders.map(|folder| folder.join("python3")).filter(|program| program.is_file())
 }
 
 fn path_folders() -> impl Iterator<Item = PathBuf> {

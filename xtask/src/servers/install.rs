@@ -1,4 +1,4 @@
-//! Installing the servers' packages with apt where that is allowed, and saying what to do where it isn't.
+//! Installing packages with apt where that is allowed, and saying what to do where it isn't.
 
 use std::{
     fs,
@@ -13,13 +13,15 @@ use nix::unistd::geteuid;
 use super::binaries;
 use crate::{console::Console, process};
 
-/// A server's package.
+/// A package that developer commands need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Package {
     /// PostgreSQL.
     Postgresql,
     /// RabbitMQ, with Erlang.
     RabbitmqServer,
+    /// Python with virtual environments and pip, which tests alone need.
+    Python3Venv,
 }
 
 impl Package {
@@ -28,6 +30,7 @@ impl Package {
         match self {
             Self::Postgresql => "postgresql",
             Self::RabbitmqServer => "rabbitmq-server",
+            Self::Python3Venv => "python3-venv",
         }
     }
 
@@ -40,6 +43,7 @@ impl Package {
         match self {
             Self::Postgresql => binaries::postgres_folder().is_some(),
             Self::RabbitmqServer => binaries::rabbitmq_server().is_some() && binaries::epmd().is_some(),
+            Self::Python3Venv => python_with_venv().is_some(),
         }
     }
 }
@@ -69,6 +73,17 @@ pub fn ensure_installed(console: &Console, packages: &[Package]) -> anyhow::Resu
     }
 }
 
+/// The first `python3` that is new enough for the tests and can make a virtual environment with pip in it, which Debian
+/// packages apart.
+pub fn python_with_venv() -> Option<PathBuf> {
+    let can_make_one = |python: &PathBuf| {
+        let mut command = Command::new(python);
+        command.args(["-c", "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))"]);
+        process::run_to_string(&mut command).is_ok_and(|(status, _)| status.success())
+    };
+    binaries::pythons().find(can_make_one)
+}
+
 /// Runs apt with its own plain lines on the terminal. A Ctrl-C asks it to stop, which it does after the package that
 /// is being unpacked, so that the system stays sound.
 fn apt_get(apt: &Path, arguments: &[&str]) -> anyhow::Result<()> {
@@ -84,9 +99,18 @@ fn apt_get(apt: &Path, arguments: &[&str]) -> anyhow::Result<()> {
 
 fn advice(missing: &[Package]) -> String {
     let names = names(missing);
-    format!(
+    let install = format!(
         "{names} not found, and installing needs root and apt. Do one of these:\n  \
-         - sudo apt-get install --no-install-recommends {names}\n    \
+         - sudo apt-get install --no-install-recommends {names}"
+    );
+    if missing == [Package::Python3Venv] {
+        // Only tests need it, so neither servers elsewhere nor containers help.
+        return format!(
+            "{install}\n  - put a python3 on PATH, 3.11 or newer, with its modules venv and ensurepip"
+        );
+    }
+    format!(
+        "{install}\n    \
            (elsewhere: your system's packages of PostgreSQL 15 and RabbitMQ 3.10, or newer)\n  \
          - give the URLs of servers that you have: DATABASE_URL and AMQP_URL\n  \
          - docker compose up, which brings its own servers"
@@ -143,5 +167,12 @@ mod tests {
         assert!(advice.contains("apt-get install --no-install-recommends rabbitmq-server\n"));
         assert!(!advice.contains("postgresql"));
         assert!(advice.contains("DATABASE_URL") && advice.contains("docker compose up"));
+    }
+
+    #[test]
+    fn whoever_lacks_python_alone_is_not_told_of_servers() {
+        let advice = advice(&[Package::Python3Venv]);
+        assert!(advice.contains("python3-venv\n") && advice.contains("3.11"));
+        assert!(!advice.contains("DATABASE_URL"));
     }
 }
