@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what goes wrong should end it")]
 
 mod broker_outage;
+mod conformance_against_django;
 mod database_outage;
 mod killed_programs;
 mod orderly_end;
