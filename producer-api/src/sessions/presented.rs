@@ -86,6 +86,7 @@ impl<'a> Presented<'a> {
     /// The expiry, the id and the type. Gives the id.
     pub(super) fn require_kind(&self, kind: TokenKind) -> Result<&str, TokenFault> {
         self.claims.require(kind)?;
+        self.claims.require_copyable()?;
         match &self.jti {
             Ok(Some(jti)) => Ok(jti),
             Ok(None) => Err(TokenFault::NoId),

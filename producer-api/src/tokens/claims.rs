@@ -12,6 +12,8 @@ use crate::config::UserIdField;
 const JTI_CHARACTERS_MAX: usize = 255;
 /// No username is longer.
 const NAME_CHARACTERS_MAX: usize = 150;
+/// The end of the year 9999: no calendar of the clients we replace goes further.
+pub(super) const LATEST_INSTANT: f64 = 253_402_300_799.0;
 /// The session's claim, which SimpleJWT doesn't have.
 pub(super) const SESSION_CLAIM: &str = "sid";
 
@@ -172,7 +174,13 @@ impl Claims {
     pub fn refreshable_until(&self) -> Result<i64, TokenFault> {
         let name = &self.names.refresh_exp;
         let raw = self.raw(name).ok_or_else(|| TokenFault::NoRefreshExpiry(name.clone()))?;
-        number(raw).map(whole).ok_or(TokenFault::Invalid)
+        number(raw).filter(|at| *at <= LATEST_INSTANT).map(whole).ok_or(TokenFault::Invalid)
+    }
+
+    /// Whether it can be signed anew: whatever is copied must be what a token may hold.
+    pub fn require_copyable(&self) -> Result<(), TokenFault> {
+        let issuer_is_text = self.raw("iss").is_none_or(|raw| raw.starts_with('"'));
+        if issuer_is_text { Ok(()) } else { Err(TokenFault::Invalid) }
     }
 
     /// The fault of a sliding token that can't be refreshed any more.

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::claims::{ClaimNames, Claims, TokenFault, number, whole};
+use super::claims::{ClaimNames, Claims, LATEST_INSTANT, TokenFault, number, whole};
 use crate::config::UserIdField;
 
 /// Right padding is tolerated, bits that say nothing are not.
@@ -24,9 +24,6 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(false),
 );
-
-/// The end of the year 9999: no calendar of the clients we replace goes further.
-const LATEST_EXPIRY: f64 = 253_402_300_799.0;
 
 /// Who can tell whether a signature is right.
 pub(super) trait Verifier {
@@ -155,7 +152,7 @@ fn check_times(claims: &Claims, leeway: f64, now: DateTime<Utc>) -> Result<(), T
         if whole(at) as f64 <= now - leeway {
             return Err(TokenFault::Expired);
         }
-        if at > LATEST_EXPIRY {
+        if at > LATEST_INSTANT {
             return Err(TokenFault::Invalid);
         }
     }

@@ -286,6 +286,12 @@ fn claims(forge: &mut Forge, path: &str, kind: &str) -> Vec<Case> {
         let case = Case::token("an odd jti", path, &forge.draft(kind).with("jti", value).sign());
         cases.push(case.ours_refuses_looking_up(why, "Token is invalid"));
     }
+    for value in ["7", "[]", "null"] {
+        let case = Case::token(format!("iss {value}"), path, &forge.draft(kind).with("iss", value).sign());
+        cases.push(
+            case.ours_refuses_looking_up("6, odd content of a rightly signed token", "Token is invalid"),
+        );
+    }
     cases
 }
 
