@@ -6,6 +6,7 @@
 mod bad_input;
 mod events;
 mod harness;
+mod key_rotation;
 mod keys;
 mod outage;
 mod registering;
