@@ -14,13 +14,14 @@ use shared::telemetry::TraceContext;
 use super::database::reach;
 use super::{block_on, print};
 use crate::config::{PROGRAM, read_tokens};
-use crate::tokens::keys::{KeysConfig, Rotated, Rotation, rotate};
+use crate::tokens::keys::{KeysConfig, Rotated, Rotation, folder_to_rotate, rotate};
 
 /// Adds a signing key to `SIGNING_KEYS_DIR`. Its event waits in the outbox for a program with a relay.
 pub(super) fn rotate_keys(mut reader: Reader) -> anyhow::Result<()> {
     let keys = read_tokens(&mut reader).keys;
     let database = DatabaseConfig::read(&mut reader);
     let (database, keys) = reader.finish((database, keys))?;
+    folder_to_rotate(&keys)?;
     block_on(run(database, keys))
 }
 

@@ -167,6 +167,57 @@ async fn beside_a_signing_key_the_first_key_of_the_folder_waits_its_minute() {
     assert_eq!(rotations.rotate().await.retired, Vec::<String>::new(), "the signing key has no file");
 }
 
+/// Runs `producer-api keys rotate` with these settings: its exit code, standard output and standard error.
+async fn command(settings: Vec<(&'static str, String)>) -> (Option<i32>, String, String) {
+    let run = move || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_producer-api"));
+        command.args(["keys", "rotate"]).env_clear().envs(settings).output().unwrap()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn the_command_makes_a_key_and_tells_its_timetable() {
+    let mut rotations = Rotations::new("ES256").await;
+    rotations.clock = Clock::system();
+    let folder = rotations.folder().to_str().unwrap().to_owned();
+    let settings = |algorithm: &str| {
+        let address = rotations.database.url().to_owned();
+        vec![
+            ("DATABASE_URL", address),
+            ("ALGORITHM", algorithm.to_owned()),
+            ("SIGNING_KEYS_DIR", folder.clone()),
+            ("SIGNING_KEY", String::new()),
+        ]
+    };
+    let (code, first, _) = command(settings("ES256")).await;
+    assert_eq!(code, Some(0));
+    assert!(first.starts_with("made key ") && first.contains("it signs from "), "{first}");
+    let (code, second, _) = command(settings("ES256")).await;
+    assert_eq!(code, Some(0));
+    assert!(second.contains("the key before it verifies until "), "{second}");
+    assert_eq!(shown(&rotations.keys()).len(), 2);
+    assert_eq!(rotations.events().await.len(), 2);
+    let (code, output, error) = command(settings("ES512")).await;
+    assert_eq!((code, output.as_str()), (Some(2), ""));
+    assert!(error.contains("ES512 is not offered"), "{error}");
+    // Another algorithm than that of the keys which are there.
+    let (code, _, error) = command(settings("EdDSA")).await;
+    assert_eq!(code, Some(1));
+    assert!(
+        error.contains("EdDSA takes an Ed25519 key, and this is an EC key on the curve P-256"),
+        "{error}"
+    );
+    assert_eq!(rotations.names().len(), 2);
+    let mut of_secrets = settings("HS256");
+    of_secrets[3].1 = "a secret for tests of at least 32 bytes".to_owned();
+    let (code, _, error) = command(of_secrets).await;
+    assert_eq!(code, Some(1));
+    assert!(error.contains("SIGNING_KEY_PREVIOUS"), "{error}");
+}
+
 #[tokio::test]
 async fn without_its_event_there_is_no_key() {
     let rotations = Rotations::new("EdDSA").await;

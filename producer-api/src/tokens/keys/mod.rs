@@ -75,7 +75,7 @@ pub use hmac_secret::SecretFault;
 pub use open::KeysError;
 pub use private_key::PemFault;
 pub use ring::{KeyRing, SigningError};
-pub use rotate::{RotateError, Rotated, Rotation, rotate};
+pub use rotate::{RotateError, Rotated, Rotation, folder_to_rotate, rotate};
 
 use fetched_set::{FetchedKeys, FetchedSet};
 use own_keys::OwnKeys;

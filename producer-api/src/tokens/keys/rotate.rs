@@ -92,10 +92,7 @@ pub async fn rotate(
     origin: Origin,
     trace: &TraceContext,
 ) -> Result<Rotated, RotateError> {
-    if config.algorithm.is_symmetric() {
-        return Err(RotateError::Secret(config.algorithm.as_str()));
-    }
-    let folder = config.signing_keys_dir.as_deref().ok_or(RotateError::NoFolder)?;
+    let folder = folder_to_rotate(config)?;
     make_folder(folder)?;
     let now = rotation.clock.now();
     let present = Present::read(config, folder)?;
@@ -123,6 +120,14 @@ pub async fn rotate(
         (signs_from(now), predecessor_ends(signs_from(now), config.longest_lifetime))
     };
     Ok(Rotated { kid, signs_from, previous_verifies_until, retired })
+}
+
+/// The folder that a rotation would add a key to; a command asks before it troubles the database.
+pub fn folder_to_rotate(config: &KeysConfig) -> Result<&Path, RotateError> {
+    if config.algorithm.is_symmetric() {
+        return Err(RotateError::Secret(config.algorithm.as_str()));
+    }
+    config.signing_keys_dir.as_deref().ok_or(RotateError::NoFolder)
 }
 
 /// The keys before the rotation, oldest first; the first may be that of `SIGNING_KEY`, which has no file.
