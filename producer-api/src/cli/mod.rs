@@ -37,9 +37,6 @@ enum Command {
     /// The database's schema and roles.
     #[command(subcommand)]
     Database(DatabaseCommand),
-    /// The keys that sign tokens.
-    #[command(subcommand)]
-    Keys(KeysCommand),
     /// Accounts.
     #[command(subcommand)]
     Users(UsersCommand),
@@ -57,13 +54,6 @@ enum Command {
     },
     /// Asks the API on `LISTEN_ADDRESS` whether it is ready.
     Healthcheck,
-}
-
-#[derive(Debug, Subcommand)]
-enum KeysCommand {
-    /// Adds a key to `SIGNING_KEYS_DIR`, which signs a minute later; the one before it verifies until its last token has
-    /// run out. Deletes the files of keys that are retired for more than a day.
-    Rotate,
 }
 
 #[derive(Debug, Subcommand)]
@@ -143,7 +133,6 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::Serve => serve::serve(reader),
         Command::Database(DatabaseCommand::Migrate) => database::migrate(reader),
         Command::Database(DatabaseCommand::CreateRoles) => database::create_roles(reader),
-        Command::Keys(KeysCommand::Rotate) => rotate_keys::rotate_keys(reader),
         Command::Users(UsersCommand::CreateSuperuser { username, email }) => {
             let result = create_superuser::create_superuser(reader, &username, &email);
             if matches!(result, Ok(false)) {
