@@ -34,6 +34,11 @@ const SUPERUSER_PASSWORD: Setting =
 const NEW_PASSWORD: Setting =
     Setting::secret("NEW_PASSWORD", "The password that `users set-password` gives an account.");
 
+const DJANGO_DATABASE_URL: Setting = Setting::secret(
+    "DJANGO_DATABASE_URL",
+    "The PostgreSQL database of a Django project, from which `users import --from-database` reads.",
+);
+
 /// The settings of this program, beside those of `shared`, by section.
 pub const SETTINGS: &[&[&Setting]] = &[
     keys::SETTINGS,
@@ -41,7 +46,7 @@ pub const SETTINGS: &[&[&Setting]] = &[
     &[&simple_jwt_json::SIMPLE_JWT_JSON],
     sessions::SETTINGS,
     hashing::SETTINGS,
-    &[&REQUEST_BODY_MAX, &OPERATOR_PASSWORD, &SUPERUSER_PASSWORD, &NEW_PASSWORD],
+    &[&REQUEST_BODY_MAX, &OPERATOR_PASSWORD, &SUPERUSER_PASSWORD, &NEW_PASSWORD, &DJANGO_DATABASE_URL],
 ];
 
 /// The settings of `serve`.
@@ -110,6 +115,11 @@ pub fn read_superuser_password(reader: &mut Reader) -> Secret {
 /// The password an account is to have.
 pub fn read_new_password(reader: &mut Reader) -> Secret {
     Secret::new(reader.required(&NEW_PASSWORD))
+}
+
+/// Where Django's users are: as the command line says, else as the settings do.
+pub fn read_django_database_url(reader: &mut Reader, given: Option<Secret>) -> Secret {
+    given.unwrap_or_else(|| Secret::new(reader.required(&DJANGO_DATABASE_URL)))
 }
 
 #[cfg(test)]

@@ -1,22 +1,15 @@
-//! Passwords: what is allowed, and how they are hashed and checked. Knows no user.
+//! Passwords: what is allowed, and how they are hashed and checked, those that came from Django included. Knows no
+//! user, except that some of them still have an imported hash.
 
+mod django_hashes;
+mod hashing_pool;
 mod password_hashing;
 mod password_policy;
+mod store;
+mod stored_hash;
 
-pub use password_hashing::{HashingError, PasswordHasher};
+pub use hashing_pool::HashingError;
+pub use password_hashing::{Checked, PasswordHasher};
 pub use password_policy::password_faults;
-
-#[derive(Debug, Clone, Copy)]
-#[expect(missing_docs, reason = "temporary")]
-pub struct Checked {
-    pub matches: bool,
-    pub outdated: bool,
-}
-#[expect(missing_docs, reason = "temporary")]
-pub fn algorithm_name(_: &str) -> &str {
-    "argon2id"
-}
-#[expect(missing_docs, reason = "temporary")]
-pub async fn imported_hashes_remain(_c: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error> {
-    Ok(false)
-}
+pub use store::imported_hashes_remain;
+pub use stored_hash::{Unverifiable, algorithm_name, unverifiable};

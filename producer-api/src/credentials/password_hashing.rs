@@ -1,132 +1,102 @@
-//! Argon2id on a bounded pool: so many at once, so many waiting, the rest is told to come back.
+//! Making and checking password hashes: ours are Argon2id, Django's are checked too.
 //!
-//! Hashing runs on blocking threads, each holding one permit until it is done, also when its client has gone: memory
-//! is bounded by permits × 19 MiB. An unknown user costs as much as a wrong password: a decoy is checked.
+//! An unknown user costs as much as a wrong password: a decoy is checked. So do accounts whose hash can't be checked.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
 use shared::entropy::Entropy;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::hashing_pool::{HashingError, HashingPool};
+use super::stored_hash::{LANES, MEMORY_KIB, PASSES, StoredHash, Unverifiable, algorithm_name, is_ours};
 use crate::config::HashingConfig;
 
-/// OWASP's minimum: 19 MiB, two passes, one lane.
-const MEMORY_KIB: u32 = 19_456;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
+/// What a hash of ours needs.
+const MEMORY_MIB: u32 = MEMORY_KIB.div_ceil(1024);
 
 /// No password of ours is longer; the decoy is hashed in place of anything beyond.
 const PASSWORD_BYTES_MAX: usize = 4096;
 
-/// Why no password was hashed.
-#[derive(Debug, thiserror::Error)]
-pub enum HashingError {
-    /// Too many wait already.
-    #[error("too many password checks wait already")]
-    Overloaded,
-    /// The library failed.
-    #[error("Argon2 failed: {0}")]
-    Failed(argon2::password_hash::Error),
-    /// The thread died.
-    #[error("the hashing thread died")]
-    Died(#[source] tokio::task::JoinError),
+/// What a check of a password has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checked {
+    /// Whether the password belongs to the stored hash.
+    pub matches: bool,
+    /// Whether the stored hash is another than we would make today, so that it should be made anew while the password
+    /// is at hand. Never when the password does not match.
+    pub outdated: bool,
 }
 
-/// The bounded pool. Clones share it.
+/// Hashes and checks on a bounded pool. Clones share it.
 #[derive(Debug, Clone)]
 pub struct PasswordHasher {
-    permits: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
-    queue_max: usize,
+    pool: HashingPool,
     entropy: Entropy,
     decoy: Arc<str>,
 }
 
 impl PasswordHasher {
-    /// A pool of `config.permits` places and `config.queue` waiting ones. Hashes one password, the decoy.
+    /// A pool of `config.permits` places, `config.memory_mib` of memory and `config.queue` waiting ones. Hashes one
+    /// password, the decoy.
     pub fn new(config: &HashingConfig, entropy: Entropy) -> Result<Self, HashingError> {
         let nobodys = entropy.bytes::<32>();
         let decoy = hash(&nobodys, &entropy.bytes())?;
-        Ok(Self {
-            permits: Arc::new(Semaphore::new(config.permits)),
-            waiting: Arc::default(),
-            queue_max: config.queue,
-            entropy,
-            decoy: decoy.into(),
-        })
+        Ok(Self { pool: HashingPool::new(config), entropy, decoy: decoy.into() })
     }
 
     /// Hashes a new password, in PHC form.
     pub async fn hash(&self, password: String) -> Result<String, HashingError> {
         let salt = self.entropy.bytes();
-        self.run(move || hash(password.as_bytes(), &salt)).await
+        self.pool.run(MEMORY_MIB, move || hash(password.as_bytes(), &salt)).await
     }
 
-    /// Whether `password` belongs to `stored`. Without a stored hash the decoy is checked, at the same cost, and the
-    /// answer is no.
-    pub async fn verify(
-        &self,
-        password: String,
-        stored: Option<String>,
-    ) -> Result<super::Checked, HashingError> {
-        Ok(super::Checked { matches: self.verify0(password, stored).await?, outdated: false })
-    }
-    async fn verify0(&self, password: String, stored: Option<String>) -> Result<bool, HashingError> {
+    /// Whether `password` belongs to `stored`. Without a stored hash that can be checked the decoy is, at the cost of a
+    /// hash of ours, and the answer is no.
+    pub async fn verify(&self, password: String, stored: Option<String>) -> Result<Checked, HashingError> {
+        let stored = stored.filter(|_| password.len() <= PASSWORD_BYTES_MAX);
+        let outdated = stored.as_deref().is_some_and(|stored| !is_ours(stored));
+        let checkable = stored.and_then(|stored| self.checkable(&stored));
+        let mib = checkable.as_ref().map_or(MEMORY_MIB, StoredHash::memory_mib);
         let decoy = Arc::clone(&self.decoy);
-        self.run(move || {
-            let checkable = stored.filter(|_| password.len() <= PASSWORD_BYTES_MAX);
-            let known = checkable.is_some();
-            let secret = if known { password.as_bytes() } else { b"decoy".as_slice() };
-            let matches = verify(secret, checkable.as_deref().unwrap_or(&decoy));
-            Ok(known && matches)
+        self.pool
+            .run(mib, move || {
+                let matches = if let Some(stored) = checkable {
+                    stored.verify(password.as_bytes())
+                } else {
+                    // The decoy's password is nobody's, 32 random bytes; whatever comes out, it is a no.
+                    let _ = StoredHash::parse(&decoy).map(|decoy| decoy.verify(b"decoy"));
+                    false
+                };
+                Ok(Checked { matches, outdated: matches && outdated })
+            })
+            .await
+    }
+
+    /// The stored hash, unless it can't be checked or not at a price that we pay.
+    fn checkable(&self, stored: &str) -> Option<StoredHash> {
+        let algorithm = algorithm_name(stored);
+        let parsed = StoredHash::parse(stored).inspect_err(|reason| {
+            if *reason == Unverifiable::TooCostly {
+                tracing::warn!(
+                    algorithm,
+                    "a stored password hash costs more than any check may; its password is refused"
+                );
+            }
+        });
+        parsed.ok().filter(|hash| {
+            let mib = hash.memory_mib();
+            let holds = self.pool.holds(mib);
+            if !holds {
+                tracing::warn!(
+                    algorithm,
+                    mib,
+                    "a stored password hash needs more memory than all hashes may have; its password is refused. Raise \
+                     HASHING_MEMORY_MIB"
+                );
+            }
+            holds
         })
-        .await
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, HashingError> + Send + 'static,
-    ) -> Result<T, HashingError> {
-        let permit = self.permit().await?;
-        tokio::task::spawn_blocking(move || {
-            let result = work();
-            drop(permit);
-            result
-        })
-        .await
-        .map_err(HashingError::Died)?
-    }
-
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, HashingError> {
-        let permits = Arc::clone(&self.permits);
-        if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let place = Waiting::take(&self.waiting, self.queue_max).ok_or(HashingError::Overloaded)?;
-        let permit = permits.acquire_owned().await.map_err(|_| HashingError::Overloaded)?;
-        drop(place);
-        Ok(permit)
-    }
-}
-
-/// A place in the queue, given back when its request goes on or goes away.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn take(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
-        waiting
-            .try_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < max).then_some(count + 1))
-            .ok()
-            .map(|_| Self(waiting))
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -139,51 +109,74 @@ fn hash(password: &[u8], salt: &[u8; 16]) -> Result<String, HashingError> {
     Ok(hash.to_string())
 }
 
-fn verify(password: &[u8], stored: &str) -> bool {
-    // A stored text that is no hash, such as Django's "!", belongs to no password.
-    PasswordHash::new(stored).is_ok_and(|stored| Argon2::default().verify_password(password, &stored).is_ok())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
 
-    fn hasher(permits: usize, queue: usize) -> PasswordHasher {
-        PasswordHasher::new(&HashingConfig { permits, queue }, Entropy::seeded(1)).unwrap()
+    /// Made by Django 5.2 of "correct horse battery"; needs 100 MiB.
+    const DJANGO_ARGON2: &str = "argon2$argon2id$v=19$m=102400,t=2,p=8$dWNKVXdXMW5xaDJFeTF6b09LUnh6TA$Jvp5CL1VSSKxG862mjwnhAFB54r4+9OBht7V28hcdkA";
+    const PASSWORD: &str = "correct horse battery";
+
+    fn hasher(permits: usize, memory_mib: u32, queue: usize) -> PasswordHasher {
+        PasswordHasher::new(&HashingConfig { permits, memory_mib, queue }, Entropy::seeded(1)).unwrap()
+    }
+
+    async fn check(hasher: &PasswordHasher, password: &str, stored: &str) -> Checked {
+        hasher.verify(password.to_owned(), Some(stored.to_owned())).await.unwrap()
     }
 
     #[tokio::test]
     async fn a_hash_is_argon2id_with_our_cost_and_fits_its_password_alone() {
-        let hasher = hasher(1, 4);
+        let hasher = hasher(1, 19, 4);
         let stored = hasher.hash("correct horse".to_owned()).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
-        assert!(hasher.verify("correct horse".to_owned(), Some(stored.clone())).await.unwrap().matches);
-        assert!(!hasher.verify("battery staple".to_owned(), Some(stored)).await.unwrap().matches);
+        let right = check(&hasher, "correct horse", &stored).await;
+        assert_eq!(right, Checked { matches: true, outdated: false });
+        assert!(!check(&hasher, "battery staple", &stored).await.matches);
     }
 
     #[tokio::test]
     async fn no_user_no_hash_and_an_endless_password_are_all_simply_wrong() {
-        let hasher = hasher(1, 4);
+        let hasher = hasher(1, 19, 4);
         let stored = hasher.hash("x".repeat(5000)).await.unwrap();
         assert!(!hasher.verify("decoy".to_owned(), None).await.unwrap().matches);
-        assert!(!hasher.verify("x".to_owned(), Some("!".to_owned())).await.unwrap().matches);
-        assert!(!hasher.verify("x".repeat(5000), Some(stored)).await.unwrap().matches);
+        for nothing in ["!", "!x7f", "", "decoy", "$argon2id$", "pbkdf2_sha256$1$x", "md5$salt$00"] {
+            assert!(!check(&hasher, nothing, nothing).await.matches, "{nothing}");
+        }
+        assert!(!check(&hasher, &"x".repeat(5000), &stored).await.matches);
+    }
+
+    #[tokio::test]
+    async fn a_hash_from_django_matches_and_is_outdated_and_a_wrong_password_is_neither() {
+        let hasher = hasher(1, 128, 4);
+        let right = check(&hasher, PASSWORD, DJANGO_ARGON2).await;
+        assert_eq!(right, Checked { matches: true, outdated: true });
+        let wrong = check(&hasher, "correct horse", DJANGO_ARGON2).await;
+        assert_eq!(wrong, Checked { matches: false, outdated: false });
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_needs_more_memory_than_there_is_belongs_to_no_password() {
+        assert!(check(&hasher(1, 100, 4), PASSWORD, DJANGO_ARGON2).await.matches);
+        assert!(!check(&hasher(1, 99, 4), PASSWORD, DJANGO_ARGON2).await.matches);
     }
 
     #[tokio::test]
     async fn beyond_the_queue_a_request_is_refused_at_once() {
-        let hasher = hasher(1, 1);
-        let held = Arc::clone(&hasher.permits).acquire_owned().await.unwrap();
+        let hasher = hasher(1, 128, 1);
+        let held = Arc::clone(&hasher.pool.places).acquire_owned().await.unwrap();
         let patient = tokio::spawn({
             let hasher = hasher.clone();
             async move { hasher.verify("x".to_owned(), None).await }
         });
-        while hasher.waiting.load(Ordering::Acquire) == 0 {
+        while hasher.pool.waiting.load(Ordering::Acquire) == 0 {
             tokio::task::yield_now().await;
         }
         assert!(matches!(hasher.verify("x".to_owned(), None).await, Err(HashingError::Overloaded)));
         drop(held);
         assert!(!patient.await.unwrap().unwrap().matches);
-        assert_eq!(hasher.waiting.load(Ordering::Acquire), 0);
+        assert_eq!(hasher.pool.waiting.load(Ordering::Acquire), 0);
     }
 }
