@@ -1,7 +1,8 @@
-//! Accounts: registering, and what operators' commands do to them.
+//! Accounts: registering, what operators' commands do to them, and those that come from Django.
 
 mod email_address;
 pub mod http;
+pub mod import;
 mod register;
 mod set_active;
 mod set_password;

@@ -3,6 +3,7 @@
 mod command_state;
 mod create_superuser;
 mod database;
+mod import_users;
 mod inspect_token;
 mod mint_tokens;
 mod rotate_keys;
@@ -94,6 +95,9 @@ enum UsersCommand {
         #[arg(long)]
         username: String,
     },
+    /// Makes accounts of a Django project's users, with their ids and password hashes. May be run again: what is there
+    /// is left as it is. Exit code 1: some were refused.
+    Import(import_users::ImportUsers),
 }
 
 #[derive(Debug, Subcommand)]
@@ -149,6 +153,13 @@ pub fn run(line: CommandLine) -> ExitCode {
             let result = inspect_token::inspect_token(reader);
             if matches!(result, Ok(false)) {
                 return ExitCode::from(NOT_GOOD);
+            }
+            result.map(|_| ())
+        }
+        Command::Users(UsersCommand::Import(arguments)) => {
+            let result = import_users::import(reader, arguments);
+            if matches!(result, Ok(false)) {
+                return ExitCode::FAILURE;
             }
             result.map(|_| ())
         }

@@ -7,6 +7,7 @@ mod bad_input;
 mod events;
 mod harness;
 mod key_rotation;
+mod import;
 mod keys;
 mod outage;
 mod registering;
