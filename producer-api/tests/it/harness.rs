@@ -66,8 +66,8 @@ impl Api {
     async fn start_over_with(database: TestDatabase, pool: PgPool, settings: &[(&str, &str)]) -> Self {
         // Whole seconds, so that lifetimes are easy to reason about.
         let clock = Clock::manual(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
-        let Replica { client, state, _stop } = serve(pool, clock.clone(), settings).await;
-        Self { database, clock, client, state, _stop }
+        let Replica { client, state, _stop: stop } = serve(pool, clock.clone(), settings).await;
+        Self { database, clock, client, state, _stop: stop }
     }
 
     /// A second replica with these settings.

@@ -6,8 +6,8 @@
 mod bad_input;
 mod events;
 mod harness;
-mod key_rotation;
 mod import;
+mod key_rotation;
 mod keys;
 mod outage;
 mod registering;

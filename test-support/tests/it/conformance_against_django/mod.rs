@@ -36,6 +36,17 @@ async fn tokens_are_judged_as_by_simplejwt() {
     both.compare(cases).await;
 }
 
+// Goes red if the sessions that SimpleJWT doesn't have show where a client does not end one.
+#[tokio::test]
+async fn with_sessions_the_same_requests_have_the_same_answers() {
+    let mut both = TwoServers::start_with_sessions().await;
+    both.compare(bodies::cases()).await;
+    let cases = headers::cases(&mut both.forge);
+    both.compare(cases).await;
+    let cases = tokens::cases(&mut both.forge);
+    both.compare(cases).await;
+}
+
 // Goes red if a blacklisted token comes back, or a user who is gone or inactive gets another answer.
 #[tokio::test]
 async fn what_happens_to_tokens_and_users_is_told_as_by_simplejwt() {

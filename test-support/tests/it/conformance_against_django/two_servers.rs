@@ -35,11 +35,21 @@ pub(super) struct TwoServers {
 }
 
 impl TwoServers {
-    /// Starts both; `settings` are SimpleJWT's, `environment` the same for us.
-    pub(super) async fn start(mut settings: Value, environment: &[(&str, &str)]) -> Self {
+    /// Starts both; `settings` are SimpleJWT's, `environment` the same for us, to the letter.
+    pub(super) async fn start(settings: Value, environment: &[(&str, &str)]) -> Self {
+        let environment: Vec<_> = TO_THE_LETTER.iter().chain(environment).copied().collect();
+        Self::start_with(settings, &environment).await
+    }
+
+    /// Starts both, ours with its own defaults: sessions that end, and tokens that end with them.
+    pub(super) async fn start_with_sessions() -> Self {
+        Self::start_with(json!({}), &[]).await
+    }
+
+    async fn start_with(mut settings: Value, environment: &[(&str, &str)]) -> Self {
         let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
         let mut program = Program::producer_api(&database, &broker);
-        for (name, value) in TO_THE_LETTER.iter().chain(environment) {
+        for (name, value) in environment {
             program = program.env(name, value);
         }
         let ours = program.start().await;
