@@ -3,11 +3,15 @@
 use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-    Ed25519KeyPair, KeyPair, RsaPublicKeyComponents,
+    Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256,
+    RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaPublicKeyComponents,
 };
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{DecodingKey, EncodingKey, crypto};
 use pem::Pem;
@@ -68,10 +72,21 @@ pub enum PemFault {
 /// A private key that passed its self-test, for one algorithm.
 pub(super) struct PrivateKey {
     algorithm: Algorithm,
-    encoding: EncodingKey,
+    signer: Signer,
     decoding: DecodingKey,
     public: Jwk,
 }
+
+enum Signer {
+    /// Signs directly: the library reads an RSA key anew for each signature, which takes four times as long as signing.
+    Rsa(RsaKeyPair),
+    Library(EncodingKey),
+}
+
+/// The cryptography refused to sign.
+#[derive(Debug, thiserror::Error)]
+#[error("the key does not sign")]
+pub(super) struct DoesNotSign;
 
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,7 +107,7 @@ impl PrivateKey {
                 found: pair.family().in_words(),
             });
         }
-        let key = pair.into_key(&block, algorithm).ok_or(PemFault::Unreadable)?;
+        let key = pair.into_key(algorithm).ok_or(PemFault::Unreadable)?;
         if key.is_verified_by(&key.decoding) { Ok(key) } else { Err(PemFault::SelfTest) }
     }
 
@@ -113,8 +128,13 @@ impl PrivateKey {
     }
 
     /// Its signature of `message`, base64url.
-    pub(super) fn sign(&self, message: &[u8]) -> Result<String, jsonwebtoken::errors::Error> {
-        crypto::sign(message, &self.encoding, self.algorithm.library())
+    pub(super) fn sign(&self, message: &[u8]) -> Result<String, DoesNotSign> {
+        match &self.signer {
+            Signer::Rsa(pair) => sign_by_rsa(pair, self.algorithm, message).ok_or(DoesNotSign),
+            Signer::Library(key) => {
+                crypto::sign(message, key, self.algorithm.library()).map_err(|_| DoesNotSign)
+            }
+        }
     }
 
     /// What verifies its signatures.
@@ -155,6 +175,21 @@ impl PrivateKey {
         let Ok(signature) = self.sign(PROBE) else { return false };
         crypto::verify(&signature, PROBE, decoding, self.algorithm.library()).unwrap_or(false)
     }
+}
+
+fn sign_by_rsa(pair: &RsaKeyPair, algorithm: Algorithm, message: &[u8]) -> Option<String> {
+    let padding: &'static dyn RsaEncoding = match algorithm.library() {
+        jsonwebtoken::Algorithm::RS256 => &RSA_PKCS1_SHA256,
+        jsonwebtoken::Algorithm::RS384 => &RSA_PKCS1_SHA384,
+        jsonwebtoken::Algorithm::RS512 => &RSA_PKCS1_SHA512,
+        jsonwebtoken::Algorithm::PS256 => &RSA_PSS_SHA256,
+        jsonwebtoken::Algorithm::PS384 => &RSA_PSS_SHA384,
+        jsonwebtoken::Algorithm::PS512 => &RSA_PSS_SHA512,
+        _ => return None,
+    };
+    let mut signature = vec![0; pair.public_modulus_len()];
+    pair.sign(padding, &SystemRandom::new(), message, &mut signature).ok()?;
+    Some(URL_SAFE_NO_PAD.encode(signature))
 }
 
 fn generate_ec(curve: &'static EcdsaSigningAlgorithm) -> Option<Vec<u8>> {
@@ -222,30 +257,23 @@ impl Pair {
         }
     }
 
-    /// In the forms that the signing library takes. `block` is where the pair was read from.
-    fn into_key(self, block: &Pem, algorithm: Algorithm) -> Option<PrivateKey> {
-        let (encoding, decoding) = match self {
+    /// In the forms that sign and verify.
+    fn into_key(self, algorithm: Algorithm) -> Option<PrivateKey> {
+        let (signer, decoding) = match self {
             Self::Rsa(pair) => {
                 let public = RsaPublicKeyComponents::<Vec<u8>>::from(pair.public_key());
-                let decoding = DecodingKey::from_rsa_raw_components(&public.n, &public.e);
-                (EncodingKey::from_rsa_pem(pem::encode(block).as_bytes()).ok()?, decoding)
+                (Signer::Rsa(pair), DecodingKey::from_rsa_raw_components(&public.n, &public.e))
             }
             Self::Ec(_, pair) => {
-                let document = pair.to_pkcs8v1().ok()?;
-                (
-                    EncodingKey::from_ec_der(document.as_ref()),
-                    DecodingKey::from_ec_der(pair.public_key().as_ref()),
-                )
+                let key = EncodingKey::from_ec_der(pair.to_pkcs8v1().ok()?.as_ref());
+                (Signer::Library(key), DecodingKey::from_ec_der(pair.public_key().as_ref()))
             }
             Self::Ed25519(pair) => {
-                let document = pair.to_pkcs8v1().ok()?;
-                (
-                    EncodingKey::from_ed_der(document.as_ref()),
-                    DecodingKey::from_ed_der(pair.public_key().as_ref()),
-                )
+                let key = EncodingKey::from_ed_der(pair.to_pkcs8v1().ok()?.as_ref());
+                (Signer::Library(key), DecodingKey::from_ed_der(pair.public_key().as_ref()))
             }
         };
         let public = Jwk::from_decoding_key(&decoding, Some(algorithm.library())).ok()?;
-        Some(PrivateKey { algorithm, encoding, decoding, public })
+        Some(PrivateKey { algorithm, signer, decoding, public })
     }
 }

@@ -16,7 +16,7 @@ use super::private_key::PrivateKey;
 /// Why a token could not be signed.
 #[derive(Debug, thiserror::Error)]
 #[error("the signature failed")]
-pub struct SigningError(#[from] jsonwebtoken::errors::Error);
+pub struct SigningError;
 
 /// An immutable set of keys.
 pub struct KeyRing {
@@ -86,8 +86,10 @@ impl KeyRing {
     pub fn sign(&self, payload: &[u8]) -> Result<String, SigningError> {
         let message = format!("{}.{}", self.header, URL_SAFE_NO_PAD.encode(payload));
         let signature = match &self.signer {
-            Signer::Secret(key) => crypto::sign(message.as_bytes(), key, self.algorithm.library())?,
-            Signer::Private(key) => key.sign(message.as_bytes())?,
+            Signer::Secret(key) => {
+                crypto::sign(message.as_bytes(), key, self.algorithm.library()).map_err(|_| SigningError)?
+            }
+            Signer::Private(key) => key.sign(message.as_bytes()).map_err(|_| SigningError)?,
         };
         Ok(format!("{message}.{signature}"))
     }
