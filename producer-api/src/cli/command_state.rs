@@ -7,6 +7,7 @@ use shared::config::{ConfigError, DatabaseConfig, Reader};
 use shared::database;
 use shared::entropy::Entropy;
 use shared::outbox::Outbox;
+use shared::telemetry::error_chain;
 
 use super::database::reach;
 use crate::config::{HashingConfig, PROGRAM, SessionsConfig, TokensConfig, read_sessions, read_tokens};
@@ -15,7 +16,12 @@ use crate::middleware::{RequestContext, RequestContextSources};
 use crate::sessions::{ForgedTokens, Standings};
 use crate::state::AppState;
 use crate::tokens::TokenIssuer;
-use crate::tokens::keys::Keys;
+use crate::tokens::keys::{Keys, KeysConfig};
+
+/// The keys that the settings name; what is wrong with them is a mistake in the settings.
+pub(super) fn open_keys(config: &KeysConfig, clock: &Clock) -> Result<Keys, ConfigError> {
+    Keys::open(config, clock.clone()).map_err(|error| ConfigError::of(error_chain(&error)))
+}
 
 /// The settings of a command that changes sessions or tokens.
 #[derive(Debug)]
@@ -42,7 +48,7 @@ impl CommandConfig {
     /// wait in the outbox for a program with a relay.
     pub(super) async fn open(self, command: &str) -> anyhow::Result<(AppState, RequestContext)> {
         let (clock, entropy) = (Clock::system(), Entropy::system());
-        let keys = Keys::open(&self.tokens.keys, clock.clone())?;
+        let keys = open_keys(&self.tokens.keys, &clock)?;
         let pool = database::connect(&self.database, PROGRAM)?;
         reach(&pool).await?;
         database::require_schema(&pool).await?;

@@ -11,6 +11,7 @@ use shared::outbox::{Outbox, Relay, RelaySettings};
 use shared::{broker, telemetry};
 
 use super::block_on;
+use super::command_state::open_keys;
 use crate::config::{AccessTokenRevocation, PROGRAM, ServeConfig};
 use crate::credentials::PasswordHasher;
 use crate::extract::BodyLimit;
@@ -19,7 +20,6 @@ use crate::router::router;
 use crate::sessions::{ForgedTokens, Standings};
 use crate::state::AppState;
 use crate::tokens::TokenIssuer;
-use crate::tokens::keys::Keys;
 
 /// Serves until a signal, then finishes the requests in hand.
 pub(super) fn serve(reader: Reader) -> anyhow::Result<()> {
@@ -30,6 +30,7 @@ pub(super) fn serve(reader: Reader) -> anyhow::Result<()> {
 
 async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let (clock, entropy, shutdown) = (Clock::system(), Entropy::system(), Shutdown::default());
+    let keys = open_keys(&config.tokens.keys, &clock)?;
     let pool = database::connect(&config.database, &config.process.instance)?;
     database::check_schema_at_start(&pool).await?;
     let outbox = Outbox::new(PROGRAM, clock.clone(), entropy.clone());
@@ -44,7 +45,6 @@ async fn run(config: ServeConfig) -> anyhow::Result<()> {
         component: health.component("relay", Standing::Supporting),
         settings: RelaySettings::default(),
     };
-    let keys = Keys::open(&config.tokens.keys, clock.clone())?;
     let challenge = Challenge::of_scheme(&config.tokens.auth_header_types[0]);
     let state = AppState {
         database: pool.clone(),

@@ -161,6 +161,8 @@ mod tests {
     #[test]
     fn a_wrong_value_of_a_simple_jwt_setting_stops_the_start_and_names_the_setting() {
         for (name, value) in [
+            ("REFRESH_TOKEN_LIFETIME", "40000d"),
+            ("LEEWAY", "2h"),
             ("ALGORITHM", "ES512"),
             ("ALGORITHM", "none"),
             ("ROTATE_REFRESH_TOKENS", "perhaps"),

@@ -115,6 +115,11 @@ pub(super) const SETTINGS: &[&Setting] = &[
     &CHECK_USER_IS_ACTIVE,
 ];
 
+/// A hundred years: sums of instants stay within every calendar.
+const LIFETIME_MAX: Duration = Duration::from_hours(100 * 365 * 24);
+/// The most that clocks may differ.
+const LEEWAY_MAX: Duration = Duration::from_hours(1);
+
 /// Claims with a meaning of their own; no other may be called like them. `sid` is ours.
 const RESERVED_CLAIMS: [&str; 6] = ["exp", "iat", "nbf", "aud", "iss", "sid"];
 
@@ -200,13 +205,18 @@ impl TokensConfig {
 
     /// Reads the section.
     pub(super) fn read(reader: &mut Reader) -> Self {
-        let access_lifetime = reader.duration(&ACCESS_TOKEN_LIFETIME);
-        let refresh_lifetime = reader.duration(&REFRESH_TOKEN_LIFETIME);
-        let sliding_lifetime = reader.duration(&SLIDING_TOKEN_LIFETIME);
-        let sliding_refresh_lifetime = reader.duration(&SLIDING_TOKEN_REFRESH_LIFETIME);
+        let access_lifetime = lifetime(reader, &ACCESS_TOKEN_LIFETIME);
+        let refresh_lifetime = lifetime(reader, &REFRESH_TOKEN_LIFETIME);
+        let sliding_lifetime = lifetime(reader, &SLIDING_TOKEN_LIFETIME);
+        let sliding_refresh_lifetime = lifetime(reader, &SLIDING_TOKEN_REFRESH_LIFETIME);
         let leeway = reader.duration_or_zero(&LEEWAY);
+        if leeway > LEEWAY_MAX {
+            reader.problem(
+                "LEEWAY: clocks that differ by more than an hour are to be mended, not to be forgiven",
+            );
+        }
         let longest = [access_lifetime, refresh_lifetime, sliding_lifetime, sliding_refresh_lifetime];
-        let longest = longest.into_iter().max().unwrap_or_default() + leeway;
+        let longest = longest.into_iter().max().unwrap_or_default().saturating_add(leeway);
         Self {
             keys: keys::read(reader, longest),
             access_lifetime,
@@ -229,6 +239,16 @@ impl TokensConfig {
             check_user_is_active: reader.boolean(&CHECK_USER_IS_ACTIVE),
         }
     }
+}
+
+/// A lifetime that the calendar can hold.
+fn lifetime(reader: &mut Reader, setting: &Setting) -> Duration {
+    let lifetime = reader.duration(setting);
+    if lifetime > LIFETIME_MAX {
+        reader.problem(format!("{}: no token lives longer than a hundred years", setting.name));
+        return LIFETIME_MAX;
+    }
+    lifetime
 }
 
 /// A JSON list of texts, or the text itself, cut at the commas if `commas`.

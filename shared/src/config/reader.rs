@@ -22,6 +22,13 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+impl ConfigError {
+    /// A mistake that shows only when a setting is put to use.
+    pub fn of(problem: impl Into<String>) -> Self {
+        Self(vec![problem.into()])
+    }
+}
+
 /// Reads settings by name. A wrong or missing value is noted, a stand-in is returned, and [`Reader::finish`] gives
 /// the value built from them only if nothing was noted.
 #[derive(Debug)]
