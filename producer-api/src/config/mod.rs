@@ -163,6 +163,8 @@ mod tests {
         for (name, value) in [
             ("REFRESH_TOKEN_LIFETIME", "40000d"),
             ("LEEWAY", "2h"),
+            ("REFRESH_GRACE_SECONDS", "2h"),
+            ("LOGIN_FAILURE_FLOOR", "2m"),
             ("ALGORITHM", "ES512"),
             ("ALGORITHM", "none"),
             ("ROTATE_REFRESH_TOKENS", "perhaps"),

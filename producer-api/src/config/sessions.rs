@@ -159,10 +159,19 @@ impl SessionsConfig {
                 .parsed(&SESSION_POLICY, "replace, reject, limit:n (n from 1 to 32767) or unlimited"),
             revocation: reader.parsed(&ACCESS_TOKEN_REVOCATION, "session or none"),
             reuse: reader.parsed(&REFRESH_REUSE, "end_session or refuse"),
-            grace: reader.duration_or_zero(&REFRESH_GRACE_SECONDS),
-            failure_floor: reader.duration_or_zero(&LOGIN_FAILURE_FLOOR),
+            grace: at_most(reader, &REFRESH_GRACE_SECONDS, Duration::from_hours(1), "an hour"),
+            failure_floor: at_most(reader, &LOGIN_FAILURE_FLOOR, Duration::from_mins(1), "a minute"),
         }
     }
+}
+
+fn at_most(reader: &mut Reader, setting: &Setting, max: Duration, in_words: &str) -> Duration {
+    let duration = reader.duration_or_zero(setting);
+    if duration > max {
+        reader.problem(format!("{}: more than {in_words} is too long", setting.name));
+        return max;
+    }
+    duration
 }
 
 #[cfg(test)]
