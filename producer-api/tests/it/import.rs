@@ -104,6 +104,9 @@ async fn everything(pool: &PgPool) -> Vec<String> {
     .unwrap()
 }
 
+/// A row of `users` as these tests read it.
+type Row = (i64, String, String, String, bool, bool, bool, DateTime<Utc>, Option<DateTime<Utc>>);
+
 #[tokio::test]
 async fn users_of_djangos_database_keep_id_hash_rights_and_dates_and_can_log_in() {
     let api = Api::start().await;
@@ -117,7 +120,6 @@ async fn users_of_djangos_database_keep_id_hash_rights_and_dates_and_can_log_in(
     );
     assert!(!report.to_string().contains("root"), "Django's own unusable password is no news: {report}");
 
-    type Row = (i64, String, String, String, bool, bool, bool, DateTime<Utc>, Option<DateTime<Utc>>);
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, username, email, password, is_active, is_staff, is_superuser, date_joined, last_login
          FROM users WHERE email_verified_at IS NULL ORDER BY id",

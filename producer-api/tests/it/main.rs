@@ -11,6 +11,7 @@ mod key_rotation;
 mod keys;
 mod outage;
 mod registering;
+mod rehashing;
 mod sessions;
 mod standing_notices;
 mod standings;
