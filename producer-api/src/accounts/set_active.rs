@@ -3,11 +3,11 @@
 use shared::contracts::auth::{AccountDisabled, AccountEnabled, SessionEnd};
 use shared::ids::UserId;
 
+use super::office::Office;
 use super::store;
 use crate::fault::Fault;
 use crate::middleware::RequestContext;
 use crate::sessions::{Ending, end_all_sessions};
-use crate::state::AppState;
 use crate::tokens::Whose;
 
 /// What changed.
@@ -42,14 +42,15 @@ impl From<sqlx::Error> for ChangeError {
 /// Switches an account off or on. A disabled account can't log in, and all its sessions end; where tokens don't carry
 /// their session, they are refused for as long as the account is disabled, as SimpleJWT's.
 pub async fn set_active(
-    state: &AppState,
+    office: impl Into<Office<'_>>,
     context: &RequestContext,
     actor_id: Option<UserId>,
     username: &str,
     active: bool,
 ) -> Result<SetActive, ChangeError> {
+    let office = office.into();
     let unknown = || ChangeError::UnknownUser(username.to_owned());
-    let mut transaction = state.database.begin().await?;
+    let mut transaction = office.database.begin().await?;
     let account = store::lock_by_username(&mut transaction, username).await?.ok_or_else(unknown)?;
     if account.is_active == active {
         return Ok(SetActive::Unchanged);
@@ -60,20 +61,20 @@ pub async fn set_active(
     let mut ended = Vec::new();
     if active {
         let event = AccountEnabled { user_id, username, actor_id, origin };
-        state.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
+        office.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
     } else {
         let event = AccountDisabled { user_id, username: username.clone(), actor_id, origin };
-        state.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
-        if state.sessions.tokens_carry_session() {
+        office.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
+        if office.sessions.tokens_carry_session() {
             let whose = Whose::of_user(user_id, &username, context);
-            let ending = Ending { reason: SessionEnd::AccountDisabled, at: state.clock.now(), actor_id };
+            let ending = Ending { reason: SessionEnd::AccountDisabled, at: office.clock.now(), actor_id };
             let user = (user_id, username.as_str());
-            ended = end_all_sessions(&mut transaction, &state.outbox, user, &whose, ending).await?;
+            ended = end_all_sessions(&mut transaction, office.outbox, user, &whose, ending).await?;
         }
     }
     transaction.commit().await?;
-    state.outbox.wake();
-    state.standings.user_changed(user_id);
-    state.standings.sessions_ended(&ended);
+    office.outbox.wake();
+    office.standings.user_changed(user_id);
+    office.standings.sessions_ended(&ended);
     Ok(SetActive::Done { sessions_ended: ended.len() })
 }

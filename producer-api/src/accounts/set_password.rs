@@ -2,44 +2,45 @@
 
 use shared::contracts::auth::{PasswordChanged, SessionEnd};
 
+use super::office::Office;
 use super::set_active::ChangeError;
 use super::store;
 use crate::fault::Fault;
 use crate::middleware::RequestContext;
 use crate::sessions::{Ending, end_all_sessions};
-use crate::state::AppState;
 use crate::tokens::Whose;
 
 /// Gives an account the password, which the caller has checked by the policy, and ends all its sessions; gives how many
 /// those were. Where tokens don't carry their session none ends, as in SimpleJWT; `CHECK_REVOKE_TOKEN` refuses them.
 pub async fn set_password(
-    state: &AppState,
+    office: impl Into<Office<'_>>,
     context: &RequestContext,
     username: &str,
     password: String,
 ) -> Result<usize, ChangeError> {
+    let office = office.into();
     let unknown = || ChangeError::UnknownUser(username.to_owned());
-    let hash = state.hasher.hash(password).await.map_err(Fault::from)?;
-    let mut transaction = state.database.begin().await?;
+    let hash = office.hasher.hash(password).await.map_err(Fault::from)?;
+    let mut transaction = office.database.begin().await?;
     let account = store::lock_by_username(&mut transaction, username).await?.ok_or_else(unknown)?;
-    store::set_password(&mut transaction, account.id, &hash, state.entropy.uuid_v4()).await?;
+    store::set_password(&mut transaction, account.id, &hash, office.entropy.uuid_v4()).await?;
     let event = PasswordChanged {
         user_id: account.id,
         username: username.to_owned(),
         actor_id: None,
         origin: context.origin(),
     };
-    state.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
+    office.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
     let mut ended = Vec::new();
-    if state.sessions.tokens_carry_session() {
+    if office.sessions.tokens_carry_session() {
         let whose = Whose::of_user(account.id, username, context);
-        let ending = Ending::by_rule(SessionEnd::PasswordChanged, state.clock.now());
+        let ending = Ending::by_rule(SessionEnd::PasswordChanged, office.clock.now());
         let user = (account.id, username);
-        ended = end_all_sessions(&mut transaction, &state.outbox, user, &whose, ending).await?;
+        ended = end_all_sessions(&mut transaction, office.outbox, user, &whose, ending).await?;
     }
     transaction.commit().await?;
-    state.outbox.wake();
-    state.standings.user_changed(account.id);
-    state.standings.sessions_ended(&ended);
+    office.outbox.wake();
+    office.standings.user_changed(account.id);
+    office.standings.sessions_ended(&ended);
     Ok(ended.len())
 }
