@@ -125,9 +125,13 @@ mod tests {
     }
 
     async fn until_waiting(pool: &HashingPool, count: usize) {
-        while pool.waiting.load(Ordering::Acquire) != count {
-            tokio::task::yield_now().await;
-        }
+        let waiting = async {
+            while pool.waiting.load(Ordering::Acquire) != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let deadline = std::time::Duration::from_mins(1);
+        assert!(tokio::time::timeout(deadline, waiting).await.is_ok(), "{count} never came to wait");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
