@@ -267,6 +267,10 @@ fn environment(service: &Value) -> Vec<(String, Option<String>)> {
 }
 
 fn is_secret(variable: &str) -> bool {
+    // A key that verifies is public.
+    if variable == "VERIFYING_KEY" {
+        return false;
+    }
     ["PASSWORD", "PASS", "SECRET", "KEY"].iter().any(|word| variable.ends_with(word))
         || variable.contains("SECRET")
         || ["DATABASE_URL", "AMQP_URL"].contains(&variable)
