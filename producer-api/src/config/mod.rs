@@ -5,6 +5,7 @@ mod hashing;
 mod keys;
 mod sessions;
 mod simple_jwt_json;
+mod spellings;
 mod tokens;
 
 use shared::config::{BrokerConfig, ConfigError, DatabaseConfig, ProcessConfig, Reader, Secret, Setting};

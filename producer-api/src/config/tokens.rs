@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use axum::http::HeaderName;
-use serde_json::value::RawValue;
 use shared::config::{Reader, Setting};
 
 use super::keys;
+use super::spellings::{
+    audience, claim_names, header_name, header_types, token_classes, user_id_as_number, user_id_field,
+};
 use crate::tokens::keys::KeysConfig;
 use crate::tokens::{Audience, ClaimNames, TokenKind};
 
@@ -41,38 +43,39 @@ const BLACKLIST_AFTER_ROTATION: Setting = Setting::new(
 );
 const UPDATE_LAST_LOGIN: Setting =
     Setting::new("UPDATE_LAST_LOGIN", "false", "Whether a login writes `users.last_login`.");
-const AUDIENCE: Setting = Setting::optional(
+pub(super) const AUDIENCE: Setting = Setting::optional(
     "AUDIENCE",
     "The `aud` claim, a text or a JSON list of texts: written to every token, and one of it is asked of every token.",
 );
 const ISSUER: Setting = Setting::optional("ISSUER", "The `iss` claim, written to and asked of every token.");
-const AUTH_HEADER_TYPES: Setting = Setting::new(
+pub(super) const AUTH_HEADER_TYPES: Setting = Setting::new(
     "AUTH_HEADER_TYPES",
     "Bearer",
     "The scheme words before a token, separated by commas or as a JSON list; the first is the challenge.",
 );
-const AUTH_HEADER_NAME: Setting = Setting::new(
+pub(super) const AUTH_HEADER_NAME: Setting = Setting::new(
     "AUTH_HEADER_NAME",
     "HTTP_AUTHORIZATION",
     "The header that holds the token, as Django spells it (`HTTP_X_TOKEN`) or plain (`X-Token`).",
 );
-const AUTH_TOKEN_CLASSES: Setting = Setting::new(
+pub(super) const AUTH_TOKEN_CLASSES: Setting = Setting::new(
     "AUTH_TOKEN_CLASSES",
     "AccessToken",
     "Which tokens open protected routes, in order: `AccessToken`, `SlidingToken`, also with SimpleJWT's module path.",
 );
-const USER_ID_FIELD: Setting =
+pub(super) const USER_ID_FIELD: Setting =
     Setting::new("USER_ID_FIELD", "id", "Which of a user's fields stands in tokens: `id` or `username`.");
-const USER_ID_CLAIM: Setting = Setting::new("USER_ID_CLAIM", "user_id", "The claim that holds it.");
-const USER_ID_CLAIM_TYPE: Setting = Setting::new(
+pub(super) const USER_ID_CLAIM: Setting =
+    Setting::new("USER_ID_CLAIM", "user_id", "The claim that holds it.");
+pub(super) const USER_ID_CLAIM_TYPE: Setting = Setting::new(
     "USER_ID_CLAIM_TYPE",
     "string",
     "How a numeric user id is written: `string` as SimpleJWT 5.5.1 does, or `number` as those before. Both are read.",
 );
-const TOKEN_TYPE_CLAIM: Setting =
+pub(super) const TOKEN_TYPE_CLAIM: Setting =
     Setting::new("TOKEN_TYPE_CLAIM", "token_type", "The claim that tells what a token is for.");
-const JTI_CLAIM: Setting = Setting::new("JTI_CLAIM", "jti", "The claim that holds a token's id.");
-const SLIDING_TOKEN_REFRESH_EXP_CLAIM: Setting = Setting::new(
+pub(super) const JTI_CLAIM: Setting = Setting::new("JTI_CLAIM", "jti", "The claim that holds a token's id.");
+pub(super) const SLIDING_TOKEN_REFRESH_EXP_CLAIM: Setting = Setting::new(
     "SLIDING_TOKEN_REFRESH_EXP_CLAIM",
     "refresh_exp",
     "The claim that tells until when a sliding token can be refreshed.",
@@ -82,7 +85,7 @@ const CHECK_REVOKE_TOKEN: Setting = Setting::new(
     "false",
     "Whether tokens carry a mark of the password and are refused once it has changed.",
 );
-const REVOKE_TOKEN_CLAIM: Setting =
+pub(super) const REVOKE_TOKEN_CLAIM: Setting =
     Setting::new("REVOKE_TOKEN_CLAIM", "hash_password", "The claim that holds this mark.");
 const CHECK_USER_IS_ACTIVE: Setting = Setting::new(
     "CHECK_USER_IS_ACTIVE",
@@ -119,9 +122,6 @@ pub(super) const SETTINGS: &[&Setting] = &[
 const LIFETIME_MAX: Duration = Duration::from_hours(100 * 365 * 24);
 /// The most that clocks may differ.
 const LEEWAY_MAX: Duration = Duration::from_hours(1);
-
-/// Claims with a meaning of their own; no other may be called like them. `sid` is ours.
-const RESERVED_CLAIMS: [&str; 6] = ["exp", "iat", "nbf", "aud", "iss", "sid"];
 
 /// Which of a user's fields stands in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -249,111 +249,4 @@ fn lifetime(reader: &mut Reader, setting: &Setting) -> Duration {
         return LIFETIME_MAX;
     }
     lifetime
-}
-
-/// A JSON list of texts, or the text itself, cut at the commas if `commas`.
-fn list(text: &str, commas: bool) -> Option<Vec<String>> {
-    if text.trim_start().starts_with('[') {
-        return serde_json::from_str(text).ok();
-    }
-    let parts = if commas { text.split(',').map(str::trim).collect() } else { vec![text] };
-    Some(parts.into_iter().map(str::to_owned).collect())
-}
-
-fn audience(reader: &mut Reader) -> Option<Audience> {
-    let text = reader.optional(&AUDIENCE)?;
-    let values = list(&text, false)
-        .filter(|values| !values.is_empty() && values.iter().all(|value| !value.is_empty()));
-    let Some(accepted) = values else {
-        reader.problem("AUDIENCE: give a text, or a JSON list of texts such as [\"web\", \"app\"]");
-        return None;
-    };
-    let as_list = text.trim_start().starts_with('[');
-    let claim = if as_list { serde_json::to_string(&accepted) } else { serde_json::to_string(&accepted[0]) };
-    let claim = RawValue::from_string(claim.ok()?).ok()?;
-    Some(Audience { accepted, claim })
-}
-
-fn header_types(reader: &mut Reader) -> Vec<String> {
-    let text = reader.required(&AUTH_HEADER_TYPES);
-    let right = |word: &String| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
-    let words = list(&text, true).filter(|words| !words.is_empty() && words.iter().all(right));
-    words.unwrap_or_else(|| {
-        reader.problem(format!("AUTH_HEADER_TYPES: {text:?} is not one or more words such as Bearer,JWT"));
-        Vec::new()
-    })
-}
-
-/// Django's spelling is CGI's: `HTTP_` before, underscores for dashes.
-fn header_name(reader: &mut Reader) -> HeaderName {
-    let text = reader.required(&AUTH_HEADER_NAME);
-    let plain = text.strip_prefix("HTTP_").unwrap_or(&text).replace('_', "-");
-    HeaderName::try_from(plain).unwrap_or_else(|_| {
-        reader.problem(format!("AUTH_HEADER_NAME: {text:?} is not the name of a header"));
-        axum::http::header::AUTHORIZATION
-    })
-}
-
-fn token_classes(reader: &mut Reader) -> Vec<TokenKind> {
-    let text = reader.required(&AUTH_TOKEN_CLASSES);
-    let class = |name: &String| match name.strip_prefix("rest_framework_simplejwt.tokens.").unwrap_or(name) {
-        "AccessToken" => Some(TokenKind::Access),
-        "SlidingToken" => Some(TokenKind::Sliding),
-        _ => None,
-    };
-    let classes = list(&text, true).and_then(|names| names.iter().map(class).collect::<Option<Vec<_>>>());
-    classes.filter(|classes| !classes.is_empty()).unwrap_or_else(|| {
-        reader.problem(format!(
-            "AUTH_TOKEN_CLASSES: {text:?} is not a list of AccessToken and SlidingToken; own Python classes can't be used"
-        ));
-        Vec::new()
-    })
-}
-
-fn user_id_field(reader: &mut Reader) -> UserIdField {
-    match reader.required(&USER_ID_FIELD).as_str() {
-        "id" | "pk" => UserIdField::Id,
-        "username" => UserIdField::Username,
-        other => {
-            reader.problem(format!(
-                "USER_ID_FIELD: {other:?} won't do; use id or username (an e-mail address is unique among verified ones \
-                 only)"
-            ));
-            UserIdField::Id
-        }
-    }
-}
-
-fn user_id_as_number(reader: &mut Reader) -> bool {
-    match reader.required(&USER_ID_CLAIM_TYPE).as_str() {
-        "string" => false,
-        "number" => true,
-        other => {
-            reader.problem(format!("USER_ID_CLAIM_TYPE: {other:?} is not string or number"));
-            false
-        }
-    }
-}
-
-fn claim_names(reader: &mut Reader) -> ClaimNames {
-    let settings = [
-        &USER_ID_CLAIM,
-        &TOKEN_TYPE_CLAIM,
-        &JTI_CLAIM,
-        &SLIDING_TOKEN_REFRESH_EXP_CLAIM,
-        &REVOKE_TOKEN_CLAIM,
-    ];
-    let names = settings.map(|setting| reader.required(setting));
-    for (index, (setting, name)) in settings.iter().zip(&names).enumerate() {
-        if RESERVED_CLAIMS.contains(&name.as_str()) {
-            reader
-                .problem(format!("{}: the claim {name:?} has another meaning; choose another", setting.name));
-        }
-        if let Some(first) = names[..index].iter().position(|other| other == name) {
-            let first = settings[first].name;
-            reader.problem(format!("{}: {first} is called {name:?}, too; choose another", setting.name));
-        }
-    }
-    let [user_id, token_type, jti, refresh_exp, revoke] = names;
-    ClaimNames { user_id, token_type, jti, refresh_exp, revoke }
 }
