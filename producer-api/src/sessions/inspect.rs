@@ -60,9 +60,9 @@ async fn look_up(
         findings.insert("session".to_owned(), json!({ "id": session, "is_active": active }));
     }
     if let Some(seconds) = claims.issued_at() {
-        findings.insert("age_seconds".to_owned(), (now.timestamp() - seconds).into());
+        findings.insert("age_seconds".to_owned(), now.timestamp().saturating_sub(seconds).into());
     }
-    findings.insert("expires_in_seconds".to_owned(), (claims.expires_at() - now.timestamp()).into());
+    findings.insert("expires_in_seconds".to_owned(), claims.expires_at().saturating_sub(now.timestamp()).into());
     Ok(verdict(state, &presented, &mut connection).await?)
 }
 
