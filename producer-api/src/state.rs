@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use shared::clock::Clock;
 use shared::entropy::Entropy;
+use shared::ids::SessionId;
 use shared::outbox::Outbox;
 use sqlx::PgPool;
 
@@ -50,5 +51,13 @@ impl AppState {
             self.forged_tokens.note(context, now);
         }
         verdict
+    }
+
+    /// The session that a token claims. Where tokens don't carry one, such a claim is another service's business.
+    ///
+    /// # Errors
+    /// When the claim is no session id.
+    pub fn claimed_session(&self, claims: &Claims) -> Result<Option<SessionId>, TokenFault> {
+        if self.sessions.tokens_carry_session() { claims.session() } else { Ok(None) }
     }
 }

@@ -44,7 +44,7 @@ async fn look_up(
     findings: &mut Map<String, Value>,
 ) -> Result<Result<(), String>, Fault> {
     let mut connection = state.database.acquire().await?;
-    let presented = Presented::look_up(&mut connection, claims, Lock::Nothing).await?;
+    let presented = Presented::look_up(state, &mut connection, claims, Lock::Nothing).await?;
     if let Some(Outstanding { blacklisted, .. }) = &presented.outstanding {
         let blacklisted =
             blacklisted.as_ref().map(|found| json!({ "reason": found.reason, "since": found.at }));
@@ -62,7 +62,8 @@ async fn look_up(
     if let Some(seconds) = claims.issued_at() {
         findings.insert("age_seconds".to_owned(), now.timestamp().saturating_sub(seconds).into());
     }
-    findings.insert("expires_in_seconds".to_owned(), claims.expires_at().saturating_sub(now.timestamp()).into());
+    findings
+        .insert("expires_in_seconds".to_owned(), claims.expires_at().saturating_sub(now.timestamp()).into());
     Ok(verdict(state, &presented, &mut connection).await?)
 }
 

@@ -75,7 +75,7 @@ async fn end_by_refresh(
 ) -> Result<(), LogOutError> {
     let claims = state.judge(context, token, state.clock.now()).await?;
     let mut transaction = state.database.begin().await?;
-    let presented = Presented::look_up(&mut transaction, &claims, Lock::User).await?;
+    let presented = Presented::look_up(state, &mut transaction, &claims, Lock::User).await?;
     let jti = presented.require(TokenKind::Refresh)?;
     if claims.user() == UserClaim::Unusable {
         return Err(TokenFault::Invalid.into());
@@ -112,7 +112,7 @@ async fn end_by_access(state: &AppState, context: &RequestContext, token: &str) 
         claims.require(TokenKind::Access)?;
     }
     let mut transaction = state.database.begin().await?;
-    let presented = Presented::look_up(&mut transaction, &claims, Lock::User).await?;
+    let presented = Presented::look_up(state, &mut transaction, &claims, Lock::User).await?;
     // A token without a session names nothing that could be ended.
     let session = presented.session()?.ok_or(LogOutError::Nothing)?;
     let account = presented.account.as_ref().ok_or(TokenFault::Blacklisted)?;

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use super::store::{self, Account};
 use crate::config::TokensConfig;
 use crate::middleware::RequestContext;
+use crate::state::AppState;
 use crate::tokens::{
     Blacklisted, Claims, Outstanding, TokenFault, TokenKind, UserClaim, Whose, find_outstanding,
     password_mark,
@@ -27,6 +28,7 @@ pub(super) struct Presented<'a> {
     pub(super) account: Option<Account>,
     pub(super) outstanding: Option<Outstanding>,
     jti: Result<Option<String>, TokenFault>,
+    claimed_session: Result<Option<SessionId>, TokenFault>,
 }
 
 /// Why a token's user keeps it from being renewed.
@@ -47,6 +49,7 @@ impl<'a> Presented<'a> {
     /// Looks up the user, the token and its place on the blacklist. The user first: under his lock nobody else ends his
     /// sessions or exchanges his tokens.
     pub(super) async fn look_up(
+        state: &AppState,
         connection: &mut PgConnection,
         claims: &'a Claims,
         lock: Lock,
@@ -66,7 +69,7 @@ impl<'a> Presented<'a> {
             Ok(Some(jti)) => find_outstanding(connection, jti).await?,
             _ => None,
         };
-        Ok(Self { claims, account, outstanding, jti })
+        Ok(Self { claims, account, outstanding, jti, claimed_session: state.claimed_session(claims) })
     }
 
     /// Why and since when it is on the blacklist. A token without an id can't be on it; that it has none is said later.
@@ -113,7 +116,7 @@ impl<'a> Presented<'a> {
 
     /// Its session: that of its row, else that of its claim. A token minted elsewhere with the shared key has none.
     pub(super) fn session(&self) -> Result<Option<SessionId>, TokenFault> {
-        let claimed = self.claims.session()?;
+        let claimed = self.claimed_session.clone()?;
         Ok(self.outstanding.as_ref().and_then(|outstanding| outstanding.session_id).or(claimed))
     }
 

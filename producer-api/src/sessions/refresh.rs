@@ -93,7 +93,7 @@ async fn exchange(
     let exchanging = config.rotate_refresh_tokens && config.blacklist_after_rotation;
     let lock = if exchanging { Lock::User } else { Lock::Nothing };
     let mut transaction = state.database.begin().await?;
-    let presented = Presented::look_up(&mut transaction, claims, lock).await?;
+    let presented = Presented::look_up(state, &mut transaction, claims, lock).await?;
     let (second_use, successor) = judge_second_use(state, &mut transaction, &presented, now).await?;
     match second_use {
         None | Some(SecondUse::Forgiven) => {}

@@ -85,9 +85,7 @@ async fn identify(state: &AppState, context: &RequestContext, token: &str) -> Re
     };
     let claims = state.judge(context, token, state.clock.now()).await.map_err(|fault| refused(&fault))?;
     require_class(state, &claims).await?;
-    let session_id = claims.session().map_err(|fault| refused(&fault))?;
-    // A session's claim that was not asked to be written is nothing but a claim.
-    let session_id = session_id.filter(|_| state.sessions.tokens_carry_session());
+    let session_id = state.claimed_session(&claims).map_err(|fault| refused(&fault))?;
     let user_id = match claims.user() {
         UserClaim::Absent => return Err(Problem::no_user_identification()),
         UserClaim::Null | UserClaim::Unusable => return Err(Problem::user_not_found()),
@@ -131,7 +129,7 @@ async fn require_class(state: &AppState, claims: &Claims) -> Result<(), Problem>
 
 /// A sliding token is looked up on the blacklist first, unless it carries its session: that ends with it.
 async fn require_sliding(state: &AppState, claims: &Claims) -> Result<Result<(), TokenFault>, Problem> {
-    let has_session = state.sessions.tokens_carry_session() && matches!(claims.session(), Ok(Some(_)));
+    let has_session = matches!(state.claimed_session(claims), Ok(Some(_)));
     if !has_session {
         match claims.jti() {
             Err(fault) => return Ok(Err(fault)),

@@ -14,7 +14,7 @@ pub async fn slide(state: &AppState, context: &RequestContext, token: &str) -> R
     let now = state.clock.now();
     let claims = state.judge(context, token, now).await?;
     let mut transaction = state.database.begin().await?;
-    let presented = Presented::look_up(&mut transaction, &claims, Lock::Nothing).await?;
+    let presented = Presented::look_up(state, &mut transaction, &claims, Lock::Nothing).await?;
     let jti = presented.require(TokenKind::Sliding)?;
     let user = match presented.require_user(state.tokens.config()) {
         Ok(user) => user.map(|user| (user.id, user.username.clone())),
