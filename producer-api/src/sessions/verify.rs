@@ -1,5 +1,8 @@
 //! Whether a token is good, whatever it is for.
 
+use shared::ids::SessionId;
+
+use super::store;
 use crate::fault::Fault;
 use crate::middleware::RequestContext;
 use crate::state::AppState;
@@ -37,11 +40,24 @@ pub async fn verify(state: &AppState, context: &RequestContext, token: &str) -> 
             return Err(VerifyError::OnTheBlacklist);
         }
     }
-    if state.sessions.tokens_carry_session()
-        && let (UserClaim::Id(user), Some(session)) = (claims.user(), claims.session()?)
-        && !state.standings.of(user, Some(session)).await?.session_active
-    {
-        return Err(TokenFault::Blacklisted.into());
+    let Some(session) = state.claimed_session(&claims)? else { return Ok(()) };
+    if session_goes_on(state, claims.user(), session).await? {
+        Ok(())
+    } else {
+        Err(TokenFault::Blacklisted.into())
     }
-    Ok(())
+}
+
+/// A token that names no user has no session that could be over.
+async fn session_goes_on(state: &AppState, user: UserClaim, session: SessionId) -> Result<bool, sqlx::Error> {
+    let user = match user {
+        UserClaim::Id(user) => user,
+        UserClaim::Name(name) => {
+            let mut connection = state.database.acquire().await?;
+            let Some(user) = store::id_of(&mut connection, &name).await? else { return Ok(false) };
+            user
+        }
+        UserClaim::Absent | UserClaim::Null | UserClaim::Unusable => return Ok(true),
+    };
+    Ok(state.standings.of(user, Some(session)).await?.session_active)
 }
