@@ -10,21 +10,23 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use producer_api::config::{AccessTokenRevocation, ServeConfig};
 use producer_api::credentials::PasswordHasher;
 use producer_api::extract::BodyLimit;
-use producer_api::middleware::{Challenge, StackSettings};
+use producer_api::middleware::{Challenge, RequestContext, RequestContextSources, StackSettings};
 use producer_api::router::router;
 use producer_api::sessions::{ForgedTokens, Standings};
 use producer_api::state::AppState;
 use producer_api::tokens::TokenIssuer;
 use producer_api::tokens::keys::Keys;
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::config::Reader;
 use shared::entropy::Entropy;
 use shared::lifecycle::{Health, Probes};
 use shared::outbox::Outbox;
 use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
 use test_support::TestDatabase;
-use test_support::api::Client;
+use test_support::api::{Answer, Client, send};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -70,9 +72,27 @@ impl Api {
         Self { database, clock, client, state, _stop: stop }
     }
 
-    /// A second replica with these settings.
+    /// A second replica with these settings and connections of its own: its requests meet ours in the database alone.
     pub(crate) async fn replica(&self, settings: &[(&str, &str)]) -> Replica {
-        serve(self.database.pool().clone(), self.clock.clone(), settings).await
+        let pool = PgPoolOptions::new().max_connections(10).connect(self.database.url()).await.unwrap();
+        serve(pool, self.clock.clone(), settings).await
+    }
+
+    /// What an operator's command is told as.
+    pub(crate) fn context(&self) -> RequestContext {
+        let sources = RequestContextSources { clock: self.clock.clone(), entropy: Entropy::system() };
+        RequestContext::of_command("a test", &sources)
+    }
+
+    /// Runs a statement, as somebody with SQL would.
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        sqlx::query(sql).execute(self.database.pool()).await.unwrap();
+    }
+
+    /// The reasons of the events of one type, oldest first.
+    pub(crate) async fn reasons(&self, name: &str) -> Vec<String> {
+        let events = self.events().await.into_iter().filter(|(event, _)| event == name);
+        events.map(|(_, data)| data["reason"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     /// The events that lie in the outbox, oldest first: type and payload.
@@ -147,6 +167,36 @@ async fn serve(pool: PgPool, clock: Clock, settings: &[(&str, &str)]) -> Replica
     let stopped = stop.clone().cancelled_owned();
     tokio::spawn(async move { axum::serve(listener, routes).with_graceful_shutdown(stopped).await });
     Replica { client: Client::new(&url), state, _stop: stop.drop_guard() }
+}
+
+/// A protected route with any token.
+pub(crate) async fn tasks_with(client: &Client, token: &str) -> Answer {
+    send(client.request(Method::GET, "/api/tasks/").bearer_auth(token)).await
+}
+
+/// The body of a token's refusal on an open route.
+pub(crate) fn refused(text: &str) -> Value {
+    json!({ "detail": text, "code": "token_not_valid" })
+}
+
+/// The body of an access token's refusal on a protected route.
+pub(crate) fn refused_access(text: &str) -> Value {
+    json!({
+        "detail": "Given token not valid for any token type",
+        "code": "token_not_valid",
+        "messages": [{ "token_class": "AccessToken", "token_type": "access", "message": text }],
+    })
+}
+
+/// The claims of a token, as they are written.
+pub(crate) fn claims_text(token: &str) -> String {
+    let payload = token.split('.').nth(1).unwrap();
+    String::from_utf8(URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+/// The claims of a token.
+pub(crate) fn claims_of(token: &str) -> Value {
+    serde_json::from_str(&claims_text(token)).unwrap()
 }
 
 /// A token with these very claims, signed with the API's key: what a Django service with the same key would mint.

@@ -3,16 +3,23 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a surprise is a failure")]
 
+mod attacks;
 mod bad_input;
 mod events;
 mod harness;
 mod import;
 mod key_rotation;
 mod keys;
+mod odd_claims;
 mod outage;
+mod policies;
 mod registering;
 mod rehashing;
+mod rotation;
+mod session_list;
 mod sessions;
+mod settings;
+mod sliding;
 mod standing_notices;
 mod standings;
 mod tasks;
