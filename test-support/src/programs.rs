@@ -28,6 +28,7 @@ pub struct Program {
     name: &'static str,
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
+    input: Option<String>,
 }
 
 /// How a program ended that was run to its end.
@@ -44,7 +45,8 @@ pub struct Ended {
 impl Program {
     /// A program without any settings.
     pub fn named(name: &'static str) -> Self {
-        Self { name, arguments: Vec::new(), environment: BTreeMap::new() }.env("LOG_FORMAT", "text")
+        let program = Self { name, arguments: Vec::new(), environment: BTreeMap::new(), input: None };
+        program.env("LOG_FORMAT", "text")
     }
 
     /// The HTTP API over a database and a broker.
@@ -77,6 +79,13 @@ impl Program {
     #[must_use]
     pub fn arg(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Gives it this on standard input, which is else empty.
+    #[must_use]
+    pub fn input(mut self, input: &str) -> Self {
+        self.input = Some(input.to_owned());
         self
     }
 
@@ -215,6 +224,10 @@ impl RunningProgram {
             file.expect("a log file")
         };
         let mut command = self.program.command();
+        if let Some(input) = &self.program.input {
+            std::fs::write(self.path("input"), input).expect("a file of what is on standard input");
+            command.stdin(File::open(self.path("input")).expect("that file"));
+        }
         command.env("LISTEN_ADDRESS", &self.address).stdout(open("output")).stderr(open("log"));
         self.child = Some(command.spawn().expect("the program can be started"));
     }

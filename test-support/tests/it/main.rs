@@ -13,4 +13,5 @@ mod orderly_end;
 mod schedules;
 mod settings;
 mod simplejwt_peer;
+mod token_commands;
 mod trail;
