@@ -22,9 +22,18 @@ pub(super) fn postgres_folder() -> Option<PathBuf> {
 
 /// The script that becomes RabbitMQ: the package's own, since the one on `PATH` wants to be root; else that one.
 pub(super) fn rabbitmq_server() -> Option<PathBuf> {
+    rabbitmq_program("rabbitmq-server")
+}
+
+/// RabbitMQ's tool for operators, likewise.
+pub(super) fn rabbitmqctl() -> Option<PathBuf> {
+    rabbitmq_program("rabbitmqctl")
+}
+
+fn rabbitmq_program(name: &str) -> Option<PathBuf> {
     let package = PathBuf::from("/usr/lib/rabbitmq/bin");
-    let folder = [package].into_iter().chain(path_folders());
-    folder.map(|folder| folder.join("rabbitmq-server")).find(|program| program.is_file())
+    let folders = [package].into_iter().chain(path_folders());
+    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
 /// Erlang's port mapper.

@@ -97,6 +97,11 @@ impl RabbitmqServer {
         .with_context(|| format!("its log ends with:\n{}\n", log_ends()))
     }
 
+    /// Tells it something by RabbitMQ's own tool, `rabbitmqctl`.
+    pub fn control(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        node::control(&self.folder, &self.settings, arguments)
+    }
+
     /// Ends it in order: clients are told, queues are written.
     pub fn stop(mut self) {
         self.shut_down();

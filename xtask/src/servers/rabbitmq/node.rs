@@ -14,7 +14,11 @@ use super::{
     USER, VIRTUAL_HOST,
     settings::Settings,
 };
-use crate::{http, process::Process, wait};
+use crate::{
+    http,
+    process::{self, Process},
+    wait,
+};
 
 /// Present once the node has been ready; without it an interrupted first start may have left half a node.
 const FIRST_START: &str = "first-start-done";
@@ -65,7 +69,7 @@ pub(super) fn spawn_server(folder: &ServerFolder, settings: &Settings) -> anyhow
     let mut command = folder.account().command(&program);
     command
         .env("HOME", folder.file("home"))
-        .env("RABBITMQ_NODENAME", format!("warren-{}@localhost", settings.amqp_port))
+        .env("RABBITMQ_NODENAME", name(settings))
         .env("RABBITMQ_MNESIA_BASE", folder.file("node"))
         // The data's name mustn't follow the node's, which follows its port.
         .env("RABBITMQ_MNESIA_DIR", folder.file("node/data"))
@@ -83,6 +87,26 @@ pub(super) fn spawn_server(folder: &ServerFolder, settings: &Settings) -> anyhow
         // The script then becomes the Erlang VM instead of watching over it, so that our child is the broker itself.
         .env("RUNNING_UNDER_SYSTEMD", "1");
     spawn(folder, &mut command)
+}
+
+/// Has `rabbitmqctl` tell the node something.
+pub(super) fn control(folder: &ServerFolder, settings: &Settings, arguments: &[&str]) -> anyhow::Result<()> {
+    let Some(program) = binaries::rabbitmqctl() else { return Err(Package::RabbitmqServer.missing()) };
+    let mut command = folder.account().command(&program);
+    command
+        .env("HOME", folder.file("home"))
+        .env("RABBITMQ_CONF_ENV_FILE", folder.file("rabbitmq-env.conf"))
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+        .env("ERL_EPMD_PORT", settings.epmd_port.to_string())
+        .args(["--node", &name(settings)])
+        .args(arguments);
+    let (status, output) = process::run_to_string(&mut command)?;
+    anyhow::ensure!(status.success(), "rabbitmqctl {} said:\n{output}", arguments.join(" "));
+    Ok(())
+}
+
+fn name(settings: &Settings) -> String {
+    format!("warren-{}@localhost", settings.amqp_port)
 }
 
 /// True once clients and the management UI's users are let in.
