@@ -16,6 +16,7 @@
 pub mod api;
 pub mod broker;
 pub mod database;
+pub mod distribution;
 pub mod environment;
 pub mod faults;
 pub mod programs;

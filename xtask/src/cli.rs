@@ -43,6 +43,11 @@ enum Verb {
         /// Its name; a wrong one lists them all
         lane: String,
     },
+    /// Build for release and run one benchmark, which prints what it measured
+    Bench {
+        /// Its name: `revocation` or `refused_logins`
+        name: String,
+    },
     /// Record the queries anew (`.sqlx/`), after a query or a migration has changed
     Prepare,
 }
@@ -70,6 +75,7 @@ fn choose(console: &Console, verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Logs(arguments) => stack::logs(console, &arguments)?,
         Verb::Test(arguments) => checks::test(console, arguments)?,
         Verb::Check { lane } => checks::check(console, &lane)?,
+        Verb::Bench { name } => checks::bench(console, &name)?,
         Verb::Prepare => checks::prepare(console)?,
     }
     Ok(ExitCode::SUCCESS)

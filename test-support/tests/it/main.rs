@@ -10,6 +10,7 @@ mod database_outage;
 mod import;
 mod killed_programs;
 mod orderly_end;
+mod refused_logins;
 mod revocation;
 mod schedules;
 mod settings;

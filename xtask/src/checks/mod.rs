@@ -14,6 +14,7 @@
 //! dependencies and compile those, and all that stands on them, once more. No lane changes `RUSTFLAGS`, for the same
 //! reason; what they must not accept goes through `-D warnings` after clippy's own `--`, or `RUSTDOCFLAGS`.
 
+mod benchmarks;
 mod clippy;
 mod command;
 mod deny;
@@ -58,6 +59,12 @@ pub fn check(console: &Console, lane: &str) -> Result<()> {
 /// Records the queries anew: `.sqlx/` afterwards holds what the macros find in a database migrated from empty.
 pub fn prepare(console: &Console) -> Result<()> {
     queries::prepare(&mut Session::open(console, &[Lane::Queries], TestArguments::default())?)
+}
+
+/// Runs one benchmark of `test-support/benches`, by its name.
+pub fn bench(console: &Console, name: &str) -> Result<()> {
+    // It needs what tests need.
+    benchmarks::bench(&mut Session::open(console, &[Lane::Tests], TestArguments::default())?, name)
 }
 
 fn run_lanes(console: &Console, lanes: &[Lane], arguments: TestArguments) -> Result<()> {

@@ -21,6 +21,21 @@ pub(super) fn check(session: &mut Session) -> Result<()> {
     run(&mut session.workspace.cargo(["build", "--workspace", "--all-targets", "--locked"]))?;
     make_template(session)?;
 
+    let mut command = session.workspace.cargo(["test", "--locked"]);
+    if !names_a_package(&session.arguments.for_cargo) {
+        command.arg("--workspace");
+    }
+    command
+        .args(&session.arguments.for_cargo)
+        .envs(server_urls(session)?)
+        .env("WARREN_TEST_TEMPLATE", TEMPLATE)
+        .env("WARREN_TEST_BIN_DIR", session.workspace.programs())
+        .env("WARREN_TEST_PYTHON", session.python.interpreter()?);
+    run(&mut command)
+}
+
+/// Where the private servers are, as tests and benchmarks read it.
+pub(super) fn server_urls(session: &mut Session) -> Result<[(&'static str, String); 3]> {
     let database_url = session.stack.postgres()?.url(postgres::DATABASE);
     let node = session.stack.rabbitmq()?;
     let amqp_url = node.amqp_url(rabbitmq::VIRTUAL_HOST);
@@ -29,20 +44,11 @@ pub(super) fn check(session: &mut Session) -> Result<()> {
     if named.and_then(|()| management_url.set_password(Some(node.password()))).is_err() {
         bail!("{management_url} cannot carry a login");
     }
-
-    let mut command = session.workspace.cargo(["test", "--locked"]);
-    if !names_a_package(&session.arguments.for_cargo) {
-        command.arg("--workspace");
-    }
-    command
-        .args(&session.arguments.for_cargo)
-        .env("WARREN_TEST_DATABASE_URL", database_url)
-        .env("WARREN_TEST_AMQP_URL", amqp_url)
-        .env("WARREN_TEST_MANAGEMENT_URL", management_url.as_str())
-        .env("WARREN_TEST_TEMPLATE", TEMPLATE)
-        .env("WARREN_TEST_BIN_DIR", session.workspace.programs())
-        .env("WARREN_TEST_PYTHON", session.python.interpreter()?);
-    run(&mut command)
+    Ok([
+        ("WARREN_TEST_DATABASE_URL", database_url),
+        ("WARREN_TEST_AMQP_URL", amqp_url),
+        ("WARREN_TEST_MANAGEMENT_URL", management_url.to_string()),
+    ])
 }
 
 fn make_template(session: &mut Session) -> Result<()> {

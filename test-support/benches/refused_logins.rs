@@ -1,0 +1,72 @@
+//! Whether the time of a refused login tells why it was refused: `cargo xtask bench refused_logins`.
+//!
+//! One login at a time, the reasons in turn. First without hashes imported from Django, then with one: from then on the
+//! floor of `LOGIN_FAILURE_FLOOR` is in force.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark ends at a fault and prints what it found"
+)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use test_support::api::{Client, PASSWORD};
+use test_support::distribution::Distribution;
+use test_support::programs::Program;
+use test_support::{TestBroker, TestDatabase};
+use tokio::time::Instant;
+
+/// Of each reason.
+const LOGINS: usize = 100;
+const UNKNOWN: &str = "unknown user";
+const WRONG: &str = "wrong password";
+const DISABLED: &str = "disabled";
+const IMPORTED: &str = "imported hash, wrong password";
+/// What Django 5.2 makes of "the password in Django".
+const DJANGO_HASH: &str =
+    "pbkdf2_sha256$1000000$O9t4wUUrWmtbjPzV8UdMaP$dbPA87Zq7sWug1EJGfiLhbakAoU7U4VBnkPQ+wa0HGk=";
+
+#[tokio::main]
+async fn main() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let api = Program::producer_api(&database, &broker).start().await;
+    let client = api.client();
+    for username in [WRONG, DISABLED, IMPORTED] {
+        client.register(&username.replace([' ', ','], "_")).await.expect(201);
+    }
+    let execute = async |statement: &'static str, value: &str| {
+        sqlx::query(statement).bind(value).execute(database.pool()).await.unwrap();
+    };
+    execute("UPDATE users SET is_active = false WHERE username = $1", DISABLED).await;
+    println!("{LOGINS} refused logins of each reason, no imported hashes:");
+    measure(&client, &[UNKNOWN, WRONG, DISABLED]).await;
+    execute("UPDATE users SET password = $1 WHERE username LIKE 'imported%'", DJANGO_HASH).await;
+    println!("the same with an imported hash:");
+    measure(&client, &[UNKNOWN, WRONG, DISABLED, IMPORTED]).await;
+}
+
+async fn measure(client: &Client, reasons: &[&'static str]) {
+    let mut taken: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
+    for turn in 0..LOGINS {
+        // Another first each time: whoever comes after a slow one must not look different for it.
+        for place in 0..reasons.len() {
+            let reason = reasons[(turn + place) % reasons.len()];
+            let password = if reason == DISABLED { PASSWORD } else { "not this one" };
+            let began = Instant::now();
+            client.try_log_in(&reason.replace([' ', ','], "_"), password).await.expect(401);
+            taken.entry(reason).or_default().push(began.elapsed());
+        }
+    }
+    let milliseconds = |duration: Duration| duration.as_secs_f64() * 1_000.0;
+    for (reason, durations) in taken {
+        let distribution = Distribution::of(durations);
+        let (median, deviation) = (distribution.median(), distribution.median_deviation());
+        println!(
+            "  {reason:30} median {:7.2} ms, median deviation {:5.2} ms",
+            milliseconds(median),
+            milliseconds(deviation)
+        );
+    }
+}
