@@ -145,16 +145,14 @@ async fn a_refresh_period_that_is_missing_or_odd_is_told_under_its_configured_na
             (r#","again_until":null"#, "Token is invalid"),
             (r#","again_until":[1799999999]"#, "Token is invalid"),
             (r#","again_until":1e999"#, "Token is invalid"),
+            (r#","again_until":1e300"#, "Token is invalid"),
+            (r#","again_until":8210266876799"#, "Token is invalid"),
+            (r#","again_until":9223372036854775807"#, "Token is invalid"),
         ] {
             let answer = slide(&api, &elsewhere(&api, claim)).await.expect(401);
             assert_eq!(answer.body, refused(text), "{claim}, leeway {leeway}");
         }
-        for claim in [
-            r#","again_until":1799999999.9"#,
-            r#","again_until":1e300"#,
-            r#","again_until":8210266876799"#,
-            r#","again_until":9223372036854775807"#,
-        ] {
+        for claim in [r#","again_until":1799999999.9"#, r#","again_until":253402300799"#] {
             slide(&api, &elsewhere(&api, claim)).await.expect(200);
         }
     }
