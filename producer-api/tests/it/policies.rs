@@ -177,9 +177,9 @@ async fn a_policy_changed_between_restarts_holds_from_the_next_login_on() {
     assert_eq!(api.count("SELECT slot::bigint FROM user_sessions WHERE is_active").await, 1);
 }
 
-/// Waits until somebody waits for a row that we hold.
-async fn wait_for_a_waiter(pool: &PgPool) {
-    eventually(DEADLINE, "a login that waits for the row", async || {
+/// Waits until somebody waits for a lock that we hold.
+pub(crate) async fn wait_for_a_waiter(pool: &PgPool) {
+    eventually(DEADLINE, "somebody who waits for a lock", async || {
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
         let waiting: i64 = sqlx::query_scalar(sql).fetch_one(pool).await.unwrap();
         (waiting > 0).then_some(())
