@@ -10,7 +10,9 @@ use shared::outbox::Outbox;
 use shared::telemetry::error_chain;
 
 use super::database::reach;
-use crate::config::{HashingConfig, PROGRAM, SessionsConfig, TokensConfig, read_sessions, read_tokens};
+use crate::config::{
+    HashingConfig, PROGRAM, SessionsConfig, TokensConfig, check_keys, read_sessions, read_tokens,
+};
 use crate::credentials::PasswordHasher;
 use crate::middleware::{RequestContext, RequestContextSources};
 use crate::sessions::{ForgedTokens, Standings};
@@ -41,6 +43,7 @@ impl CommandConfig {
             hashing: HashingConfig::read(&mut reader),
             database: DatabaseConfig::read(&mut reader),
         };
+        check_keys(&mut reader, &config.tokens);
         reader.finish(config)
     }
 

@@ -8,7 +8,11 @@ mod simple_jwt_json;
 mod spellings;
 mod tokens;
 
+use shared::clock::Clock;
 use shared::config::{BrokerConfig, ConfigError, DatabaseConfig, ProcessConfig, Reader, Secret, Setting};
+use shared::telemetry::error_chain;
+
+use crate::tokens::keys::Keys;
 
 pub use hashing::HashingConfig;
 pub use sessions::{AccessTokenRevocation, RefreshReuse, SessionPolicy, SessionsConfig};
@@ -82,6 +86,7 @@ impl ServeConfig {
             hashing: HashingConfig::read(&mut reader),
             request_body_max: reader.at_least(&REQUEST_BODY_MAX, 65_536),
         };
+        check_keys(&mut reader, &config.tokens);
         reader.finish(config)
     }
 }
@@ -96,6 +101,16 @@ pub fn read_tokens(reader: &mut Reader) -> TokensConfig {
     lay_simple_jwt_json_over(reader);
     class_paths::check(reader);
     TokensConfig::read(reader)
+}
+
+/// Notes what is wrong with the keys, for programs that sign. That none is named was noted before.
+pub fn check_keys(reader: &mut Reader, tokens: &TokensConfig) {
+    let named = tokens.keys.signing_key.is_some() || tokens.keys.signing_keys_dir.is_some();
+    if let Err(error) = Keys::open(&tokens.keys, Clock::system())
+        && named
+    {
+        reader.problem(error_chain(&error));
+    }
 }
 
 /// The sessions section, for commands that begin or end sessions.
@@ -157,6 +172,15 @@ mod tests {
         let config = read(&[DATABASE, ("SECRET_KEY", KEY), ("JWT_SECRET_KEY", other)]).unwrap();
         assert_eq!(config.tokens.keys.signing_key.unwrap().expose(), other);
         assert_eq!(config.tokens.access_lifetime, Duration::from_mins(5));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_key_is_said_with_the_rest() {
+        let message = read(&[("SECRET_KEY", "short"), ("HASHING_QUEUE", "none")]).unwrap_err();
+        assert!(message.contains("5 bytes are too few") && message.contains("HASHING_QUEUE"), "{message}");
+        assert!(!message.contains("short"), "{message}");
+        let message = with("ALGORITHM", "RS256").unwrap_err();
+        assert!(message.contains("SIGNING_KEY"), "{message}");
     }
 
     #[test]
