@@ -23,7 +23,8 @@ pub async fn set_password(
     let hash = office.hasher.hash(password).await.map_err(Fault::from)?;
     let mut transaction = office.database.begin().await?;
     let account = store::lock_by_username(&mut transaction, username).await?.ok_or_else(unknown)?;
-    store::set_password(&mut transaction, account.id, &hash, office.entropy.uuid_v4()).await?;
+    let now = office.clock.now();
+    store::set_password(&mut transaction, account.id, &hash, office.entropy.uuid_v4(), now).await?;
     let event = PasswordChanged {
         user_id: account.id,
         username: username.to_owned(),
@@ -34,7 +35,7 @@ pub async fn set_password(
     let mut ended = Vec::new();
     if office.sessions.tokens_carry_session() {
         let whose = Whose::of_user(account.id, username, context);
-        let ending = Ending::by_rule(SessionEnd::PasswordChanged, office.clock.now());
+        let ending = Ending::by_rule(SessionEnd::PasswordChanged, now);
         let user = (account.id, username);
         ended = end_all_sessions(&mut transaction, office.outbox, user, &whose, ending).await?;
     }

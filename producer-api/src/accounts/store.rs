@@ -84,16 +84,19 @@ pub(super) async fn set_password(
     user: UserId,
     hash: &str,
     stamp: Uuid,
+    at: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"
         UPDATE users
-        SET password = $2, password_stamp = $3, imported_password_md5 = NULL, login_failures = 0
+        SET password = $2, password_stamp = $3, password_changed_at = $4, imported_password_md5 = NULL,
+            login_failures = 0
         WHERE id = $1
         "#,
         user.0,
         hash,
         stamp,
+        at,
     )
     .execute(connection)
     .await

@@ -3,7 +3,6 @@
 use shared::contracts::auth::{LoginFailed, LoginFailure, PasswordRehashed};
 use shared::ids::UserId;
 use sqlx::PgConnection;
-use tokio::time::Instant;
 
 use super::begin::{Begun, Tokens, Wanted, begin_session};
 use super::store::{self, Account};
@@ -65,35 +64,68 @@ pub async fn log_in(
     credentials: Credentials,
     wanted: Wanted,
 ) -> Result<LoggedIn, LogInError> {
-    let started = Instant::now();
-    let account = {
+    let mut account = {
         let mut connection = state.database.acquire().await?;
         store::find_by_username(&mut connection, &credentials.username).await?
     };
-    let stored = account.as_ref().map(|account| account.password.clone());
-    let Credentials { username, password } = credentials;
+    let mut rounds = 1..=ROUNDS_MAX;
+    loop {
+        let last = rounds.next().is_none_or(|round| round == ROUNDS_MAX);
+        let attempt = Attempt { credentials: &credentials, account: account.as_ref(), last };
+        match try_log_in(state, context, attempt, wanted).await? {
+            Attempted::LoggedIn(logged_in) => return Ok(*logged_in),
+            Attempted::Rehashed(present) => account = Some(*present),
+        }
+    }
+}
+
+/// How often a password is checked again because another login has rehashed it meanwhile.
+const ROUNDS_MAX: usize = 3;
+
+struct Attempt<'a> {
+    credentials: &'a Credentials,
+    /// The user as he was read, with the hash to check.
+    account: Option<&'a Account>,
+    last: bool,
+}
+
+enum Attempted {
+    LoggedIn(Box<LoggedIn>),
+    /// The same password has another hash by now, which is to be checked in its turn.
+    Rehashed(Box<Account>),
+}
+
+async fn try_log_in(
+    state: &AppState,
+    context: &RequestContext,
+    attempt: Attempt<'_>,
+    wanted: Wanted,
+) -> Result<Attempted, LogInError> {
+    let Attempt { credentials: Credentials { username, password }, account: verified, last } = attempt;
+    let stored = verified.map(|account| account.password.clone());
     let checked = state.hasher.verify(password.clone(), stored).await.map_err(Fault::from)?;
     // A hash that was imported, or made with less than today's cost, is made anew while the password is at hand.
-    let worth_it =
-        checked.matches && checked.outdated && account.as_ref().is_some_and(|account| account.is_active);
+    let worth_it = checked.matches && checked.outdated && verified.is_some_and(|account| account.is_active);
     let rehashed =
-        if worth_it { Some(state.hasher.hash(password).await.map_err(Fault::from)?) } else { None };
+        if worth_it { Some(state.hasher.hash(password.clone()).await.map_err(Fault::from)?) } else { None };
 
     let mut transaction = state.database.begin().await?;
-    let locked = match &account {
-        Some(account) => store::lock_user(&mut transaction, account.id).await?,
-        None => None,
-    };
-    let judged = judge(account.as_ref(), locked, checked.matches);
-    let account = match judged {
+    // For nobody, too, so that the statements tell nobody apart.
+    let id = verified.map_or(UserId(0), |account| account.id);
+    let locked = store::lock_user(&mut transaction, id).await?;
+    if let Some(present) =
+        locked.as_ref().filter(|locked| checked.matches && !last && was_rehashed(verified, locked))
+    {
+        return Ok(Attempted::Rehashed(Box::new(present.clone())));
+    }
+    let account = match judge(verified, locked, checked.matches) {
         Ok(account) => account,
         Err((user, reason)) => {
-            let refusal = Refusal { user, username: &username, reason };
-            let floor = refuse(state, context, &mut transaction, refusal).await?;
+            let floor = refuse(state, context, &mut transaction, Refusal { user, username, reason }).await?;
             transaction.commit().await?;
             state.outbox.wake();
             if floor {
-                tokio::time::sleep_until(started + state.sessions.failure_floor).await;
+                tokio::time::sleep_until(checked.began + state.sessions.failure_floor).await;
             }
             return Err(LogInError::Refused);
         }
@@ -102,12 +134,27 @@ pub async fn log_in(
         rehash(state, context, &mut transaction, &account, &rehashed).await?;
     }
     let begun = begin_session(state, context, &mut transaction, &account, wanted).await?;
-    let Begun { tokens, ended } = begun.ok_or(LogInError::SessionActive)?;
+    // Also if there is no room for a session: the new hash stays.
     transaction.commit().await?;
     state.outbox.wake();
+    let Some(Begun { tokens, ended }) = begun else {
+        tracing::info!(
+            user.id = account.id.0,
+            "a login is refused: the user has an active session, which stays"
+        );
+        return Err(LogInError::SessionActive);
+    };
     state.standings.sessions_ended(&ended);
     let Account { id: user_id, username, email, .. } = account;
-    Ok(LoggedIn { user_id, username, email, tokens })
+    Ok(Attempted::LoggedIn(Box::new(LoggedIn { user_id, username, email, tokens })))
+}
+
+/// Whether the user has the same password under another hash than the one that was checked: another login of his made
+/// it anew. His stamp tells it from a new password.
+fn was_rehashed(verified: Option<&Account>, locked: &Account) -> bool {
+    verified.is_some_and(|verified| {
+        verified.password != locked.password && verified.password_stamp == locked.password_stamp
+    })
 }
 
 /// Whether the user may log in, by what was verified and what the locked row says now.
@@ -143,9 +190,7 @@ async fn refuse(
     connection: &mut PgConnection,
     refusal: Refusal<'_>,
 ) -> Result<bool, Fault> {
-    if let Some(user) = refusal.user {
-        store::count_failure(connection, user).await?;
-    }
+    store::count_failure(connection, refusal.user.unwrap_or(UserId(0))).await?;
     let username = refusal.username.chars().take(TRIED_NAME_CHARACTERS_MAX).collect();
     let (user_id, reason, origin) = (refusal.user, refusal.reason, context.origin());
     let event = LoginFailed { user_id, username, reason, origin };
@@ -174,6 +219,7 @@ async fn rehash(
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
     use uuid::Uuid;
 
     use super::*;
@@ -186,6 +232,8 @@ mod tests {
             password: password.to_owned(),
             password_stamp: Uuid::nil(),
             imported_mark: None,
+            date_joined: DateTime::UNIX_EPOCH,
+            password_changed_at: None,
             is_active,
             login_failures: 0,
         }

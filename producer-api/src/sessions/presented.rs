@@ -1,5 +1,6 @@
 //! A token that a client presents in a body, with what the database knows of it, and the checks that follow decoding.
 
+use chrono::{DateTime, Utc};
 use shared::ids::{SessionId, UserId};
 use sqlx::PgConnection;
 
@@ -29,6 +30,10 @@ pub(super) struct Presented<'a> {
     pub(super) outstanding: Option<Outstanding>,
     jti: Result<Option<String>, TokenFault>,
     claimed_session: Result<Option<SessionId>, TokenFault>,
+    /// Whether the end of a session, and what goes with it, refuses tokens.
+    sessions_end: bool,
+    /// Whether tokens carry a mark of the password.
+    marks_decide: bool,
 }
 
 /// Why a token's user keeps it from being renewed.
@@ -69,7 +74,10 @@ impl<'a> Presented<'a> {
             Ok(Some(jti)) => find_outstanding(connection, jti).await?,
             _ => None,
         };
-        Ok(Self { claims, account, outstanding, jti, claimed_session: state.claimed_session(claims) })
+        let claimed_session = state.claimed_session(claims);
+        let sessions_end = state.sessions.tokens_carry_session();
+        let marks_decide = state.tokens.config().check_revoke_token;
+        Ok(Self { claims, account, outstanding, jti, claimed_session, sessions_end, marks_decide })
     }
 
     /// Why and since when it is on the blacklist. A token without an id can't be on it; that it has none is said later.
@@ -129,7 +137,13 @@ impl<'a> Presented<'a> {
             Ok(session) => session,
             Err(fault) => return Ok(Err(fault)),
         };
-        let Some((account, session)) = self.account.as_ref().zip(session) else { return Ok(Ok(None)) };
+        let Some(account) = &self.account else { return Ok(Ok(None)) };
+        let Some(session) = session else {
+            // With a mark of the password the mark decides.
+            let changed_at = account.password_changed_at.filter(|_| !self.marks_decide);
+            let outlived = self.sessions_end && is_outlived(self.claims, account.date_joined, changed_at);
+            return Ok(if outlived { Err(TokenFault::Blacklisted) } else { Ok(None) });
+        };
         let active = store::is_active(connection, account.id, session).await?;
         Ok(if active == Some(true) { Ok(Some(session)) } else { Err(TokenFault::Blacklisted) })
     }
@@ -149,6 +163,20 @@ impl Account {
     fn has_mark(&self, claims: &Claims) -> bool {
         mark_fits(claims, &password_mark(self.password_stamp), self.imported_mark.as_deref())
     }
+}
+
+/// Whether a token without a session was given to somebody else, since it is older than the account, or for another
+/// password, since it is no younger than the present one. Nothing else ends such a token, which another service minted. One
+/// that doesn't say when it was issued is believed, until the password changes.
+pub(super) fn is_outlived(
+    claims: &Claims,
+    date_joined: DateTime<Utc>,
+    password_changed_at: Option<DateTime<Utc>>,
+) -> bool {
+    let issued_at = claims.issued_at();
+    issued_at.is_some_and(|issued_at| issued_at < date_joined.timestamp())
+        || password_changed_at
+            .is_some_and(|changed| issued_at.is_none_or(|issued_at| issued_at <= changed.timestamp()))
 }
 
 /// Whether a token carries one of the marks of a password.

@@ -7,7 +7,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use shared::ids::{SessionId, UserId};
 
-use super::presented::mark_fits;
+use super::presented::{is_outlived, mark_fits};
 use super::store;
 use crate::config::TokensConfig;
 use crate::fault::Fault;
@@ -99,6 +99,12 @@ async fn identify(state: &AppState, context: &RequestContext, token: &str) -> Re
     let standing = state.standings.of(user_id, session_id).await.map_err(Fault::from)?;
     let user = standing.user.ok_or_else(Problem::user_not_found)?;
     if !standing.session_active {
+        return Err(refused(&TokenFault::Blacklisted));
+    }
+    let sessionless = session_id.is_none() && state.sessions.tokens_carry_session();
+    // With a mark of the password the mark decides.
+    let changed_at = user.password_changed_at.filter(|_| !config.check_revoke_token);
+    if sessionless && is_outlived(&claims, user.date_joined, changed_at) {
         return Err(refused(&TokenFault::Blacklisted));
     }
     if config.check_user_is_active && !user.is_active {

@@ -21,6 +21,8 @@ pub(super) struct Account {
     pub(super) imported_mark: Option<String>,
     pub(super) is_active: bool,
     pub(super) login_failures: i32,
+    pub(super) date_joined: DateTime<Utc>,
+    pub(super) password_changed_at: Option<DateTime<Utc>>,
 }
 
 pub(super) async fn find_by_username(
@@ -31,6 +33,7 @@ pub(super) async fn find_by_username(
         Account,
         r#"
         SELECT id AS "id: UserId", username, email, password, password_stamp, is_active, login_failures,
+            date_joined, password_changed_at,
             CASE WHEN password LIKE '$argon2id$%' THEN imported_password_md5 ELSE upper(md5(password)) END
                 AS "imported_mark?"
         FROM users
@@ -50,6 +53,7 @@ pub(super) async fn find(
         Account,
         r#"
         SELECT id AS "id: UserId", username, email, password, password_stamp, is_active, login_failures,
+            date_joined, password_changed_at,
             CASE WHEN password LIKE '$argon2id$%' THEN imported_password_md5 ELSE upper(md5(password)) END
                 AS "imported_mark?"
         FROM users
@@ -70,6 +74,7 @@ pub(super) async fn lock_user(
         Account,
         r#"
         SELECT id AS "id: UserId", username, email, password, password_stamp, is_active, login_failures,
+            date_joined, password_changed_at,
             CASE WHEN password LIKE '$argon2id$%' THEN imported_password_md5 ELSE upper(md5(password)) END
                 AS "imported_mark?"
         FROM users

@@ -240,6 +240,53 @@ async fn djangos_tokens_go_on_working_and_those_it_blacklisted_stay_dead() {
 }
 
 #[tokio::test]
+async fn a_token_older_than_the_account_that_has_its_id_here_does_not_open_it() {
+    let api = Api::start().await;
+    api.client.register("somebody").await.expect(201);
+    let user: i64 = api.count("SELECT id FROM users").await;
+    let now = api.now().timestamp();
+    let (exp, before) = (now + 3600, now - 1);
+    let token = |kind: &str, iat: i64| {
+        signed(&format!(
+            r#"{{"token_type":"{kind}","exp":{exp},"iat":{iat},"jti":"{kind}{iat}","user_id":{user}}}"#
+        ))
+    };
+    let tasks = async |token: &str| {
+        let request = api.client.request(reqwest::Method::GET, "/api/tasks/").bearer_auth(token);
+        test_support::api::send(request).await
+    };
+    tasks(&token("access", now)).await.expect(200);
+    api.client.refresh(&token("refresh", now)).await.expect(200);
+    tasks(&token("access", before)).await.expect(401);
+    api.client.refresh(&token("refresh", before)).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_new_password_ends_tokens_that_have_no_session() {
+    let api = Api::start().await;
+    api.client.register("somebody").await.expect(201);
+    let user: i64 = api.count("SELECT id FROM users").await;
+    let exp = api.now().timestamp() + 3600;
+    let token = |more: &str| {
+        signed(&format!(r#"{{"token_type":"refresh","exp":{exp},"jti":"a","user_id":{user}{more}}}"#))
+    };
+    let issued = format!(r#","iat":{}"#, api.now().timestamp());
+    let (dated, undated) = (token(&issued), token(""));
+    api.client.refresh(&dated).await.expect(200);
+    api.client.refresh(&undated).await.expect(200);
+    producer_api::accounts::set_password(
+        &api.state,
+        &api.context(),
+        "somebody",
+        "another password".to_owned(),
+    )
+    .await
+    .unwrap();
+    api.client.refresh(&dated).await.expect(401);
+    api.client.refresh(&undated).await.expect(401);
+}
+
+#[tokio::test]
 async fn a_token_is_never_given_to_another_user_who_has_its_users_id_here() {
     let api = Api::start().await;
     sqlx::query(

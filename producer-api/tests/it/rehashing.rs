@@ -52,6 +52,23 @@ async fn the_next_login_replaces_an_imported_hash_and_tells_of_it_once() {
 }
 
 #[tokio::test]
+async fn thirty_first_logins_at_once_all_succeed_and_none_counts_as_a_failure() {
+    let api = Api::start_with(&[("SESSION_POLICY", "unlimited")]).await;
+    keep_djangos_hash(&api, "froggly").await;
+    let logins = (0..30).map(|_| {
+        let client = api.client.clone();
+        tokio::spawn(async move { client.try_log_in("froggly", PASSWORD).await.status })
+    });
+    for login in logins.collect::<Vec<_>>() {
+        assert_eq!(login.await.unwrap(), 200);
+    }
+    assert_eq!(api.count("SELECT login_failures::bigint FROM users").await, 0);
+    let told = api.event_types().await;
+    let rehashed = told.iter().filter(|name| *name == "auth.password.rehashed").count();
+    assert_eq!((rehashed, told.len()), (1, 31));
+}
+
+#[tokio::test]
 async fn a_wrong_password_or_a_disabled_account_leaves_the_imported_hash_as_it_is() {
     let api = Api::start_with(&[("LOGIN_FAILURE_FLOOR", "0")]).await;
     keep_djangos_hash(&api, "froggly").await;

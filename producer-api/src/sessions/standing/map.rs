@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use shared::ids::{SessionId, UserId};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -38,6 +39,10 @@ pub struct UserFacts {
     pub password_stamp: Uuid,
     /// The mark that a Django service wrote for that password, if its hash was imported.
     pub imported_mark: Option<String>,
+    /// Since when there is this account.
+    pub date_joined: DateTime<Utc>,
+    /// When its password was changed, if ever.
+    pub password_changed_at: Option<DateTime<Utc>>,
 }
 
 /// What a request is judged by.

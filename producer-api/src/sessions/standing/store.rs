@@ -37,6 +37,8 @@ pub(super) async fn find(
             users.is_staff AS "is_staff?",
             users.is_superuser AS "is_superuser?",
             users.password_stamp AS "password_stamp?",
+            users.date_joined AS "date_joined?",
+            users.password_changed_at,
             CASE
                 WHEN users.password LIKE '$argon2id$%' THEN users.imported_password_md5
                 ELSE upper(md5(users.password))
@@ -65,6 +67,8 @@ pub(super) async fn find(
             is_superuser: present(row.is_superuser, "users.is_superuser")?,
             password_stamp: present(row.password_stamp, "users.password_stamp")?,
             imported_mark: row.imported_mark,
+            date_joined: present(row.date_joined, "users.date_joined")?,
+            password_changed_at: row.password_changed_at,
         }),
         None => None,
     };

@@ -72,6 +72,10 @@ impl TwoServers {
             .await
             .unwrap();
         self.peer.create_user(id, username, PASSWORD);
+        // An account of old: no token is older.
+        let joined =
+            sqlx::query("UPDATE users SET date_joined = '0001-01-01 00:00:00+00' WHERE id = $1").bind(id);
+        joined.execute(self.database.pool()).await.unwrap();
         id
     }
 

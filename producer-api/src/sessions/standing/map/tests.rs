@@ -27,6 +27,8 @@ fn facts(number: u8, version: u32) -> UserFacts {
         is_superuser: false,
         password_stamp: Uuid::nil(),
         imported_mark: None,
+        date_joined: chrono::DateTime::UNIX_EPOCH,
+        password_changed_at: None,
     }
 }
 
