@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
 
@@ -61,18 +62,56 @@ impl DatedKey {
     }
 }
 
-/// The keys of the folder, oldest first, equally old ones by their id. Other files than `.pem` are not looked at.
+/// What a folder holds.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// The keys, oldest first, equally old ones by their id.
+    pub(super) keys: Vec<DatedKey>,
+    /// The files that should be keys and can't be used.
+    pub(super) unusable: Vec<UnusableFile>,
+}
+
+/// A file `<kid>.pem` that is no key for us.
+#[derive(Debug)]
+pub(super) struct UnusableFile {
+    /// The id that its key would have.
+    pub(super) kid: String,
+    /// When the file was last written, if that can be told.
+    pub(super) written: Option<SystemTime>,
+    /// What is wrong with it.
+    pub(super) fault: FolderFault,
+}
+
+/// The keys of the folder, oldest first, equally old ones by their id. Other files than `.pem` are not looked at; each of
+/// those must be a key.
 pub(super) fn read(folder: &Path, algorithm: Algorithm) -> Result<Vec<DatedKey>, FolderFault> {
+    let Reading { keys, unusable } = read_what_is_usable(folder, algorithm)?;
+    unusable.into_iter().next().map_or(Ok(keys), |file| Err(file.fault))
+}
+
+/// The same, keys and other files apart.
+pub(super) fn read_what_is_usable(folder: &Path, algorithm: Algorithm) -> Result<Reading, FolderFault> {
     let unreadable = |error| FolderFault::Folder(folder.to_owned(), error);
-    let mut keys = Vec::new();
+    let (mut keys, mut unusable) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let Some(kid) = name.strip_suffix(ENDING).filter(|kid| !kid.is_empty()) else { continue };
-        keys.extend(read_key(kid, &path, algorithm)?);
+        match read_key(kid, &path, algorithm) {
+            Ok(key) => keys.extend(key),
+            Err(fault) => {
+                let written = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
+                unusable.push(UnusableFile { kid: kid.to_owned(), written, fault });
+            }
+        }
     }
+    sort(&mut keys);
+    Ok(Reading { keys, unusable })
+}
+
+/// Oldest first, equally old ones by their id.
+pub(super) fn sort(keys: &mut [DatedKey]) {
     keys.sort_by(|one, other| (one.appeared, &one.kid).cmp(&(other.appeared, &other.kid)));
-    Ok(keys)
 }
 
 /// Where the key of this id is. Ids come from the folder or from us, never from a token.

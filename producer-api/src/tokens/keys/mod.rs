@@ -33,8 +33,9 @@
 //! Which key signs follows from the times alone, without a word between replicas: [`KeyRing`] is an immutable picture,
 //! and [`Keys::ring`] makes a new one when the plan says that something else holds.
 //!
-//! A file that can't be read, or a folder without keys, changes nothing on a running replica: it keeps the keys that it
-//! has and says so in its log. At the start it is a reason to stop.
+//! On a running replica a file that can't be used is passed over and named in the log, once for each change of it: it adds
+//! no key, and if it was one, that key stays. A folder that can't be read, or in which nothing can be used, changes
+//! nothing. At the start all of these are reasons to stop.
 //!
 //! # A key set of somebody else
 //!
@@ -226,11 +227,14 @@ impl Keys {
         let (keys, algorithm, folder) = (self.clone(), *algorithm, folder.clone());
         // It runs to its end even if the request that gave the reason goes away.
         let reading = tokio::task::spawn_blocking(move || {
-            let read = folder::read(&folder, algorithm)?;
+            let reading = folder::read_what_is_usable(&folder, algorithm)?;
             let mut picture = keys.0.picture.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(own) = &mut picture.own {
-                own.take(&folder, read)?;
+                let passed_over = own.take_usable(&folder, reading)?;
                 picture.renew(keys.0.clock.now());
+                for error in passed_over {
+                    tracing::warn!(error, "a file among the signing keys was passed over");
+                }
             }
             Ok(())
         });

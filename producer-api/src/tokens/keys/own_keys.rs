@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
+use shared::telemetry::error_chain;
 
 use super::algorithm::Algorithm;
-use super::folder::{self, DatedKey};
+use super::folder::{self, DatedKey, Reading, UnusableFile};
 use super::open::KeysError;
 use super::private_key::PrivateKey;
 use super::ring::KeyRing;
@@ -21,6 +22,8 @@ pub(super) struct OwnKeys {
     /// The key of `SIGNING_KEY`, older than all of the folder.
     lone: Option<DatedKey>,
     keys: Vec<DatedKey>,
+    /// The files that were passed over at the last reading, and when each was written.
+    passed_over: BTreeSet<(String, Option<SystemTime>)>,
 }
 
 impl OwnKeys {
@@ -32,7 +35,8 @@ impl OwnKeys {
         folder: Option<&Path>,
     ) -> Result<Self, KeysError> {
         let lone = lone.map(DatedKey::lone).transpose()?;
-        let mut own = Self { algorithm, longest_lifetime, keys: lone.iter().cloned().collect(), lone };
+        let keys = lone.iter().cloned().collect();
+        let mut own = Self { algorithm, longest_lifetime, lone, keys, passed_over: BTreeSet::new() };
         match folder {
             Some(folder) => own.take(folder, folder::read(folder, algorithm)?)?,
             None if own.keys.is_empty() => return Err(KeysError::Missing(algorithm.as_str())),
@@ -41,8 +45,33 @@ impl OwnKeys {
         Ok(own)
     }
 
+    /// Takes what can be used of a folder that is read again, and says which other files it had not met before or not
+    /// like that. A file that can't be used adds no key and takes none away: its key, if it was one, stays. If nothing
+    /// in the folder can be used, nothing changes.
+    pub(super) fn take_usable(&mut self, folder: &Path, reading: Reading) -> Result<Vec<String>, KeysError> {
+        let Reading { mut keys, mut unusable } = reading;
+        if keys.is_empty() && !unusable.is_empty() {
+            return Err(unusable.swap_remove(0).fault.into());
+        }
+        let of_folder = self.keys.iter().skip(usize::from(self.lone.is_some()));
+        let spoilt = of_folder.filter(|key| unusable.iter().any(|file| file.kid == key.kid));
+        keys.extend(spoilt.cloned());
+        folder::sort(&mut keys);
+        self.take(folder, keys)?;
+        let (mut passed_over, mut news) = (BTreeSet::new(), Vec::new());
+        for UnusableFile { kid, written, fault } in unusable {
+            let file = (kid, written);
+            if !self.passed_over.contains(&file) {
+                news.push(error_chain(&fault));
+            }
+            passed_over.insert(file);
+        }
+        self.passed_over = passed_over;
+        Ok(news)
+    }
+
     /// Takes the keys that were read from the folder. If there are none at all, nothing changes.
-    pub(super) fn take(&mut self, folder: &Path, read: Vec<DatedKey>) -> Result<(), KeysError> {
+    fn take(&mut self, folder: &Path, read: Vec<DatedKey>) -> Result<(), KeysError> {
         let keys: Vec<_> = self.lone.iter().cloned().chain(read).collect();
         if keys.is_empty() {
             return Err(KeysError::EmptyFolder(folder.to_owned()));

@@ -19,8 +19,9 @@ use shared::config::Secret;
 use tempfile::TempDir;
 
 use super::algorithm::tests::ASYMMETRIC;
+use super::own_keys::OwnKeys;
 use super::private_key::PrivateKey;
-use super::{Algorithm, KeyRing, Keys, KeysConfig};
+use super::{Algorithm, KeyRing, Keys, KeysConfig, folder};
 
 const SECRET: &str = "a secret for tests of at least 32 bytes";
 const HOUR: Duration = Duration::from_hours(1);

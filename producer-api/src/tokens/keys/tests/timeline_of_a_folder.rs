@@ -132,21 +132,67 @@ async fn what_can_not_be_read_changes_nothing_and_is_named() {
     folder.add("good", clock.now());
     let keys = Keys::open(&with_folder("ES256", &folder), clock.clone()).unwrap();
     folder.add("newer", clock.now());
-    folder.put("broken", "-----BEGIN", clock.now());
-    let error = keys.reread().await.unwrap_err().to_string();
-    assert!(error.contains("broken.pem"), "{error}");
-    assert_eq!(kids(&keys.ring()), ["good"]);
-    fs::remove_file(folder.file("broken")).unwrap();
     keys.reread().await.unwrap();
-    assert_eq!(kids(&keys.ring()), ["good", "newer"]);
     for kid in ["good", "newer"] {
         fs::remove_file(folder.file(kid)).unwrap();
     }
     assert!(keys.reread().await.unwrap_err().to_string().contains("no key"));
+    folder.put("broken", "-----BEGIN", clock.now());
+    let error = keys.reread().await.unwrap_err().to_string();
+    assert!(error.contains("broken.pem"), "{error}");
+    fs::remove_file(folder.file("broken")).unwrap();
     fs::remove_dir(folder.path()).unwrap();
     assert!(keys.reread().await.unwrap_err().to_string().contains("can't read the folder"));
     assert_eq!(kids(&keys.ring()), ["good", "newer"]);
     fs::create_dir(folder.path()).unwrap();
+}
+
+/// Goes red when one file that is no key keeps a replica from learning of any other.
+#[tokio::test]
+async fn a_file_that_is_no_key_adds_none_and_takes_none_away() {
+    let (folder, clock) = (Folder::new(), clock());
+    folder.add("stolen", clock.now());
+    folder.add("spoilt", clock.now() + seconds(1));
+    let config = with_folder("ES256", &folder);
+    let keys = Keys::open(&config, clock.clone()).unwrap();
+    let by_spoilt = {
+        clock.advance(seconds(61));
+        keys.ring().sign(b"{}").unwrap()
+    };
+    assert_eq!(kid_of(&by_spoilt), "spoilt");
+    folder.put("junk", "-----BEGIN", clock.now());
+    folder.add("new", clock.now());
+    folder.put("spoilt", "nothing", clock.now());
+    fs::remove_file(folder.file("stolen")).unwrap();
+    assert_eq!(kids(&*keys.newest_ring().await), ["new", "spoilt"]);
+    assert!(accepts(&keys.ring(), &by_spoilt), "whoever spoils a file does not mean to retire its key");
+    clock.advance(seconds(60));
+    assert_eq!(signer(&keys), "new");
+    let error = Keys::open(&config, clock.clone()).unwrap_err().to_string();
+    assert!(error.contains("junk.pem") || error.contains("spoilt.pem"), "strict at the start: {error}");
+
+    fs::remove_file(folder.file("spoilt")).unwrap();
+    clock.advance(seconds(1));
+    assert_eq!(kids(&*keys.newest_ring().await), ["new"], "deleting it does");
+}
+
+/// Goes red when a file is complained of at each reading.
+#[test]
+fn a_file_that_is_no_key_is_named_once() {
+    let (folder, now) = (Folder::new(), clock().now());
+    folder.add("good", now);
+    let read = || folder::read_what_is_usable(folder.path(), algorithm("ES256")).unwrap();
+    let mut own = OwnKeys::read(algorithm("ES256"), HOUR, None, Some(folder.path())).unwrap();
+    folder.put("junk", "-----BEGIN", now);
+    let named = own.take_usable(folder.path(), read()).unwrap();
+    assert!(named.len() == 1 && named[0].contains("junk.pem"), "{named:?}");
+    assert_eq!(own.take_usable(folder.path(), read()).unwrap(), [""; 0]);
+    folder.put("junk", "nothing", now + seconds(1));
+    assert_eq!(own.take_usable(folder.path(), read()).unwrap().len(), 1, "it changed");
+    fs::remove_file(folder.file("junk")).unwrap();
+    assert_eq!(own.take_usable(folder.path(), read()).unwrap(), [""; 0]);
+    folder.put("junk", "nothing", now + seconds(1));
+    assert_eq!(own.take_usable(folder.path(), read()).unwrap().len(), 1, "it came back");
 }
 
 #[tokio::test]
@@ -192,7 +238,6 @@ async fn the_folder_is_followed_until_the_program_stops() {
         tokio::spawn(async move { following.follow_every(Duration::from_millis(5), &stopped).await });
     folder.put("broken", "nothing", clock.now());
     folder.add("2", clock.now());
-    fs::remove_file(folder.file("broken")).unwrap();
     eventually(Duration::from_secs(20), "the new key", async || {
         (kids(&keys.ring()) == ["1", "2"]).then_some(())
     })
