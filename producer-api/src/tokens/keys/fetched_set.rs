@@ -2,12 +2,15 @@
 //!
 //! - A set is good for 300 s; then the first token that comes has it fetched anew.
 //! - A token whose key is not in the set has it fetched, too.
-//! - It is asked for at most every 30 s, whatever tokens come: an attacker can't have us flood its server.
+//! - It is asked for at most every 30 s, counted from the end of the last fetch, whatever tokens come: an attacker can't
+//!   have us flood its server.
 //! - A fetch ends after 30 s, follows no redirect and reads at most 1 MiB. If it fails, the last good set stays in force.
-//! - A token whose key is known waits for nobody else's fetch, so that a server that hangs delays one request and not all.
+//! - A fetch goes on by itself. The request that gave the reason waits 5 s for it, one that comes meanwhile with an
+//!   unknown key 2 s, and one with a known key not at all. Whoever has waited takes the set as it then is and starts no
+//!   other fetch, so that a server that hangs delays nobody for longer, however many come.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,7 +21,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::clock::Clock;
 use shared::telemetry::error_chain;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::watch;
+use tokio::time::timeout;
 use url::Url;
 
 use super::algorithm::{Algorithm, Family};
@@ -27,11 +31,28 @@ use super::open::KeysError;
 
 const GOOD_FOR: TimeDelta = TimeDelta::seconds(300);
 const ASKED_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(30);
-const TIMEOUT: Duration = Duration::from_secs(30);
 const BYTES_MAX: usize = 1024 * 1024;
 
 /// The keys of a set that can verify our algorithm, by id.
 pub(super) type FetchedKeys = BTreeMap<String, DecodingKey>;
+
+/// How long anybody waits for the server.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waits {
+    /// The fetch itself.
+    pub(super) fetch: Duration,
+    /// The request that had it begun.
+    pub(super) starter: Duration,
+    /// Requests that come meanwhile.
+    pub(super) others: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { fetch: seconds(30), starter: seconds(5), others: seconds(2) }
+    }
+}
 
 /// The set and when it may be fetched.
 #[derive(Clone)]
@@ -42,8 +63,24 @@ struct Inner {
     algorithm: Algorithm,
     client: Client,
     good: RwLock<Good>,
-    /// When the server was last asked; held while it is.
-    asked: Arc<Mutex<Option<DateTime<Utc>>>>,
+    waits: Waits,
+    asked: Mutex<Asked>,
+}
+
+/// When the server was last asked.
+#[derive(Default)]
+struct Asked {
+    /// The end of the last fetch that ended.
+    ended: Option<DateTime<Utc>>,
+    /// The last fetch that began; it closes at the end, however that comes.
+    last: Option<watch::Receiver<()>>,
+}
+
+/// What a request does for its key.
+enum Step {
+    Begin(watch::Sender<()>),
+    Await(watch::Receiver<()>),
+    Nothing,
 }
 
 struct Good {
@@ -66,14 +103,14 @@ enum FetchFault {
 
 impl FetchedSet {
     /// An empty set; the first token has it fetched.
-    pub(super) fn new(url: Url, algorithm: Algorithm) -> Result<Self, KeysError> {
+    pub(super) fn new(url: Url, algorithm: Algorithm, waits: Waits) -> Result<Self, KeysError> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(KeysError::KeySetAddress);
         }
-        let client = Client::builder().redirect(Policy::none()).timeout(TIMEOUT).build();
+        let client = Client::builder().redirect(Policy::none()).timeout(waits.fetch).build();
         let client = client.map_err(KeysError::KeySetClient)?;
         let good = RwLock::new(Good { keys: Arc::default(), at: None });
-        Ok(Self(Arc::new(Inner { url, algorithm, client, good, asked: Arc::default() })))
+        Ok(Self(Arc::new(Inner { url, algorithm, client, good, waits, asked: Mutex::default() })))
     }
 
     /// The last good set.
@@ -81,28 +118,45 @@ impl FetchedSet {
         Arc::clone(&self.good().keys)
     }
 
-    /// Fetches the set if it is too old or has no key of this id, and the rules allow it.
+    /// Fetches the set if it is too old or has no key of this id, and the rules allow it. Waits no longer than they say.
     pub(super) async fn look_for(&self, kid: &str, clock: &Clock) {
-        let asked = Arc::clone(&self.0.asked);
-        let (known, fresh) = self.standing(kid, clock.now());
-        let asked = match (known, fresh) {
-            (true, true) => return,
-            (true, false) => match asked.try_lock_owned() {
-                Ok(asked) => asked,
-                Err(_) => return,
-            },
-            (false, _) => asked.lock_owned().await,
+        let (mut fetch, patience) = match self.step(kid, clock.now()) {
+            Step::Nothing => return,
+            Step::Await(fetch) => (fetch, self.0.waits.others),
+            Step::Begin(end) => {
+                let fetch = end.subscribe();
+                let (set, clock) = (self.clone(), clock.clone());
+                // It runs to its end even if the request that gave the reason goes away: else whoever breaks off early
+                // could keep the set from ever being renewed.
+                tokio::spawn(async move {
+                    set.fetch(&clock).await;
+                    drop(end);
+                });
+                (fetch, self.0.waits.starter)
+            }
         };
-        // Another request may have fetched it while this one waited.
-        let now = clock.now();
-        let needed = self.standing(kid, now) != (true, true);
-        if needed && asked.is_none_or(|last| !is_within(ASKED_AT_MOST_EVERY, last, now)) {
-            let set = self.clone();
-            // The fetch runs to its end even if the request that gave the reason goes away: else whoever breaks off
-            // early could keep the set from ever being renewed.
-            let fetch = tokio::spawn(async move { set.fetch(asked, now).await });
-            let _ = fetch.await;
+        // Nothing is ever sent: it ends by closing.
+        let _ = timeout(patience, fetch.changed()).await;
+    }
+
+    fn step(&self, kid: &str, now: DateTime<Utc>) -> Step {
+        let mut asked = self.asked();
+        let running = asked.last.as_ref().filter(|fetch| fetch.has_changed().is_ok());
+        match (self.standing(kid, now), running) {
+            ((true, true), _) | ((true, false), Some(_)) => return Step::Nothing,
+            ((false, _), Some(fetch)) => return Step::Await(fetch.clone()),
+            (_, None) => {}
         }
+        if asked.ended.is_some_and(|last| is_within(ASKED_AT_MOST_EVERY, last, now)) {
+            return Step::Nothing;
+        }
+        let (end, fetch) = watch::channel(());
+        asked.last = Some(fetch);
+        Step::Begin(end)
+    }
+
+    fn asked(&self) -> std::sync::MutexGuard<'_, Asked> {
+        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the key is known, and whether the set is still good.
@@ -115,8 +169,9 @@ impl FetchedSet {
         self.0.good.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn fetch(&self, mut asked: OwnedMutexGuard<Option<DateTime<Utc>>>, now: DateTime<Utc>) {
-        *asked = Some(now);
+    async fn fetch(&self, clock: &Clock) {
+        // A set is as old as the question.
+        let now = clock.now();
         // A user name, a password or a query in the address may be secret.
         let (host, path) = (self.0.url.host_str().unwrap_or_default(), self.0.url.path());
         match self.download().await {
@@ -143,6 +198,7 @@ impl FetchedSet {
                 );
             }
         }
+        self.asked().ended = Some(clock.now());
     }
 
     async fn download(&self) -> Result<FetchedKeys, FetchFault> {

@@ -7,7 +7,7 @@ use shared::clock::Clock;
 use shared::config::Secret;
 use tokio::sync::Mutex;
 
-use super::fetched_set::FetchedSet;
+use super::fetched_set::{FetchedSet, Waits};
 use super::folder::FolderFault;
 use super::hmac_secret::{self, SecretFault};
 use super::own_keys::OwnKeys;
@@ -114,7 +114,11 @@ fn pairs(config: &KeysConfig, clock: Clock) -> Result<Keys, KeysError> {
         lone_key(config)?,
         config.signing_keys_dir.as_deref(),
     )?;
-    let set = config.jwk_url.clone().map(|url| FetchedSet::new(url, config.algorithm)).transpose()?;
+    let set = config
+        .jwk_url
+        .clone()
+        .map(|url| FetchedSet::new(url, config.algorithm, Waits::default()))
+        .transpose()?;
     let (ring, until) = own.ring_at(clock.now());
     let fetched = set.as_ref().map(FetchedSet::keys);
     let ring = match &fetched {

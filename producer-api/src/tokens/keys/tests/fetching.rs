@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::tokens::keys::fetched_set::{FetchedSet, Waits};
 
 /// A server of a key set that counts how often it is asked.
 struct Server {
@@ -259,6 +260,78 @@ async fn a_request_that_breaks_off_does_not_keep_the_set_from_being_fetched() {
     }
     assert!(takes(&keys, &token).await);
     assert_eq!(server.asked(), 1);
+}
+
+/// A server that takes connections and says nothing, and a set at it.
+async fn hanging(waits: Waits) -> (TcpListener, FetchedSet) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let set = FetchedSet::new(url.parse().unwrap(), algorithm("ES256"), waits).unwrap();
+    (listener, set)
+}
+
+async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), work).await.expect("nobody waits for ever")
+}
+
+/// Whether somebody connects within a moment; here only to see that nobody does.
+async fn is_left_alone(listener: &TcpListener) -> bool {
+    tokio::time::timeout(Duration::from_millis(50), listener.accept()).await.is_err()
+}
+
+/// Goes red when requests queue for the server.
+#[tokio::test]
+async fn a_server_that_hangs_delays_nobody_for_longer_than_the_rules_say() {
+    let millis = Duration::from_millis;
+    let (listener, set) = hanging(Waits { fetch: HOUR, starter: millis(30), others: millis(10) }).await;
+    let clock = clock();
+    in_time(set.look_for("1", &clock)).await;
+    let _open = in_time(listener.accept()).await.unwrap();
+    // However long it lasts.
+    clock.advance(seconds(3_600));
+    let requests: Vec<_> = (0..50)
+        .map(|n| {
+            let (set, clock) = (set.clone(), clock.clone());
+            tokio::spawn(async move { set.look_for(&n.to_string(), &clock).await })
+        })
+        .collect();
+    for request in requests {
+        in_time(request).await.unwrap();
+    }
+    assert!(is_left_alone(&listener).await, "one fetch at a time");
+}
+
+/// Goes red when whoever waited for a fetch that failed starts the next one.
+#[tokio::test]
+async fn the_pause_counts_from_the_end_of_a_fetch_that_failed_late() {
+    let (listener, set) = hanging(Waits { fetch: HOUR, starter: HOUR, others: HOUR }).await;
+    let clock = clock();
+    let starter = {
+        let (set, clock) = (set.clone(), clock.clone());
+        tokio::spawn(async move { set.look_for("1", &clock).await })
+    };
+    let connection = in_time(listener.accept()).await.unwrap();
+    let waiter = set.look_for("2", &clock);
+    tokio::pin!(waiter);
+    assert!(poll_once(waiter.as_mut()).await.is_none(), "it waits");
+    clock.advance(seconds(30));
+    drop(connection);
+    in_time(starter).await.unwrap();
+    in_time(waiter).await;
+    clock.advance(seconds(29));
+    in_time(set.look_for("3", &clock)).await;
+    assert!(is_left_alone(&listener).await, "the fetch failed 29 s ago");
+    clock.advance(seconds(1));
+    let next = set.look_for("4", &clock);
+    tokio::pin!(next);
+    assert!(poll_once(next.as_mut()).await.is_none());
+    in_time(listener.accept()).await.unwrap();
+}
+
+#[test]
+fn a_request_waits_for_five_seconds_at_most() {
+    let Waits { fetch, starter, others } = Waits::default();
+    assert_eq!([fetch, starter, others].map(|wait| wait.as_secs()), [30, 5, 2]);
 }
 
 #[tokio::test]
