@@ -52,6 +52,17 @@ async fn end_by_sql(pool: &PgPool, session: SessionId) {
     sqlx::query(END).bind(session).execute(pool).await.unwrap();
 }
 
+/// Ends the connections of all followers of this database; says how many there were.
+async fn cut_off_followers(pool: &PgPool) -> i64 {
+    sqlx::query_scalar(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+         WHERE datname = current_database() AND query LIKE '%pg_visible_in_snapshot%' AND pid <> pg_backend_pid()",
+    )
+    .fetch_one(pool)
+    .await
+    .unwrap()
+}
+
 /// A replica that has read once what changed, and reads again when the test says so.
 struct Replica {
     standings: Standings,
@@ -310,6 +321,27 @@ async fn a_server_that_was_started_again_is_followed_anew() {
     assert_eq!(replica.read().await, Changes::default());
 }
 
+/// Goes red when a position outlives its connection: after the crash of one backend PostgreSQL recovers with the same
+/// start time, and hands out the numbers of transactions again that were not on disk.
+#[tokio::test]
+async fn a_follower_whose_connection_was_cut_begins_anew() {
+    let database = TestDatabase::create().await;
+    let pool = database.pool();
+    let user = add_user(pool).await;
+    let session = add_session(pool, user).await;
+    let mut replica = Replica::over(pool).await;
+    assert!(replica.of(user, session).await.session_active);
+    assert_eq!(replica.read().await, Changes::default());
+    assert_eq!(cut_off_followers(pool).await, 1);
+    assert!(replica.follower.read_changes_once().await.is_err());
+    // What a crash does to a position can't be told from this read, so nothing is left to it.
+    assert!(replica.read().await.anew);
+    let reads = replica.standings.database_reads();
+    assert!(replica.of(user, session).await.session_active);
+    assert_eq!(replica.standings.database_reads(), reads + 1, "it was forgotten");
+    assert_eq!(replica.read().await, Changes::default(), "and it goes on from there");
+}
+
 #[tokio::test]
 async fn without_a_recent_read_every_check_asks_the_database() {
     let database = TestDatabase::create().await;
@@ -392,14 +424,7 @@ async fn a_replica_that_can_not_follow_says_so_and_asks_the_database_for_each_re
         sqlx::query(AssertSqlSafe(statement)).execute(&mut server).await.unwrap();
     };
     allow_connections(false).await;
-    let ended: i64 = sqlx::query_scalar(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-         WHERE datname = current_database() AND query LIKE '%pg_visible_in_snapshot%' AND pid <> pg_backend_pid()",
-    )
-    .fetch_one(&pool)
-    .await
-    .unwrap();
-    assert_eq!(ended, 1, "the follower has one connection");
+    assert_eq!(cut_off_followers(&pool).await, 1, "the follower has one connection");
     end_by_sql(&pool, session).await;
     let late = accepted_for(&standings, user, session).await;
     assert!(late < BOUND, "accepted {late:?} after the end was committed");

@@ -3,8 +3,8 @@
 //! Once a second it asks what was not yet visible in the snapshot of its last read (see the migration that makes
 //! `standing_changes`). The map is believed as long as the last read that succeeded was *sent* less than two seconds
 //! ago; from then on every request asks the database itself. Where a change may have been missed, everything live is
-//! forgotten and the following begins anew: at start, on another server or a restarted one, after a gap as long as
-//! changes are kept, and after more changes than one read takes.
+//! forgotten and the following begins anew: on each new connection (at start, and after whatever cut the last one, which a
+//! crash of the server always does), after a gap as long as changes are kept, and after more changes than one read takes.
 
 use std::time::Duration;
 
@@ -85,7 +85,12 @@ impl Follower {
         // Taken out: after an error or a missed deadline it is dropped, its state unknown.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => in_time(self.options.connect(), FollowError::Connect).await?,
+            None => {
+                // Whatever cut the last one may have been a crash: PostgreSQL recovers from that of one backend with the
+                // same start time, and hands out the numbers of transactions again that were not yet on disk.
+                self.position = None;
+                in_time(self.options.connect(), FollowError::Connect).await?
+            }
         };
         let since = self.position.as_ref().map(|position| position.snapshot.as_str());
         let limit = i64::try_from(CHANGES_MAX + 1).unwrap_or(i64::MAX);
