@@ -342,6 +342,27 @@ async fn a_follower_whose_connection_was_cut_begins_anew() {
     assert_eq!(replica.read().await, Changes::default(), "and it goes on from there");
 }
 
+/// Such rows come with a dump. Goes red when they are changes: there they never become visible in a snapshot, and each
+/// read takes them again.
+#[tokio::test]
+async fn changes_with_transactions_of_another_cluster_are_no_changes() {
+    let database = TestDatabase::create().await;
+    let pool = database.pool();
+    let session = add_session(pool, add_user(pool).await).await;
+    let mut replica = Replica::over(pool).await;
+    sqlx::query(
+        "INSERT INTO standing_changes (user_id, transaction)
+         SELECT n, '1000000000000' FROM generate_series(1, 10001) AS n",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    let changes = replica.read().await;
+    assert_eq!((changes.anew, changes.users.len()), (false, 0));
+    end_by_sql(pool, session).await;
+    assert_eq!(replica.read().await.sessions, [session], "and changes of this one are");
+}
+
 #[tokio::test]
 async fn without_a_recent_read_every_check_asks_the_database() {
     let database = TestDatabase::create().await;

@@ -168,3 +168,25 @@ async fn changes_of_standing_go_an_hour_after_their_transactions_ended() {
         .unwrap();
     assert_eq!(left, [3, 4, 5]);
 }
+
+/// They come with a dump. Goes red when nothing deletes them, and when the purge believes what they say about
+/// transactions: then it deletes changes that nobody has read.
+#[tokio::test]
+async fn changes_with_transactions_of_another_cluster_go_at_once_and_take_no_others_along() {
+    let bench = Bench::new().await;
+    bench
+        .run_sql(
+            "INSERT INTO standing_changes (user_id, at, transaction, horizon) VALUES
+                 (1, '2026-05-04T07:00:00Z', '100', '90'), (2, '2026-05-04T07:59:00Z', '1000000000000', '999999999999'),
+                 (3, '2026-05-04T08:30:00Z', '1000000000001', '999999999999')",
+        )
+        .await;
+    bench.run_sql("INSERT INTO standing_changes (user_id) VALUES (4)").await;
+    let output = run(&bench, purge_expired::job(), serde_json::json!({})).await.unwrap();
+    assert!(output.ends_with("and 2 old change(s) of standing\n"), "{output}");
+    let left: Vec<i64> = sqlx::query_scalar("SELECT user_id FROM standing_changes ORDER BY user_id")
+        .fetch_all(bench.pool())
+        .await
+        .unwrap();
+    assert_eq!(left, [1, 4]);
+}

@@ -80,7 +80,8 @@ fn present<T>(value: Option<T>, column: &str) -> Result<T, sqlx::Error> {
 }
 
 /// What was not visible in the snapshot `since` and is now, at most `limit` changes; without `since` none. Changes and
-/// the new snapshot are of one statement, and so belong together.
+/// the new snapshot are of one statement, and so belong together. Rows with transactions that are still to come are of
+/// another cluster, from a dump: they would be not visible, and so news, in every read.
 pub(super) async fn changes(
     connection: &mut PgConnection,
     since: Option<&str>,
@@ -93,6 +94,7 @@ pub(super) async fn changes(
             SELECT user_id, session_id
             FROM standing_changes
             WHERE transaction >= pg_snapshot_xmin($1::text::pg_snapshot)
+              AND transaction < pg_snapshot_xmax(pg_current_snapshot())
               AND NOT pg_visible_in_snapshot(transaction, $1::text::pg_snapshot)
             -- The order is that of the index, which is used for it even while the table's statistics are old.
             ORDER BY transaction

@@ -147,7 +147,8 @@ async fn delete_read_changes(context: &JobContext, now: DateTime<Utc>) -> Result
     let mut deleted = 0;
     while !context.stop.is_cancelled() {
         let mut connection = context.database.acquire().await?;
-        let batch = store::delete_changes_before(&mut connection, now - CHANGES_KEPT, CHANGE_BATCH).await?;
+        let batch = store::delete_foreign_changes(&mut connection, CHANGE_BATCH).await?
+            + store::delete_changes_before(&mut connection, now - CHANGES_KEPT, CHANGE_BATCH).await?;
         deleted += batch;
         if batch == 0 {
             break;

@@ -142,13 +142,43 @@ pub(super) async fn delete_changes_before(
         DELETE FROM standing_changes
         WHERE id IN (
             SELECT id FROM standing_changes
-            WHERE transaction < (SELECT horizon FROM standing_changes WHERE at < $1 ORDER BY at DESC LIMIT 1)
+            WHERE transaction < (
+                SELECT horizon FROM standing_changes
+                -- What is of another cluster knows nothing of our transactions.
+                WHERE at < $1 AND transaction < pg_snapshot_xmax(pg_current_snapshot())
+                ORDER BY at DESC
+                LIMIT 1
+            )
             ORDER BY transaction
             LIMIT $2
             FOR UPDATE SKIP LOCKED
         )
         "#,
         before,
+        limit,
+    )
+    .execute(connection)
+    .await
+    .map(|result| result.rows_affected())
+}
+
+/// Deletes changes of standing, at most `limit`, of another cluster, which came with a dump: a transaction of ours that
+/// can be seen is before the snapshot's end.
+pub(super) async fn delete_foreign_changes(
+    connection: &mut PgConnection,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    sqlx::query!(
+        r#"
+        DELETE FROM standing_changes
+        WHERE id IN (
+            SELECT id FROM standing_changes
+            WHERE transaction >= pg_snapshot_xmax(pg_current_snapshot())
+            ORDER BY transaction
+            LIMIT $1
+            FOR UPDATE SKIP LOCKED
+        )
+        "#,
         limit,
     )
     .execute(connection)
