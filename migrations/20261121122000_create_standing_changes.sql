@@ -45,11 +45,12 @@ CREATE TRIGGER user_sessions_ended AFTER UPDATE ON user_sessions
 CREATE TRIGGER user_sessions_deleted AFTER DELETE ON user_sessions
     FOR EACH ROW WHEN (OLD.is_active) EXECUTE FUNCTION record_session_end();
 
--- The columns that a request is judged by. A login writes other ones (last_login, login_failures) all the time.
+-- The columns that a request is judged by: tokens of imported users carry a mark of the password itself. A login writes
+-- other ones (last_login, login_failures) all the time; that it may hash the password anew is one more change.
 CREATE TRIGGER users_changed AFTER UPDATE ON users
     FOR EACH ROW
-    WHEN ((OLD.username, OLD.is_active, OLD.is_staff, OLD.is_superuser, OLD.password_stamp)
-        IS DISTINCT FROM (NEW.username, NEW.is_active, NEW.is_staff, NEW.is_superuser, NEW.password_stamp))
+    WHEN ((OLD.username, OLD.is_active, OLD.is_staff, OLD.is_superuser, OLD.password, OLD.password_stamp)
+        IS DISTINCT FROM (NEW.username, NEW.is_active, NEW.is_staff, NEW.is_superuser, NEW.password, NEW.password_stamp))
     EXECUTE FUNCTION record_user_change();
 
 CREATE TRIGGER users_deleted AFTER DELETE ON users

@@ -147,6 +147,10 @@ async fn whoever_ends_a_session_or_changes_a_user_the_next_read_tells() {
             false,
         ),
         (
+            "UPDATE users SET password = 'another' WHERE id = (SELECT user_id FROM user_sessions WHERE id = $1)",
+            false,
+        ),
+        (
             "UPDATE users SET password_stamp = gen_random_uuid()
              WHERE id = (SELECT user_id FROM user_sessions WHERE id = $1)",
             false,
@@ -192,7 +196,7 @@ async fn what_requests_are_not_judged_by_is_no_change() {
     let session = add_session(pool, user).await;
     let mut replica = Replica::over(pool).await;
     for statement in [
-        "UPDATE users SET last_login = now(), login_failures = 3, password = 'rehashed', email = 'c@d.example'",
+        "UPDATE users SET last_login = now(), login_failures = 3, email = 'c@d.example'",
         "UPDATE users SET is_active = is_active, username = username",
         "UPDATE user_sessions SET user_agent = 'another'",
     ] {
