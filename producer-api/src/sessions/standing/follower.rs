@@ -83,14 +83,13 @@ impl Follower {
     /// Reads once what changed, applies it, and lets the map be believed again from the instant the read was sent.
     pub async fn read_changes_once(&mut self) -> Result<Changes, FollowError> {
         // Taken out: after an error or a missed deadline it is dropped, its state unknown.
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                // Whatever cut the last one may have been a crash: PostgreSQL recovers from that of one backend with the
-                // same start time, and hands out the numbers of transactions again that were not yet on disk.
-                self.position = None;
-                in_time(self.options.connect(), FollowError::Connect).await?
-            }
+        let mut connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            // Whatever cut the last one may have been a crash: PostgreSQL recovers from that of one backend with the same
+            // start time, and hands out the numbers of transactions again that were not yet on disk.
+            self.position = None;
+            in_time(self.options.connect(), FollowError::Connect).await?
         };
         let since = self.position.as_ref().map(|position| position.snapshot.as_str());
         let limit = i64::try_from(CHANGES_MAX + 1).unwrap_or(i64::MAX);
