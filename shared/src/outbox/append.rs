@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sqlx::PgConnection;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::contracts::envelope::SEQUENCE_DIGITS;
@@ -46,33 +47,37 @@ impl Outbox {
         trace: &TraceContext,
         data: E,
     ) -> Result<EventId, AppendError> {
+        let row = self.row(trace, data)?;
+        let id = row.id;
+        write::<E>(connection, trace, vec![row]).await?;
+        Ok(id)
+    }
+
+    /// Writes several events of one type in one statement; their sequences are in the order in which they are given.
+    /// Otherwise as [`Outbox::append`], which see. Thousands are better given in parts.
+    pub async fn append_all<E: Event>(
+        &self,
+        connection: &mut PgConnection,
+        trace: &TraceContext,
+        events: impl IntoIterator<Item = E>,
+    ) -> Result<Vec<EventId>, AppendError> {
+        let rows = events.into_iter().map(|data| self.row(trace, data)).collect::<Result<Vec<_>, _>>()?;
+        let ids = rows.iter().map(|row| row.id).collect();
+        if !rows.is_empty() {
+            write::<E>(connection, trace, rows).await?;
+        }
+        Ok(ids)
+    }
+
+    fn row<E: Event>(&self, trace: &TraceContext, data: E) -> Result<Row, AppendError> {
         let time = self.clock.now();
         let id = EventId(self.entropy.uuid_v7(time));
-        let traceparent = trace.to_string();
         let routing_key = data.routing_key();
-        let headers = serde_json::json!({ "type": E::TYPE.name, "traceparent": traceparent });
-        let envelope = Envelope { id, source: self.source.clone(), time, traceparent, data };
+        let envelope =
+            Envelope { id, source: self.source.clone(), time, traceparent: trace.to_string(), data };
         let (head, tail) =
             envelope.around_sequence().map_err(|error| AppendError::Encode(E::TYPE.name, error))?;
-        sqlx::query!(
-            r#"
-            INSERT INTO outbox (seq, event_id, exchange, routing_key, headers, body)
-            OVERRIDING SYSTEM VALUE
-            SELECT seq, $1, $2, $3, $4, $5 || lpad(seq::text, $6, '0') || $7
-            FROM nextval(pg_get_serial_sequence('outbox', 'seq')) AS seq
-            "#,
-            id.0,
-            E::TYPE.exchange.name(),
-            routing_key,
-            headers,
-            head,
-            i32::try_from(SEQUENCE_DIGITS).unwrap_or(i32::MAX),
-            tail,
-        )
-        .execute(connection)
-        .await
-        .map_err(|error| AppendError::Write(E::TYPE.name, error))?;
-        Ok(id)
+        Ok(Row { id, routing_key, head, tail })
     }
 
     /// Tells this program's relay that something was committed. Without it the relay finds the row at its next look.
@@ -84,4 +89,54 @@ impl Outbox {
     pub(super) async fn woken(&self) {
         self.woken.notified().await;
     }
+}
+
+/// An event that waits for its sequence.
+struct Row {
+    id: EventId,
+    routing_key: String,
+    head: String,
+    tail: String,
+}
+
+async fn write<E: Event>(
+    connection: &mut PgConnection,
+    trace: &TraceContext,
+    rows: Vec<Row>,
+) -> Result<(), AppendError> {
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id.0).collect();
+    let (mut routing_keys, mut heads, mut tails) = (Vec::new(), Vec::new(), Vec::new());
+    for row in rows {
+        routing_keys.push(row.routing_key);
+        heads.push(row.head);
+        tails.push(row.tail);
+    }
+    sqlx::query!(
+        r#"
+        INSERT INTO outbox (seq, event_id, exchange, routing_key, headers, body)
+        OVERRIDING SYSTEM VALUE
+        SELECT seq, event_id, $5, routing_key, $6, head || lpad(seq::text, $7, '0') || tail
+        FROM (
+            -- One draw for each row, in the order of the rows below: a subquery that draws is not taken apart.
+            SELECT nextval(pg_get_serial_sequence('outbox', 'seq')) AS seq, event_id, routing_key, head, tail
+            FROM (
+                SELECT event_id, routing_key, head, tail
+                FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[])
+                    WITH ORDINALITY AS given (event_id, routing_key, head, tail, place)
+                ORDER BY place
+            ) AS ordered
+        ) AS drawn
+        "#,
+        &ids,
+        &routing_keys,
+        &heads,
+        &tails,
+        E::TYPE.exchange.name(),
+        serde_json::json!({ "type": E::TYPE.name, "traceparent": trace.to_string() }),
+        i32::try_from(SEQUENCE_DIGITS).unwrap_or(i32::MAX),
+    )
+    .execute(connection)
+    .await
+    .map_err(|error| AppendError::Write(E::TYPE.name, error))?;
+    Ok(())
 }

@@ -48,3 +48,33 @@ async fn events_of_one_transaction_are_in_the_order_in_which_they_were_appended(
         .unwrap();
     assert_eq!(by_sequence, ids);
 }
+
+#[tokio::test]
+async fn events_appended_at_once_are_in_the_order_in_which_they_were_given() {
+    let database = TestDatabase::create().await;
+    let (outbox, trace) = (outbox(), TraceContext::new(&Entropy::system()));
+    let mut transaction = database.pool().begin().await.unwrap();
+    let none: [Fact; 0] = [];
+    assert!(outbox.append_all(&mut transaction, &trace, none).await.unwrap().is_empty());
+    outbox.append(&mut transaction, &trace, Fact { number: 1_000 }).await.unwrap();
+    let facts = (0..1_000).rev().map(|number| Fact { number });
+    let ids = outbox.append_all(&mut transaction, &trace, facts).await.unwrap();
+    outbox.append(&mut transaction, &trace, Fact { number: 1_001 }).await.unwrap();
+    transaction.commit().await.unwrap();
+    let rows = sqlx::query("SELECT * FROM outbox ORDER BY seq").fetch_all(database.pool()).await.unwrap();
+    let mut numbers = Vec::new();
+    for (place, row) in rows.iter().enumerate() {
+        let body: String = row.get("body");
+        let envelope = ReceivedEnvelope::parse(body.as_bytes()).unwrap();
+        assert_eq!(envelope.sequence_number(), Some(row.get("seq")), "the one of its own row");
+        assert_eq!(envelope.id.0, row.get::<uuid::Uuid, _>("event_id"));
+        assert_eq!(envelope.traceparent, Some(trace.to_string()));
+        assert_eq!(row.get::<String, _>("routing_key"), "task.created");
+        if (1..=1_000).contains(&place) {
+            assert_eq!(envelope.id, ids[place - 1]);
+        }
+        numbers.push(envelope.data.get().to_owned());
+    }
+    let expected = [1_000].into_iter().chain((0..1_000).rev()).chain([1_001]);
+    assert_eq!(numbers, expected.map(|number| format!(r#"{{"number":{number}}}"#)).collect::<Vec<_>>());
+}
