@@ -233,6 +233,10 @@ pub(super) async fn refuse_old_password(
 ) -> Result<(), Fault> {
     let (now, whose) = (state.clock.now(), presented.whose(context));
     let connection = &mut *transaction;
+    if let Some(account) = &presented.account {
+        // Before the token's row, as whoever ends a session does.
+        store::lock_user(connection, account.id).await?;
+    }
     let token = record_presented(connection, &state.tokens, presented.claims, jti, &whose, now).await?;
     let reason = BlacklistReason::PasswordChanged;
     blacklist_presented(connection, &state.outbox, (token, jti), &whose, now, reason).await?;

@@ -70,8 +70,9 @@ pub async fn record(connection: &mut PgConnection, row: &Row<'_>) -> Result<i64,
             $5,
             $6
         )
-        -- An update that changes nothing: it waits for a row another request is about to commit, and returns it.
-        ON CONFLICT (jti) DO UPDATE SET jti = EXCLUDED.jti
+        -- An update that changes nothing: it waits for a row another request is about to commit, and returns it. Not of
+        -- the key, whose lock would wait for everybody who is about to blacklist the token, too.
+        ON CONFLICT (jti) DO UPDATE SET created_at = outstanding_tokens.created_at
         RETURNING id
         "#,
         row.jti,

@@ -401,6 +401,27 @@ async fn without_revocation_the_blacklist_ends_one_token_and_access_tokens_live_
 }
 
 #[tokio::test]
+async fn a_token_for_an_old_password_is_refused_without_crossing_those_who_end_it() {
+    let api = start(&[("CHECK_REVOKE_TOKEN", "true")]).await;
+    let login = api.client.log_in("froggly").await;
+    api.execute("UPDATE users SET password_stamp = gen_random_uuid()").await;
+    let mut ending = api.database.pool().begin().await.unwrap();
+    sqlx::query("SELECT FROM users FOR NO KEY UPDATE").execute(&mut *ending).await.unwrap();
+    let (client, token) = (api.client.clone(), login.refresh.clone());
+    let refresh = tokio::spawn(async move { client.refresh(&token).await });
+    crate::policies::wait_for_a_waiter(api.database.pool()).await;
+    // What a row on the blacklist takes for its foreign key: not waited for, so nobody waits in a ring.
+    let mut blacklisting = api.database.pool().begin().await.unwrap();
+    let share = "SELECT FROM outstanding_tokens FOR KEY SHARE";
+    sqlx::query(share).execute(&mut *blacklisting).await.unwrap();
+    ending.commit().await.unwrap();
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(20), refresh).await;
+    assert_eq!(answer.expect("it waits for nobody").unwrap().status, 401);
+    blacklisting.commit().await.unwrap();
+    assert_eq!(api.reasons("auth.token.blacklisted").await, ["password_changed"]);
+}
+
+#[tokio::test]
 async fn without_revocation_a_claim_called_sid_is_nothing_but_a_claim() {
     let api = start(&[NO_SESSIONS]).await;
     for sid in [r#""01939a0e-0000-7000-8000-000000000000""#, r#""x""#, "7", "null"] {
