@@ -10,9 +10,7 @@ use super::store;
 use crate::fault::Fault;
 use crate::middleware::RequestContext;
 use crate::state::AppState;
-use crate::tokens::{
-    TokenFault, TokenKind, UserClaim, blacklist_presented, others_are_good, record_presented,
-};
+use crate::tokens::{TokenFault, TokenKind, UserClaim, blacklist_presented, record_presented};
 
 /// What a client may show to log out: either suffices.
 #[derive(Debug, Default)]
@@ -90,12 +88,9 @@ async fn end_by_refresh(
     }
     let mut ended = None;
     if let Some((account, session)) = presented.account.as_ref().zip(session) {
-        // Where tokens don't carry their session, SimpleJWT's blacklist ends this token alone; the session is over when
-        // it has no other.
-        let over = reason == BlacklistReason::Logout
-            || state.sessions.tokens_carry_session()
-            || !others_are_good(connection, session, now).await?;
-        if over {
+        // Where tokens don't carry their session, SimpleJWT's blacklist ends this token alone: a refresh that takes no
+        // lock may be giving out another at this moment. A session without a good token is no session to a login.
+        if reason == BlacklistReason::Logout || state.sessions.tokens_carry_session() {
             let user = (account.id, account.username.as_str());
             let ending = Ending::by_rule(SessionEnd::Logout, now);
             end_session(connection, &state.outbox, user, session, &whose, ending).await?;

@@ -186,6 +186,7 @@ pub(super) async fn active_sessions(
             EXISTS (
                 SELECT FROM outstanding_tokens
                 WHERE session_id = user_sessions.id AND COALESCE(kept_until, expires_at) > $2
+                  AND NOT EXISTS (SELECT FROM blacklisted_tokens WHERE token_id = outstanding_tokens.id)
             ) AS "alive!"
         FROM user_sessions
         WHERE user_id = $1 AND is_active

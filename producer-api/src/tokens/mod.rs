@@ -17,6 +17,6 @@ pub use issuer::{Holder, Issued, MintError, TokenIssuer, password_mark};
 pub use judge::{Audience, decode_unproven};
 pub use store::{
     Blacklisted, Outstanding, Row as OutstandingRow, Successor, extend as extend_outstanding,
-    find as find_outstanding, is_blacklisted, others_are_good, record as record_outstanding,
+    find as find_outstanding, is_blacklisted, record as record_outstanding,
     rotate as rotate_outstanding, successor_of,
 };

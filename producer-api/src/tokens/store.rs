@@ -132,27 +132,6 @@ pub async fn successor_of(connection: &mut PgConnection, id: i64) -> Result<Opti
     .await
 }
 
-/// Whether the session has another token that is neither expired nor on the blacklist.
-pub async fn others_are_good(
-    connection: &mut PgConnection,
-    session: SessionId,
-    now: DateTime<Utc>,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"
-        SELECT EXISTS (
-            SELECT FROM outstanding_tokens
-            WHERE session_id = $1 AND expires_at > $2
-              AND NOT EXISTS (SELECT FROM blacklisted_tokens WHERE token_id = outstanding_tokens.id)
-        ) AS "good!"
-        "#,
-        session.0,
-        now,
-    )
-    .fetch_one(connection)
-    .await
-}
-
 /// Moves the end of a sliding token that was renewed beyond it.
 pub async fn extend(
     connection: &mut PgConnection,
