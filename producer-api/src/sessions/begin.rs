@@ -5,9 +5,10 @@ use shared::contracts::auth::{LoginSucceeded, SessionEnd};
 use shared::ids::SessionId;
 use sqlx::PgConnection;
 
-use super::end::{Ending, end_session};
+use super::end::{self, Ending};
 use super::policy::{ActiveSession, Room, make_room};
 use super::store::{self, Account};
+use crate::config::SessionPolicy;
 use crate::fault::Fault;
 use crate::middleware::RequestContext;
 use crate::state::AppState;
@@ -49,9 +50,13 @@ pub(super) async fn begin_session(
 ) -> Result<Option<Begun>, Fault> {
     // After the lock: a later login has a later time.
     let now = state.clock.now();
-    let active = store::active_sessions(connection, account.id, now).await?;
+    let active = match state.sessions.policy {
+        // However many there are, they are nothing to this login; the purge ends those that have run out.
+        SessionPolicy::Unlimited => Vec::new(),
+        _ => store::active_sessions(connection, account.id, now).await?,
+    };
     let Room::For { ended, slot } = make_room(state.sessions.policy, &active) else { return Ok(None) };
-    let ended = end_sessions(state, context, connection, account, (&active, &ended), now).await?;
+    let ended = make_way(state, context, connection, account, (&active, &ended), now).await?;
     let session = SessionId(state.entropy.uuid_v7(now));
     store::insert(connection, session, account.id, slot, now, &context.origin()).await?;
     let holder = Holder {
@@ -92,7 +97,7 @@ pub(super) async fn begin_session(
 }
 
 /// Ends those that make room, and those that no token keeps alive.
-async fn end_sessions(
+async fn make_way(
     state: &AppState,
     context: &RequestContext,
     connection: &mut PgConnection,
@@ -102,19 +107,13 @@ async fn end_sessions(
 ) -> Result<Vec<SessionId>, Fault> {
     let whose = Whose::of_user(account.id, &account.username, context);
     let user = (account.id, account.username.as_str());
+    let expired: Vec<SessionId> =
+        active.iter().filter(|session| !session.alive).map(|session| session.id).collect();
     let mut ended = Vec::new();
-    for session in active {
-        let reason = if !session.alive {
-            SessionEnd::Expired
-        } else if making_room.contains(&session.id) {
-            SessionEnd::Replaced
-        } else {
-            continue;
-        };
+    for (reason, sessions) in [(SessionEnd::Expired, expired.as_slice()), (SessionEnd::Replaced, making_room)]
+    {
         let ending = Ending::by_rule(reason, now);
-        if end_session(connection, &state.outbox, user, session.id, &whose, ending).await? {
-            ended.push(session.id);
-        }
+        ended.extend(end::end_sessions(connection, &state.outbox, user, sessions, &whose, ending).await?);
     }
     Ok(ended)
 }

@@ -8,7 +8,10 @@ use sqlx::PgConnection;
 
 use super::store;
 use crate::fault::Fault;
-use crate::tokens::{Whose, blacklist_session};
+use crate::tokens::{Whose, blacklist_sessions};
+
+/// How many sessions one statement ends: far from `statement_timeout`, however many a user has.
+const PART_MAX: usize = 1_000;
 
 /// An end that is due: why, when, and whom staff it is due to.
 #[derive(Debug, Clone, Copy)]
@@ -51,22 +54,36 @@ pub(super) async fn end_session(
     whose: &Whose,
     ending: Ending,
 ) -> Result<bool, Fault> {
-    if !store::end(connection, session, ending.at, ending.reason.as_str()).await? {
-        return Ok(false);
+    let ended = end_sessions(connection, outbox, user, &[session], whose, ending).await?;
+    Ok(!ended.is_empty())
+}
+
+/// Ends those of `sessions` of `user` that are active, each as [`end_session`] does; gives them. First the ends are told,
+/// then the tokens. The caller holds the lock of the user's row.
+pub(super) async fn end_sessions(
+    connection: &mut PgConnection,
+    outbox: &Outbox,
+    (user_id, username): (UserId, &str),
+    sessions: &[SessionId],
+    whose: &Whose,
+    ending: Ending,
+) -> Result<Vec<SessionId>, Fault> {
+    let mut all_ended = Vec::new();
+    for part in sessions.chunks(PART_MAX) {
+        let ended = store::end(connection, part, ending.at, ending.reason.as_str()).await?;
+        let events = ended.iter().map(|session| SessionEnded {
+            user_id,
+            username: username.to_owned(),
+            session_id: *session,
+            reason: ending.reason,
+            actor_id: ending.actor_id,
+            origin: whose.origin.clone(),
+        });
+        outbox.append_all(connection, &whose.trace, events).await?;
+        blacklist_sessions(connection, outbox, &ended, whose, ending.at, ending.blacklist_reason()).await?;
+        all_ended.extend(ended);
     }
-    let (user_id, username) = user;
-    let event = SessionEnded {
-        user_id,
-        username: username.to_owned(),
-        session_id: session,
-        reason: ending.reason,
-        actor_id: ending.actor_id,
-        origin: whose.origin.clone(),
-    };
-    outbox.append(connection, &whose.trace, event).await?;
-    let whose = Whose { session_id: Some(session), ..whose.clone() };
-    blacklist_session(connection, outbox, session, &whose, ending.at, ending.blacklist_reason()).await?;
-    Ok(true)
+    Ok(all_ended)
 }
 
 /// Ends every active session of a user. The caller holds the lock of his row, and tells
@@ -78,11 +95,6 @@ pub async fn end_all_sessions(
     whose: &Whose,
     ending: Ending,
 ) -> Result<Vec<SessionId>, Fault> {
-    let mut ended = Vec::new();
-    for session in store::active_sessions(connection, user.0, ending.at).await? {
-        if end_session(connection, outbox, user, session.id, whose, ending).await? {
-            ended.push(session.id);
-        }
-    }
-    Ok(ended)
+    let sessions = store::active_ids(connection, user.0).await?;
+    end_sessions(connection, outbox, user, &sessions, whose, ending).await
 }

@@ -1,5 +1,7 @@
 //! SQL over users as far as a login needs them, and over sessions.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use ipnetwork::IpNetwork;
 use shared::contracts::Origin;
@@ -199,6 +201,19 @@ pub(super) async fn active_sessions(
     .await
 }
 
+/// The ids of a user's active sessions, the oldest first.
+pub(super) async fn active_ids(
+    connection: &mut PgConnection,
+    user: UserId,
+) -> Result<Vec<SessionId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT id AS "id: SessionId" FROM user_sessions WHERE user_id = $1 AND is_active ORDER BY login_time, id"#,
+        user.0,
+    )
+    .fetch_all(connection)
+    .await
+}
+
 /// Whether a session is active; none if there is no such session of this user.
 pub(super) async fn is_active(
     connection: &mut PgConnection,
@@ -259,23 +274,26 @@ pub(super) async fn list_active(
     .await
 }
 
-/// Ends a session; `false` if it had ended before.
+/// Ends those of the sessions that are active; gives them, in the order given.
 pub(super) async fn end(
     connection: &mut PgConnection,
-    session: SessionId,
+    sessions: &[SessionId],
     at: DateTime<Utc>,
     reason: &str,
-) -> Result<bool, sqlx::Error> {
-    let result = sqlx::query!(
+) -> Result<Vec<SessionId>, sqlx::Error> {
+    let ids: Vec<Uuid> = sessions.iter().map(|session| session.0).collect();
+    let ended = sqlx::query_scalar!(
         r#"
         UPDATE user_sessions SET is_active = false, logout_time = $2, end_reason = $3
-        WHERE id = $1 AND is_active
+        WHERE id = ANY($1) AND is_active
+        RETURNING id
         "#,
-        session.0,
+        &ids,
         at,
         reason,
     )
-    .execute(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(result.rows_affected() == 1)
+    let ended: HashSet<Uuid> = ended.into_iter().collect();
+    Ok(sessions.iter().copied().filter(|session| ended.contains(&session.0)).collect())
 }

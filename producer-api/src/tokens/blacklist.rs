@@ -106,17 +106,24 @@ pub async fn blacklist_presented(
     Ok(true)
 }
 
-/// Blacklists every refresh token of a session that is still good.
-pub async fn blacklist_session(
+/// Blacklists every refresh token of these sessions that is still good.
+pub async fn blacklist_sessions(
     connection: &mut PgConnection,
     outbox: &Outbox,
-    session: SessionId,
+    sessions: &[SessionId],
     whose: &Whose,
     at: DateTime<Utc>,
     reason: BlacklistReason,
 ) -> Result<(), Fault> {
-    for jti in store::blacklist_all_of(connection, session, at, reason.as_str()).await? {
-        tell_blacklisted(connection, outbox, jti, whose, reason).await?;
-    }
+    let tokens = store::blacklist_all_of(connection, sessions, at, reason.as_str()).await?;
+    let events = tokens.into_iter().map(|token| TokenBlacklisted {
+        user_id: whose.user_id,
+        username: whose.username.clone(),
+        session_id: token.session_id,
+        jti: token.jti,
+        reason,
+        origin: whose.origin.clone(),
+    });
+    outbox.append_all(connection, &whose.trace, events).await?;
     Ok(())
 }

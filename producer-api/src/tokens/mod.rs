@@ -11,12 +11,12 @@ mod judge;
 pub mod keys;
 mod store;
 
-pub use blacklist::{Whose, blacklist_presented, blacklist_session, record_presented, tell_blacklisted};
+pub use blacklist::{Whose, blacklist_presented, blacklist_sessions, record_presented, tell_blacklisted};
 pub use claims::{ClaimNames, Claims, TokenFault, TokenKind, UserClaim};
 pub use issuer::{Holder, Issued, MintError, TokenIssuer, password_mark};
 pub use judge::{Audience, decode_unproven};
 pub use store::{
     Blacklisted, Outstanding, Row as OutstandingRow, Successor, extend as extend_outstanding,
-    find as find_outstanding, is_blacklisted, record as record_outstanding,
-    rotate as rotate_outstanding, successor_of,
+    find as find_outstanding, is_blacklisted, record as record_outstanding, rotate as rotate_outstanding,
+    successor_of,
 };

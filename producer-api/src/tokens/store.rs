@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use shared::ids::{SessionId, UserId};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 /// A refresh or sliding token to be recorded.
 #[derive(Debug)]
@@ -199,25 +200,36 @@ pub async fn rotate(
     Ok(result.rows_affected() == 1)
 }
 
-/// Blacklists every token of a session that is good until now; gives their ids.
+/// A token that has just been blacklisted with its session.
+#[derive(Debug)]
+pub(super) struct OfSession {
+    pub(super) jti: String,
+    pub(super) session_id: Option<SessionId>,
+}
+
+/// Blacklists every token of these sessions that is good until now; gives them, the oldest first.
 pub(super) async fn blacklist_all_of(
     connection: &mut PgConnection,
-    session: SessionId,
+    sessions: &[SessionId],
     at: DateTime<Utc>,
     reason: &str,
-) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar!(
+) -> Result<Vec<OfSession>, sqlx::Error> {
+    let sessions: Vec<Uuid> = sessions.iter().map(|session| session.0).collect();
+    sqlx::query_as!(
+        OfSession,
         r#"
         WITH ended AS (
             INSERT INTO blacklisted_tokens (token_id, blacklisted_at, reason)
             SELECT id, $2, $3 FROM outstanding_tokens
-            WHERE session_id = $1 AND COALESCE(kept_until, expires_at) > $2
+            WHERE session_id = ANY($1) AND COALESCE(kept_until, expires_at) > $2
             ON CONFLICT (token_id) DO NOTHING
             RETURNING token_id
         )
-        SELECT jti FROM outstanding_tokens JOIN ended ON ended.token_id = outstanding_tokens.id
+        SELECT jti, session_id AS "session_id: SessionId"
+        FROM outstanding_tokens JOIN ended ON ended.token_id = outstanding_tokens.id
+        ORDER BY outstanding_tokens.id
         "#,
-        session.0,
+        &sessions,
         at,
         reason,
     )

@@ -177,6 +177,44 @@ async fn a_policy_changed_between_restarts_holds_from_the_next_login_on() {
     assert_eq!(api.count("SELECT slot::bigint FROM user_sessions WHERE is_active").await, 1);
 }
 
+#[tokio::test]
+async fn a_user_with_thousands_of_sessions_logs_in_like_any_other() {
+    let api = Api::start_with(&[("SESSION_POLICY", "unlimited")]).await;
+    api.client.register("froggly").await.expect(201);
+    let sessions = "INSERT INTO user_sessions (id, user_id, login_time)
+        SELECT gen_random_uuid(), 1, to_timestamp(1795000000 - n) FROM generate_series(1, 5000) AS n";
+    api.execute(sessions).await;
+    // Two tokens each, but for the youngest, which has none and is dead.
+    let tokens = "INSERT INTO outstanding_tokens (jti, user_id, session_id, created_at, expires_at)
+        SELECT gen_random_uuid(), 1, id, login_time, to_timestamp(1795086400)
+        FROM user_sessions, generate_series(1, 2) WHERE login_time < to_timestamp(1794999999)";
+    api.execute(tokens).await;
+    api.forget_events().await;
+    let unlimited = api.client.log_in("froggly").await;
+    assert_eq!(api.event_types().await, ["auth.login.succeeded"], "not even the dead one is looked at");
+    api.forget_events().await;
+    let replacing = api.replica(&[("SESSION_POLICY", "replace")]).await;
+    let login = replacing.client.log_in("froggly").await;
+    assert_eq!(alive(&replacing.client, &[unlimited, login]).await, [false, true]);
+    assert_eq!(api.count("SELECT count(*) FROM user_sessions WHERE is_active").await, 1);
+    let ended = api.reasons("auth.session.ended").await;
+    assert_eq!((ended.len(), ended.iter().filter(|reason| *reason == "expired").count()), (5_001, 1));
+    let blacklisted: Vec<_> =
+        api.events().await.into_iter().filter(|(name, _)| name == "auth.token.blacklisted").collect();
+    assert_eq!(blacklisted.len(), 2 * 4_999 + 1);
+    for (_, token) in blacklisted.iter().step_by(100) {
+        let of_session: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM outstanding_tokens WHERE jti = $1 AND session_id = $2::uuid)",
+        )
+        .bind(token["jti"].as_str().unwrap())
+        .bind(token["session_id"].as_str().unwrap())
+        .fetch_one(api.database.pool())
+        .await
+        .unwrap();
+        assert!(of_session, "each with its own session: {token}");
+    }
+}
+
 /// Waits until somebody waits for a lock that we hold.
 pub(crate) async fn wait_for_a_waiter(pool: &PgPool) {
     eventually(DEADLINE, "somebody who waits for a lock", async || {
