@@ -212,6 +212,34 @@ mod tests {
     }
 
     #[test]
+    fn claim_names_under_which_no_token_of_ours_would_be_good_stop_the_start() {
+        let read = |values: &[(&str, &str)]| read(&[&[DATABASE, ("SECRET_KEY", KEY)], values].concat());
+        for (values, words) in [
+            (
+                [("USER_ID_CLAIM", "sub"), ("USER_ID_CLAIM_TYPE", "number")],
+                r#"USER_ID_CLAIM: the claim "sub" must be a text; choose another, or USER_ID_CLAIM_TYPE=string"#,
+            ),
+            ([("USER_ID_CLAIM", "jti"), ("JTI_CLAIM", "id")], "USER_ID_CLAIM: the claim \"jti\""),
+            ([("REVOKE_TOKEN_CLAIM", "jti"), ("JTI_CLAIM", "id")], "REVOKE_TOKEN_CLAIM: the claim \"jti\""),
+            (
+                [("SLIDING_TOKEN_REFRESH_EXP_CLAIM", "jti"), ("JTI_CLAIM", "id")],
+                "SLIDING_TOKEN_REFRESH_EXP_CLAIM: the claim \"jti\" must be a text",
+            ),
+            (
+                [("SLIDING_TOKEN_REFRESH_EXP_CLAIM", "sub"), ("LEEWAY", "0")],
+                "SLIDING_TOKEN_REFRESH_EXP_CLAIM: the claim \"sub\" must be a text",
+            ),
+        ] {
+            let message = read(&values).unwrap_err();
+            assert!(message.contains("1 place(s)") && message.contains(words), "{message}");
+        }
+        assert!(read(&[("USER_ID_CLAIM", "sub")]).is_ok());
+        let named =
+            [("USER_ID_CLAIM", "sub"), ("USER_ID_CLAIM_TYPE", "number"), ("USER_ID_FIELD", "username")];
+        assert!(read(&named).is_ok());
+    }
+
+    #[test]
     fn simple_jwts_spellings_are_understood() {
         let types = with("AUTH_HEADER_TYPES", r#"["JWT", "Bearer"]"#).unwrap().tokens.auth_header_types;
         assert_eq!(types, ["JWT", "Bearer"]);

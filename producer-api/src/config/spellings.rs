@@ -98,6 +98,31 @@ pub(super) fn user_id_as_number(reader: &mut Reader) -> bool {
     }
 }
 
+/// Refuses names under which no token of ours would be good: `sub` and `jti` must be texts in every token, and a claim
+/// called `jti` is never copied from a refresh token to its access tokens.
+pub(super) fn check_claims(reader: &mut Reader, names: &ClaimNames, user_id_is_number: bool) {
+    if names.user_id == "sub" && user_id_is_number {
+        reader.problem(
+            "USER_ID_CLAIM: the claim \"sub\" must be a text; choose another, or USER_ID_CLAIM_TYPE=string",
+        );
+    }
+    let texts = ["sub", "jti"];
+    if texts.contains(&names.refresh_exp.as_str()) {
+        reader.problem(format!(
+            "SLIDING_TOKEN_REFRESH_EXP_CLAIM: the claim {:?} must be a text and can't hold a time; choose another",
+            names.refresh_exp
+        ));
+    }
+    for (setting, name) in [(&USER_ID_CLAIM, &names.user_id), (&REVOKE_TOKEN_CLAIM, &names.revoke)] {
+        if name == "jti" {
+            reader.problem(format!(
+                "{}: the claim \"jti\" is not copied to access tokens; choose another",
+                setting.name
+            ));
+        }
+    }
+}
+
 pub(super) fn claim_names(reader: &mut Reader) -> ClaimNames {
     let settings = [
         &USER_ID_CLAIM,

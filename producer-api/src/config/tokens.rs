@@ -7,7 +7,8 @@ use shared::config::{Reader, Setting};
 
 use super::keys;
 use super::spellings::{
-    audience, claim_names, header_name, header_types, token_classes, user_id_as_number, user_id_field,
+    audience, check_claims, claim_names, header_name, header_types, token_classes, user_id_as_number,
+    user_id_field,
 };
 use crate::tokens::keys::KeysConfig;
 use crate::tokens::{Audience, ClaimNames, TokenKind};
@@ -217,6 +218,10 @@ impl TokensConfig {
         }
         let longest = [access_lifetime, refresh_lifetime, sliding_lifetime, sliding_refresh_lifetime];
         let longest = longest.into_iter().max().unwrap_or_default().saturating_add(leeway);
+        let user_id_field = user_id_field(reader);
+        let user_id_as_number = user_id_as_number(reader);
+        let claims = claim_names(reader);
+        check_claims(reader, &claims, user_id_field == UserIdField::Id && user_id_as_number);
         Self {
             keys: keys::read(reader, longest),
             access_lifetime,
@@ -232,9 +237,9 @@ impl TokensConfig {
             auth_header_types: header_types(reader),
             auth_header_name: header_name(reader),
             auth_token_classes: token_classes(reader),
-            user_id_field: user_id_field(reader),
-            user_id_as_number: user_id_as_number(reader),
-            claims: claim_names(reader),
+            user_id_field,
+            user_id_as_number,
+            claims,
             check_revoke_token: reader.boolean(&CHECK_REVOKE_TOKEN),
             check_user_is_active: reader.boolean(&CHECK_USER_IS_ACTIVE),
         }
