@@ -34,9 +34,10 @@ const VERIFYING_KEY: Setting = Setting::secret(
     "VERIFYING_KEY",
     "For all but HS*: the public key in PEM that belongs to `SIGNING_KEY`; derived from it if not set.",
 );
-const JWK_URL: Setting = Setting::optional(
+const JWK_URL: Setting = Setting::secret(
     "JWK_URL",
-    "For all but HS*: where the keys that verify tokens are served, as a JWK set. No other key verifies then.",
+    "For all but HS*: where the keys that verify tokens are served, as a JWK set. No other key verifies then. Masked, \
+     because it may hold a password.",
 );
 
 pub(super) const SETTINGS: &[&Setting] = &[
@@ -69,7 +70,7 @@ pub(super) fn read(reader: &mut Reader, longest_lifetime: Duration) -> KeysConfi
         let others = reader.optional_secret(&JWT_SECRET_KEY).or_else(|| reader.optional_secret(&SECRET_KEY));
         others.or_else(|| Some(Secret::new(reader.required(&SIGNING_KEY))))
     });
-    let jwk_url = reader.optional(&JWK_URL).and_then(|text| match Url::parse(&text) {
+    let jwk_url = reader.optional_secret(&JWK_URL).and_then(|text| match Url::parse(text.expose()) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Some(url),
         _ => {
             reader.problem("JWK_URL: give an http:// or https:// address");

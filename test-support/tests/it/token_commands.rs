@@ -185,8 +185,14 @@ async fn a_password_is_set_from_the_environment_and_seen_nowhere() {
         operated.command(&["users", "set-password", "--username", user]).env("NEW_PASSWORD", password)
     };
     let mut running = set("froggly", NEW_PASSWORD).spawn();
-    let shown = std::fs::read(format!("/proc/{}/cmdline", running.pid())).unwrap();
-    let shown = String::from_utf8(shown).unwrap();
+    // Empty until the child has become the program, which then lives for as long as a hash takes at least.
+    let cmdline = format!("/proc/{}/cmdline", running.pid());
+    let shown = loop {
+        let shown = String::from_utf8(std::fs::read(&cmdline).unwrap()).unwrap();
+        if !shown.is_empty() {
+            break shown;
+        }
+    };
     assert!(shown.contains("set-password") && !shown.contains(NEW_PASSWORD), "{shown}");
     assert_eq!(running.ended().await.code(), Some(0), "{}", running.log());
     assert_eq!(running.output(), "froggly has a new password; ended 1 session(s)\n");
