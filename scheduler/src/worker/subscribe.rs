@@ -84,6 +84,8 @@ impl Worker {
         tracing::info!(queue = RUNS_QUEUE, "subscribed");
         loop {
             let delivery = tokio::select! {
+                // The stop goes first when both are there: a stopping worker claims nothing more.
+                biased;
                 () = stop.cancelled() => break,
                 delivery = subscription.next() => delivery?,
             };
@@ -120,6 +122,8 @@ impl Worker {
     /// A slot, once there is one; `None` when the program stops first.
     async fn free_slot(&self, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
+            // The slot of the run that ended last is no reason to claim another.
+            biased;
             () = stop.cancelled() => None,
             slot = self.slots.clone().acquire_owned() => slot.ok(),
         }
