@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use shared::config::{Reader, Setting};
 
 const SESSION_POLICY: Setting = Setting::new(
@@ -28,6 +29,12 @@ const REFRESH_GRACE_SECONDS: Setting = Setting::new(
     "How long after the first use of a rotated refresh token a second one gets the same successor (two tabs, a lost \
      answer); 0: not at all.",
 );
+const SESSION_LIFETIME_MAX: Setting = Setting::new(
+    "SESSION_LIFETIME_MAX",
+    "0",
+    "How long a session lasts at the most, counted from its login, however often its tokens are refreshed; 0: as long as \
+     they are.",
+);
 const LOGIN_FAILURE_FLOOR: Setting = Setting::new(
     "LOGIN_FAILURE_FLOOR",
     "600ms",
@@ -40,6 +47,7 @@ pub(super) const SETTINGS: &[&Setting] = &[
     &ACCESS_TOKEN_REVOCATION,
     &REFRESH_REUSE,
     &REFRESH_GRACE_SECONDS,
+    &SESSION_LIFETIME_MAX,
     &LOGIN_FAILURE_FLOOR,
 ];
 
@@ -129,6 +137,8 @@ pub struct SessionsConfig {
     pub reuse: RefreshReuse,
     /// How long a second use is forgiven.
     pub grace: Duration,
+    /// How long a session lasts at the most; zero if nothing but its tokens limits it.
+    pub lifetime_max: Duration,
     /// The least time a refused login takes while imported hashes remain.
     pub failure_floor: Duration,
 }
@@ -140,6 +150,7 @@ impl Default for SessionsConfig {
             revocation: AccessTokenRevocation::default(),
             reuse: RefreshReuse::default(),
             grace: Duration::from_secs(10),
+            lifetime_max: Duration::ZERO,
             failure_floor: Duration::from_millis(600),
         }
     }
@@ -152,6 +163,20 @@ impl SessionsConfig {
         self.revocation == AccessTokenRevocation::Session
     }
 
+    /// When a session that began at `login_time` is over, whatever its tokens say; none if there is no limit.
+    pub fn ends_at(&self, login_time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.lifetime_limit().and_then(|lifetime| login_time.checked_add_signed(lifetime))
+    }
+
+    /// Sessions that began no later than this have lasted as long as they may at `now`; none if there is no limit.
+    pub fn outlived_since(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.lifetime_limit().and_then(|lifetime| now.checked_sub_signed(lifetime))
+    }
+
+    fn lifetime_limit(&self) -> Option<TimeDelta> {
+        TimeDelta::from_std(self.lifetime_max).ok().filter(|lifetime| !lifetime.is_zero())
+    }
+
     /// Reads the section.
     pub(super) fn read(reader: &mut Reader) -> Self {
         Self {
@@ -160,6 +185,12 @@ impl SessionsConfig {
             revocation: reader.parsed(&ACCESS_TOKEN_REVOCATION, "session or none"),
             reuse: reader.parsed(&REFRESH_REUSE, "end_session or refuse"),
             grace: at_most(reader, &REFRESH_GRACE_SECONDS, Duration::from_hours(1), "an hour"),
+            lifetime_max: at_most(
+                reader,
+                &SESSION_LIFETIME_MAX,
+                Duration::from_hours(24 * 3_650),
+                "ten years",
+            ),
             failure_floor: at_most(reader, &LOGIN_FAILURE_FLOOR, Duration::from_mins(1), "a minute"),
         }
     }

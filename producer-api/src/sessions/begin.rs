@@ -53,7 +53,7 @@ pub(super) async fn begin_session(
     let active = match state.sessions.policy {
         // However many there are, they are nothing to this login; the purge ends those that have run out.
         SessionPolicy::Unlimited => Vec::new(),
-        _ => store::active_sessions(connection, account.id, now).await?,
+        _ => store::active_sessions(connection, account.id, now, state.sessions.outlived_since(now)).await?,
     };
     let Room::For { ended, slot } = make_room(state.sessions.policy, &active) else { return Ok(None) };
     let ended = make_way(state, context, connection, account, (&active, &ended), now).await?;
@@ -64,11 +64,12 @@ pub(super) async fn begin_session(
         username: &account.username,
         password_stamp: account.password_stamp,
         session: state.sessions.tokens_carry_session().then_some(session),
+        session_end: state.sessions.ends_at(now),
     };
     let (issued, access) = match wanted {
         Wanted::Pair => {
             let refresh = state.tokens.refresh_token(holder, now)?;
-            let access = state.tokens.access_token(&refresh.claims, now)?;
+            let access = state.tokens.access_token(&refresh.claims, now, holder.session_end)?;
             (refresh, Some(access))
         }
         Wanted::Sliding => (state.tokens.sliding_token(holder, now)?, None),

@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::presented::{Lock, Presented};
+use super::presented::{LiveSession, Lock, Presented};
 use super::store;
 use crate::fault::Fault;
 use crate::state::AppState;
-use crate::tokens::{Claims, Outstanding, TokenFault, decode_unproven};
+use crate::tokens::{Claims, Outstanding, TokenFault, TokenKind, decode_unproven};
 
 /// The findings, as one JSON object, and whether the token is good for its own purpose.
 #[derive(Debug)]
@@ -56,21 +56,25 @@ async fn look_up(
     }
     let session = presented.session();
     if let (Some(account), Ok(Some(session))) = (&presented.account, &session) {
-        let active = store::is_active(&mut connection, account.id, *session).await?;
-        findings.insert("session".to_owned(), json!({ "id": session, "is_active": active }));
+        let since = store::active_since(&mut connection, account.id, *session).await?;
+        let ends_at = since.and_then(|since| state.sessions.ends_at(since));
+        let found =
+            json!({ "id": session, "is_active": since.is_some(), "since": since, "ends_at": ends_at });
+        findings.insert("session".to_owned(), found);
     }
     if let Some(seconds) = claims.issued_at() {
         findings.insert("age_seconds".to_owned(), now.timestamp().saturating_sub(seconds).into());
     }
     findings
         .insert("expires_in_seconds".to_owned(), claims.expires_at().saturating_sub(now.timestamp()).into());
-    Ok(verdict(state, &presented, &mut connection).await?)
+    Ok(verdict(state, &presented, &mut connection, now).await?)
 }
 
 async fn verdict(
     state: &AppState,
     presented: &Presented<'_>,
     connection: &mut sqlx::PgConnection,
+    now: DateTime<Utc>,
 ) -> Result<Result<(), String>, sqlx::Error> {
     let said = |fault: TokenFault| fault.to_string();
     if let Err(fault) = presented.claims.require_expiry_and_id() {
@@ -84,10 +88,18 @@ async fn verdict(
     if let Err(fault) = presented.require_user(state.tokens.config()) {
         return Ok(Err(fault.to_string()));
     }
-    if state.sessions.tokens_carry_session()
-        && let Err(fault) = presented.require_session(connection).await?
-    {
-        return Ok(Err(format!("{fault}: its session is over")));
+    match presented.require_session(connection).await? {
+        Err(fault) if state.sessions.tokens_carry_session() => {
+            return Ok(Err(format!("{fault}: its session is over")));
+        }
+        // An access token that was given before the limit was set is good until it expires.
+        Ok(Some(LiveSession { ends_at: Some(ends_at), .. }))
+            if presented.require_kind(TokenKind::Access).is_err()
+                && state.tokens.is_over(ends_at.timestamp(), now) =>
+        {
+            return Ok(Err(format!("{}: its session has lasted as long as it may", TokenFault::Expired)));
+        }
+        _ => {}
     }
     Ok(Ok(()))
 }

@@ -111,7 +111,7 @@ async fn end_by_access(state: &AppState, context: &RequestContext, token: &str) 
     // A token without a session names nothing that could be ended.
     let session = presented.session()?.ok_or(LogOutError::Nothing)?;
     let account = presented.account.as_ref().ok_or(TokenFault::Blacklisted)?;
-    if store::is_active(&mut transaction, account.id, session).await? != Some(true) {
+    if store::active_since(&mut transaction, account.id, session).await?.is_none() {
         return Err(TokenFault::Blacklisted.into());
     }
     let user = (account.id, account.username.as_str());

@@ -5,7 +5,7 @@ use shared::ids::{SessionId, UserId};
 use sqlx::PgConnection;
 
 use super::store::{self, Account};
-use crate::config::TokensConfig;
+use crate::config::{SessionsConfig, TokensConfig};
 use crate::middleware::RequestContext;
 use crate::state::AppState;
 use crate::tokens::{
@@ -30,10 +30,17 @@ pub(super) struct Presented<'a> {
     pub(super) outstanding: Option<Outstanding>,
     jti: Result<Option<String>, TokenFault>,
     claimed_session: Result<Option<SessionId>, TokenFault>,
-    /// Whether the end of a session, and what goes with it, refuses tokens.
-    sessions_end: bool,
+    sessions: &'a SessionsConfig,
     /// Whether tokens carry a mark of the password.
     marks_decide: bool,
+}
+
+/// A session that has not ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LiveSession {
+    pub(super) id: SessionId,
+    /// When it is over, whatever its tokens say.
+    pub(super) ends_at: Option<DateTime<Utc>>,
 }
 
 /// Why a token's user keeps it from being renewed.
@@ -54,7 +61,7 @@ impl<'a> Presented<'a> {
     /// Looks up the user, the token and its place on the blacklist. The user first: under his lock nobody else ends his
     /// sessions or exchanges his tokens.
     pub(super) async fn look_up(
-        state: &AppState,
+        state: &'a AppState,
         connection: &mut PgConnection,
         claims: &'a Claims,
         lock: Lock,
@@ -75,9 +82,9 @@ impl<'a> Presented<'a> {
             _ => None,
         };
         let claimed_session = state.claimed_session(claims);
-        let sessions_end = state.sessions.tokens_carry_session();
+        let sessions = &state.sessions;
         let marks_decide = state.tokens.config().check_revoke_token;
-        Ok(Self { claims, account, outstanding, jti, claimed_session, sessions_end, marks_decide })
+        Ok(Self { claims, account, outstanding, jti, claimed_session, sessions, marks_decide })
     }
 
     /// Why and since when it is on the blacklist. A token without an id can't be on it; that it has none is said later.
@@ -132,7 +139,7 @@ impl<'a> Presented<'a> {
     pub(super) async fn require_session(
         &self,
         connection: &mut PgConnection,
-    ) -> Result<Result<Option<SessionId>, TokenFault>, sqlx::Error> {
+    ) -> Result<Result<Option<LiveSession>, TokenFault>, sqlx::Error> {
         let session = match self.session() {
             Ok(session) => session,
             Err(fault) => return Ok(Err(fault)),
@@ -141,11 +148,13 @@ impl<'a> Presented<'a> {
         let Some(session) = session else {
             // With a mark of the password the mark decides.
             let changed_at = account.password_changed_at.filter(|_| !self.marks_decide);
-            let outlived = self.sessions_end && is_outlived(self.claims, account.date_joined, changed_at);
+            let outlived = self.sessions.tokens_carry_session()
+                && is_outlived(self.claims, account.date_joined, changed_at);
             return Ok(if outlived { Err(TokenFault::Blacklisted) } else { Ok(None) });
         };
-        let active = store::is_active(connection, account.id, session).await?;
-        Ok(if active == Some(true) { Ok(Some(session)) } else { Err(TokenFault::Blacklisted) })
+        let since = store::active_since(connection, account.id, session).await?;
+        let live = since.map(|since| LiveSession { id: session, ends_at: self.sessions.ends_at(since) });
+        Ok(live.map(Some).ok_or(TokenFault::Blacklisted))
     }
 
     /// Whose it is, for events.

@@ -1,12 +1,13 @@
 //! Refreshing: an access token for a refresh token, and with rotation another refresh token, too.
 
 use chrono::{DateTime, Utc};
-use shared::contracts::auth::{BlacklistReason, SessionEnd, TokenRefreshed, TokenReuseDetected};
+use shared::contracts::auth::{BlacklistReason, SessionEnd, TokenReuseDetected};
 use shared::ids::SessionId;
 use sqlx::{PgConnection, PgTransaction};
 
 use super::end::{Ending, end_session};
-use super::presented::{Lock, Presented, UserFault};
+use super::presented::{Lock, Presented};
+use super::renewing::{RefreshError, require_renewable, tell_renewed};
 use super::rotation::{SecondUse, second_use};
 use super::store;
 use crate::config::RefreshReuse;
@@ -14,8 +15,8 @@ use crate::fault::Fault;
 use crate::middleware::RequestContext;
 use crate::state::AppState;
 use crate::tokens::{
-    Claims, OutstandingRow, Successor, TokenFault, TokenKind, blacklist_presented, record_outstanding,
-    record_presented, rotate_outstanding, successor_of, tell_blacklisted,
+    Claims, OutstandingRow, Successor, TokenFault, TokenKind, record_outstanding, record_presented,
+    rotate_outstanding, successor_of, tell_blacklisted,
 };
 
 /// How often a token without a user, whose requests no lock puts in a row, may be exchanged by somebody else meanwhile.
@@ -28,39 +29,6 @@ pub struct Refreshed {
     pub access: String,
     /// The new refresh token, with rotation.
     pub refresh: Option<String>,
-}
-
-/// Why no access token was given.
-#[derive(Debug, thiserror::Error)]
-pub enum RefreshError {
-    /// The token won't do.
-    #[error(transparent)]
-    Token(#[from] TokenFault),
-    /// Its user is gone or disabled.
-    #[error("the token's user is gone or disabled")]
-    NoActiveAccount,
-    /// Its user has another password by now.
-    #[error("the token's user has another password")]
-    PasswordChanged,
-    /// An outage or a fault.
-    #[error(transparent)]
-    Fault(#[from] Fault),
-}
-
-impl From<sqlx::Error> for RefreshError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Fault(error.into())
-    }
-}
-
-impl From<UserFault> for RefreshError {
-    fn from(fault: UserFault) -> Self {
-        match fault {
-            UserFault::Unusable => Self::Token(TokenFault::Invalid),
-            UserFault::NoActiveAccount => Self::NoActiveAccount,
-            UserFault::PasswordChanged => Self::PasswordChanged,
-        }
-    }
 }
 
 /// Gives an access token, and leaves an event: in SimpleJWT's order the token is decoded, looked up on the blacklist,
@@ -104,32 +72,21 @@ async fn exchange(
         }
     }
     let jti = presented.require_kind(TokenKind::Refresh)?;
-    let user = match presented.require_user(config) {
-        Ok(user) => user.map(|user| (user.id, user.username.clone())),
-        Err(UserFault::PasswordChanged) => {
-            refuse_old_password(state, context, transaction, &presented, jti).await?;
-            return Err(RefreshError::PasswordChanged);
-        }
-        Err(fault) => return Err(fault.into()),
-    };
-    let session = presented.require_session(&mut transaction).await??;
-    let access = state.tokens.access_token(claims, now).map_err(Fault::from)?;
+    let (mut transaction, renewable) =
+        require_renewable(state, context, transaction, &presented, jti, now).await?;
+    let session_end = renewable.session_end();
+    let access = state.tokens.access_token(claims, now, session_end).map_err(Fault::from)?;
     let refresh = if let Some(Successor { jti, created_at, expires_at, .. }) = successor {
         Some(state.tokens.successor_again(claims, &jti, created_at, expires_at).map_err(Fault::from)?)
     } else if config.rotate_refresh_tokens {
-        match rotate(state, context, &mut transaction, &presented, exchanging, now).await? {
+        match rotate(state, context, &mut transaction, &presented, exchanging, (now, session_end)).await? {
             None => return Ok(None),
             rotated => rotated,
         }
     } else {
         None
     };
-    let (user_id, username) = user.unzip();
-    let origin = context.origin();
-    let event = TokenRefreshed { user_id, username, session_id: session, jti: jti.to_owned(), origin };
-    state.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
-    transaction.commit().await?;
-    state.outbox.wake();
+    tell_renewed(state, context, transaction, renewable, jti).await?;
     Ok(Some(Refreshed { access, refresh }))
 }
 
@@ -158,9 +115,9 @@ async fn rotate(
     connection: &mut PgConnection,
     presented: &Presented<'_>,
     exchanging: bool,
-    now: DateTime<Utc>,
+    (now, session_end): (DateTime<Utc>, Option<DateTime<Utc>>),
 ) -> Result<Option<String>, RefreshError> {
-    let issued = state.tokens.successor(presented.claims, now).map_err(Fault::from)?;
+    let issued = state.tokens.successor(presented.claims, now, session_end).map_err(Fault::from)?;
     let whose = presented.whose(context);
     let row = OutstandingRow {
         jti: &issued.jti,
@@ -196,7 +153,7 @@ async fn detect_reuse(
     let mut ended: Option<SessionId> = None;
     if let Some((account, session)) = presented.account.as_ref().zip(whose.session_id) {
         store::lock_user(&mut transaction, account.id).await?;
-        if store::is_active(&mut transaction, account.id, session).await? != Some(true) {
+        if store::active_since(&mut transaction, account.id, session).await?.is_none() {
             // Told before, when the session ended.
             return Ok(());
         }
@@ -220,27 +177,5 @@ async fn detect_reuse(
     if let Some(session) = ended {
         state.standings.session_ended(session);
     }
-    Ok(())
-}
-
-/// Blacklists a token that was given for a password which is no longer its user's.
-pub(super) async fn refuse_old_password(
-    state: &AppState,
-    context: &RequestContext,
-    mut transaction: PgTransaction<'_>,
-    presented: &Presented<'_>,
-    jti: &str,
-) -> Result<(), Fault> {
-    let (now, whose) = (state.clock.now(), presented.whose(context));
-    let connection = &mut *transaction;
-    if let Some(account) = &presented.account {
-        // Before the token's row, as whoever ends a session does.
-        store::lock_user(connection, account.id).await?;
-    }
-    let token = record_presented(connection, &state.tokens, presented.claims, jti, &whose, now).await?;
-    let reason = BlacklistReason::PasswordChanged;
-    blacklist_presented(connection, &state.outbox, (token, jti), &whose, now, reason).await?;
-    transaction.commit().await?;
-    state.outbox.wake();
     Ok(())
 }

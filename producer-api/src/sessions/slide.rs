@@ -1,9 +1,7 @@
 //! Renewing a sliding token: the same token with a later expiry, until its refresh expiry is over.
 
-use shared::contracts::auth::TokenRefreshed;
-
-use super::presented::{Lock, Presented, UserFault};
-use super::refresh::{RefreshError, refuse_old_password};
+use super::presented::{Lock, Presented};
+use super::renewing::{RefreshError, require_renewable, tell_renewed};
 use crate::fault::Fault;
 use crate::middleware::RequestContext;
 use crate::state::AppState;
@@ -16,26 +14,15 @@ pub async fn slide(state: &AppState, context: &RequestContext, token: &str) -> R
     let mut transaction = state.database.begin().await?;
     let presented = Presented::look_up(state, &mut transaction, &claims, Lock::Nothing).await?;
     let jti = presented.require(TokenKind::Sliding)?;
-    let user = match presented.require_user(state.tokens.config()) {
-        Ok(user) => user.map(|user| (user.id, user.username.clone())),
-        Err(UserFault::PasswordChanged) => {
-            refuse_old_password(state, context, transaction, &presented, jti).await?;
-            return Err(RefreshError::PasswordChanged);
-        }
-        Err(fault) => return Err(fault.into()),
-    };
-    let session = presented.require_session(&mut transaction).await??;
+    let (mut transaction, renewable) =
+        require_renewable(state, context, transaction, &presented, jti, now).await?;
     if state.tokens.is_over(claims.refreshable_until()?, now) {
         return Err(claims.refresh_expired().into());
     }
-    let (renewed, expires_at) = state.tokens.slid(&claims, now).map_err(Fault::from)?;
-    let kept_until = state.tokens.kept_until(expires_at);
+    let session_end = renewable.session_end();
+    let (renewed, expires_at) = state.tokens.slid(&claims, now, session_end).map_err(Fault::from)?;
+    let kept_until = state.tokens.kept_until(expires_at, session_end);
     extend_outstanding(&mut transaction, jti, expires_at, kept_until).await?;
-    let (user_id, username) = user.unzip();
-    let origin = context.origin();
-    let event = TokenRefreshed { user_id, username, session_id: session, jti: jti.to_owned(), origin };
-    state.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
-    transaction.commit().await?;
-    state.outbox.wake();
+    tell_renewed(state, context, transaction, renewable, jti).await?;
     Ok(renewed)
 }

@@ -27,44 +27,35 @@ pub(super) struct Account {
     pub(super) password_changed_at: Option<DateTime<Utc>>,
 }
 
+/// The account that the rest of the statement picks: sqlx checks statements that are literals alone.
+macro_rules! select_account {
+    ($which:literal, $argument:expr) => {
+        sqlx::query_as!(
+            Account,
+            r#"
+            SELECT id AS "id: UserId", username, email, password, password_stamp, is_active, login_failures,
+                date_joined, password_changed_at,
+                CASE WHEN password LIKE '$argon2id$%' THEN imported_password_md5 ELSE upper(md5(password)) END
+                    AS "imported_mark?"
+            FROM users
+            "# + $which,
+            $argument,
+        )
+    };
+}
+
 pub(super) async fn find_by_username(
     connection: &mut PgConnection,
     username: &str,
 ) -> Result<Option<Account>, sqlx::Error> {
-    sqlx::query_as!(
-        Account,
-        r#"
-        SELECT id AS "id: UserId", username, email, password, password_stamp, is_active, login_failures,
-            date_joined, password_changed_at,
-            CASE WHEN password LIKE '$argon2id$%' THEN imported_password_md5 ELSE upper(md5(password)) END
-                AS "imported_mark?"
-        FROM users
-        WHERE username = $1
-        "#,
-        username,
-    )
-    .fetch_optional(connection)
-    .await
+    select_account!("WHERE username = $1", username).fetch_optional(connection).await
 }
 
 pub(super) async fn find(
     connection: &mut PgConnection,
     user: UserId,
 ) -> Result<Option<Account>, sqlx::Error> {
-    sqlx::query_as!(
-        Account,
-        r#"
-        SELECT id AS "id: UserId", username, email, password, password_stamp, is_active, login_failures,
-            date_joined, password_changed_at,
-            CASE WHEN password LIKE '$argon2id$%' THEN imported_password_md5 ELSE upper(md5(password)) END
-                AS "imported_mark?"
-        FROM users
-        WHERE id = $1
-        "#,
-        user.0,
-    )
-    .fetch_optional(connection)
-    .await
+    select_account!("WHERE id = $1", user.0).fetch_optional(connection).await
 }
 
 /// Locks the user's row until the transaction ends: logins and ends of his sessions happen one at a time.
@@ -72,21 +63,7 @@ pub(super) async fn lock_user(
     connection: &mut PgConnection,
     user: UserId,
 ) -> Result<Option<Account>, sqlx::Error> {
-    sqlx::query_as!(
-        Account,
-        r#"
-        SELECT id AS "id: UserId", username, email, password, password_stamp, is_active, login_failures,
-            date_joined, password_changed_at,
-            CASE WHEN password LIKE '$argon2id$%' THEN imported_password_md5 ELSE upper(md5(password)) END
-                AS "imported_mark?"
-        FROM users
-        WHERE id = $1
-        FOR NO KEY UPDATE
-        "#,
-        user.0,
-    )
-    .fetch_optional(connection)
-    .await
+    select_account!("WHERE id = $1 FOR NO KEY UPDATE", user.0).fetch_optional(connection).await
 }
 
 /// The id behind a name, where names stand in tokens.
@@ -175,17 +152,18 @@ pub(super) async fn insert(
     .map(|_| ())
 }
 
-/// The active sessions of a user, the oldest first.
+/// The active sessions of a user, the oldest first. Those that began no later than `outlived` are not alive any more.
 pub(super) async fn active_sessions(
     connection: &mut PgConnection,
     user: UserId,
     now: DateTime<Utc>,
+    outlived: Option<DateTime<Utc>>,
 ) -> Result<Vec<ActiveSession>, sqlx::Error> {
     sqlx::query_as!(
         ActiveSession,
         r#"
         SELECT id AS "id: SessionId", slot,
-            EXISTS (
+            ($3::timestamptz IS NULL OR login_time > $3) AND EXISTS (
                 SELECT FROM outstanding_tokens
                 WHERE session_id = user_sessions.id AND COALESCE(kept_until, expires_at) > $2
                   AND NOT EXISTS (SELECT FROM blacklisted_tokens WHERE token_id = outstanding_tokens.id)
@@ -196,6 +174,7 @@ pub(super) async fn active_sessions(
         "#,
         user.0,
         now,
+        outlived,
     )
     .fetch_all(connection)
     .await
@@ -214,14 +193,14 @@ pub(super) async fn active_ids(
     .await
 }
 
-/// Whether a session is active; none if there is no such session of this user.
-pub(super) async fn is_active(
+/// When an active session of this user began; none if he has no such session, or it has ended.
+pub(super) async fn active_since(
     connection: &mut PgConnection,
     user: UserId,
     session: SessionId,
-) -> Result<Option<bool>, sqlx::Error> {
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     sqlx::query_scalar!(
-        "SELECT is_active FROM user_sessions WHERE id = $1 AND user_id = $2",
+        "SELECT login_time FROM user_sessions WHERE id = $1 AND user_id = $2 AND is_active",
         session.0,
         user.0
     )

@@ -84,7 +84,7 @@ pub async fn record_presented(
         // Before 1970 nobody issued tokens, and PostgreSQL's calendar begins later than what a claim can hold.
         created_at: claims.issued_at().filter(|seconds| *seconds >= 0).and_then(instant).unwrap_or(at),
         expires_at,
-        kept_until: issuer.kept_until(expires_at),
+        kept_until: issuer.kept_until(expires_at, None),
     };
     Ok(store::record(connection, &row).await?)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::value::{RawValue, to_raw_value};
@@ -36,6 +37,8 @@ pub struct Holder<'a> {
     pub password_stamp: Uuid,
     /// The session, if tokens carry it.
     pub session: Option<SessionId>,
+    /// When the session is over at the latest, and with it every token; none if nothing but its tokens limits it.
+    pub session_end: Option<DateTime<Utc>>,
 }
 
 /// A refresh or sliding token that was just made, with what is to be recorded of it.
@@ -87,24 +90,30 @@ impl TokenIssuer {
 
     /// A refresh token for somebody who logs in at `now`.
     pub fn refresh_token(&self, holder: Holder<'_>, now: DateTime<Utc>) -> Result<Issued, MintError> {
-        let expires_at = now + delta(self.config.refresh_lifetime);
+        let expires_at = until(now, self.config.refresh_lifetime, holder.session_end);
         let claims = self.with_holder(self.own_claims(TokenKind::Refresh, now, expires_at)?, holder)?;
-        self.issued(claims, expires_at)
+        self.issued(claims, expires_at, holder.session_end)
     }
 
     /// A sliding token for somebody who logs in at `now`.
     pub fn sliding_token(&self, holder: Holder<'_>, now: DateTime<Utc>) -> Result<Issued, MintError> {
-        let (expires_at, refreshable_until) =
-            (now + delta(self.config.sliding_lifetime), now + delta(self.config.sliding_refresh_lifetime));
+        let expires_at = until(now, self.config.sliding_lifetime, holder.session_end);
+        let refreshable_until = until(now, self.config.sliding_refresh_lifetime, holder.session_end);
         let mut claims = self.with_holder(self.own_claims(TokenKind::Sliding, now, expires_at)?, holder)?;
         let name = self.config.claims.refresh_exp.clone();
         claims.members.insert(name, to_raw_value(&refreshable_until.timestamp())?);
-        self.issued(claims, expires_at.max(refreshable_until))
+        self.issued(claims, expires_at.max(refreshable_until), holder.session_end)
     }
 
-    /// An access token made from a refresh token: every claim is taken over but those that are a token's own.
-    pub fn access_token(&self, refresh: &Claims, now: DateTime<Utc>) -> Result<String, MintError> {
-        let expires_at = now + delta(self.config.access_lifetime);
+    /// An access token made from a refresh token of a session that is over at `session_end`: every claim is taken over
+    /// but those that are a token's own.
+    pub fn access_token(
+        &self,
+        refresh: &Claims,
+        now: DateTime<Utc>,
+        session_end: Option<DateTime<Utc>>,
+    ) -> Result<String, MintError> {
+        let expires_at = until(now, self.config.access_lifetime, session_end);
         let mut claims = self.own_claims(TokenKind::Access, now, expires_at)?;
         for (name, value) in &refresh.members {
             if !self.is_own(name) {
@@ -114,13 +123,19 @@ impl TokenIssuer {
         self.sign(&claims)
     }
 
-    /// The refresh token that takes the place of `refresh`: its claims with an id and times of its own.
-    pub fn successor(&self, refresh: &Claims, now: DateTime<Utc>) -> Result<Issued, MintError> {
-        let expires_at = now + delta(self.config.refresh_lifetime);
+    /// The refresh token that takes the place of `refresh`, of a session that is over at `session_end`: its claims with
+    /// an id and times of its own.
+    pub fn successor(
+        &self,
+        refresh: &Claims,
+        now: DateTime<Utc>,
+        session_end: Option<DateTime<Utc>>,
+    ) -> Result<Issued, MintError> {
+        let expires_at = until(now, self.config.refresh_lifetime, session_end);
         let own = self.own_claims(TokenKind::Refresh, now, expires_at)?;
         let mut claims = refresh.clone();
         claims.members.extend(own.members);
-        self.issued(claims, expires_at)
+        self.issued(claims, expires_at, session_end)
     }
 
     /// The same successor once more, for a client that did not get it: its id and times as they were recorded.
@@ -136,9 +151,15 @@ impl TokenIssuer {
         self.sign(&claims)
     }
 
-    /// A sliding token renewed: all claims but its times are kept, its id, too. With it goes its new expiry.
-    pub fn slid(&self, sliding: &Claims, now: DateTime<Utc>) -> Result<(String, DateTime<Utc>), MintError> {
-        let expires_at = now + delta(self.config.sliding_lifetime);
+    /// A sliding token of a session that is over at `session_end`, renewed: all claims but its times are kept, its id,
+    /// too. With it goes its new expiry.
+    pub fn slid(
+        &self,
+        sliding: &Claims,
+        now: DateTime<Utc>,
+        session_end: Option<DateTime<Utc>>,
+    ) -> Result<(String, DateTime<Utc>), MintError> {
+        let expires_at = until(now, self.config.sliding_lifetime, session_end);
         let mut claims = sliding.clone();
         claims.members.insert("exp".to_owned(), to_raw_value(&expires_at.timestamp())?);
         claims.members.insert("iat".to_owned(), to_raw_value(&now.timestamp())?);
@@ -146,9 +167,9 @@ impl TokenIssuer {
     }
 
     /// Until when the row of a refresh or sliding token that runs out at `expires_at` must be kept: a leeway longer, and
-    /// as long as an access token made from it at the last moment is good.
-    pub fn kept_until(&self, expires_at: DateTime<Utc>) -> DateTime<Utc> {
-        expires_at + delta(self.config.access_lifetime) + delta(self.config.leeway) * 2
+    /// as long as an access token made from it at the last moment is good, which is no longer than its session.
+    pub fn kept_until(&self, expires_at: DateTime<Utc>, session_end: Option<DateTime<Utc>>) -> DateTime<Utc> {
+        until(expires_at, self.config.access_lifetime, session_end) + delta(self.config.leeway) * 2
     }
 
     /// The claims of `token`, if it is well formed, rightly signed, within its times at `now` and meant for us.
@@ -163,9 +184,14 @@ impl TokenIssuer {
         seconds.saturating_mul(1_000_000).saturating_add(leeway) <= now.timestamp_micros()
     }
 
-    fn issued(&self, claims: Claims, expires_at: DateTime<Utc>) -> Result<Issued, MintError> {
+    fn issued(
+        &self,
+        claims: Claims,
+        expires_at: DateTime<Utc>,
+        session_end: Option<DateTime<Utc>>,
+    ) -> Result<Issued, MintError> {
         let jti = claims.jti().ok().flatten().unwrap_or_default();
-        let kept_until = self.kept_until(expires_at);
+        let kept_until = self.kept_until(expires_at, session_end);
         Ok(Issued { token: self.sign(&claims)?, claims, jti, expires_at, kept_until })
     }
 
@@ -241,7 +267,13 @@ pub fn password_mark(stamp: Uuid) -> String {
     format!("{:X}", stamp.simple())
 }
 
-fn delta(duration: std::time::Duration) -> TimeDelta {
+/// A lifetime later than `now`, and no later than the end of the session.
+fn until(now: DateTime<Utc>, lifetime: Duration, session_end: Option<DateTime<Utc>>) -> DateTime<Utc> {
+    let until = now + delta(lifetime);
+    session_end.map_or(until, |end| until.min(end))
+}
+
+fn delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
@@ -257,8 +289,6 @@ impl Verifier for KeyRing {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use shared::clock::Clock;
     use shared::config::Secret;
 
@@ -297,6 +327,7 @@ mod tests {
         username: "froggly",
         password_stamp: Uuid::from_u128(0xabc),
         session: Some(SessionId(Uuid::from_u128(3))),
+        session_end: None,
     };
 
     fn names(claims: &Claims) -> Vec<&str> {
@@ -312,7 +343,7 @@ mod tests {
     async fn a_pair_has_exactly_simple_jwts_claims_and_the_session() {
         let issuer = issuer();
         let refresh = issuer.refresh_token(HOLDER, now()).unwrap();
-        let access = issuer.access_token(&refresh.claims, now()).unwrap();
+        let access = issuer.access_token(&refresh.claims, now(), None).unwrap();
         let access = issuer.judge(&access, now()).await.unwrap();
         assert_eq!(names(&access), ["exp", "iat", "jti", "sid", "token_type", "user_id"]);
         assert_eq!(access.raw("user_id"), Some(r#""7""#));
@@ -352,7 +383,7 @@ mod tests {
         let issuer = issuer();
         let refresh =
             r#"{"user_id":7,"n":12345678901234567890123,"f":1.0,"o":{"a":[1]},"iat":1,"exp":2,"jti":"x"}"#;
-        let access = issuer.access_token(&claims(&issuer, refresh), now()).unwrap();
+        let access = issuer.access_token(&claims(&issuer, refresh), now(), None).unwrap();
         let access = issuer.judge(&access, now()).await.unwrap();
         assert_eq!(access.raw("n"), Some("12345678901234567890123"));
         assert_eq!(access.raw("f"), Some("1.0"));
@@ -365,7 +396,7 @@ mod tests {
     async fn a_successor_can_be_signed_again_to_the_byte() {
         let issuer = issuer();
         let old = issuer.refresh_token(HOLDER, now()).unwrap();
-        let new = issuer.successor(&old.claims, now() + TimeDelta::minutes(1)).unwrap();
+        let new = issuer.successor(&old.claims, now() + TimeDelta::minutes(1), None).unwrap();
         assert_ne!(new.jti, old.jti);
         let issued_at = now() + TimeDelta::minutes(1);
         let again = issuer.successor_again(&old.claims, &new.jti, issued_at, new.expires_at).unwrap();
@@ -377,11 +408,37 @@ mod tests {
         let issuer = issuer();
         let old = issuer.sliding_token(HOLDER, now()).unwrap();
         let later = now() + TimeDelta::minutes(4);
-        let (token, expires_at) = issuer.slid(&old.claims, later).unwrap();
+        let (token, expires_at) = issuer.slid(&old.claims, later, None).unwrap();
         let new = issuer.judge(&token, later).await.unwrap();
         assert_eq!(new.jti(), old.claims.jti());
         assert_eq!(new.refreshable_until(), old.claims.refreshable_until());
         assert_eq!((new.issued_at().unwrap(), new.expires_at()), (later.timestamp(), expires_at.timestamp()));
+    }
+
+    #[tokio::test]
+    async fn no_token_outlives_its_session() {
+        let issuer = issuer();
+        let end = now() + TimeDelta::seconds(100);
+        let holder = Holder { session_end: Some(end), ..HOLDER };
+        let refresh = issuer.refresh_token(holder, now()).unwrap();
+        let sliding = issuer.sliding_token(holder, now()).unwrap();
+        let successor = issuer.successor(&refresh.claims, now(), Some(end)).unwrap();
+        for issued in [&refresh, &sliding, &successor] {
+            assert_eq!((issued.expires_at, issued.kept_until), (end, end));
+            assert_eq!(issued.claims.expires_at(), end.timestamp());
+        }
+        assert_eq!(sliding.claims.refreshable_until(), Ok(end.timestamp()));
+        let access = issuer.access_token(&refresh.claims, now(), Some(end)).unwrap();
+        let (slid, until) = issuer.slid(&sliding.claims, now(), Some(end)).unwrap();
+        assert_eq!(until, end);
+        for token in [access, slid] {
+            assert_eq!(issuer.judge(&token, now()).await.unwrap().expires_at(), end.timestamp());
+        }
+        let late = Some(now() + TimeDelta::days(9));
+        assert_eq!(
+            issuer.successor(&refresh.claims, now(), late).unwrap().expires_at,
+            now() + TimeDelta::days(1)
+        );
     }
 
     #[tokio::test]

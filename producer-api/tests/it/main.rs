@@ -16,6 +16,7 @@ mod policies;
 mod registering;
 mod rehashing;
 mod rotation;
+mod session_lifetime;
 mod session_list;
 mod sessions;
 mod settings;
