@@ -4,11 +4,22 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Map, Value};
 
 /// The programs that are delivered, each also a folder of the workspace.
 const PROGRAMS: [&str; 3] = ["audit-consumer", "producer-api", "scheduler"];
+
+/// Settings that no service needs: other names of `SIGNING_KEY`, and what commands are given by hand.
+const NOT_OF_SERVICES: [&str; 6] = [
+    "JWT_SECRET_KEY",
+    "SECRET_KEY",
+    "OPERATOR_PASSWORD",
+    "SUPERUSER_PASSWORD",
+    "NEW_PASSWORD",
+    "DJANGO_DATABASE_URL",
+];
 
 /// The servers they need, and the one-shot migration.
 const OTHERS: [&str; 4] = ["mail", "migrate", "postgres", "rabbitmq"];
@@ -120,6 +131,22 @@ fn every_variable_is_in_the_example_and_explained_there() {
     }
     let unknown: Vec<&String> = used.iter().filter(|name| !known.contains(name.as_str())).collect();
     assert!(unknown.is_empty(), "not in .env.example: {unknown:?}");
+}
+
+#[test]
+fn a_program_is_given_every_setting_of_its_own() {
+    for (program, service) in services().into_iter().filter(|(name, _)| PROGRAMS.contains(&name.as_str())) {
+        let output = Command::new(test_support::environment::programs_folder().join(&program))
+            .args(["config", "--reference"])
+            .output()
+            .expect("the program runs");
+        let reference = String::from_utf8(output.stdout).expect("text");
+        let given: BTreeSet<String> = environment(&service).into_iter().map(|(name, _)| name).collect();
+        let own = reference.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let needed = own.filter(|name| !NOT_OF_SERVICES.contains(name));
+        let missing: Vec<&str> = needed.filter(|name| !given.contains(*name)).collect();
+        assert!(missing.is_empty(), "compose.yaml does not give {program}: {missing:?}");
+    }
 }
 
 #[test]
