@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use shared::clock::Clock;
 use shared::config::{ConfigError, DatabaseConfig, Reader};
-use shared::database;
+use shared::database::connect_for_command;
 use shared::entropy::Entropy;
 use shared::outbox::Outbox;
 use shared::telemetry::error_chain;
 
-use super::database::reach;
 use crate::config::{
     HashingConfig, PROGRAM, SessionsConfig, TokensConfig, check_keys, read_sessions, read_tokens,
 };
@@ -52,9 +51,7 @@ impl CommandConfig {
     pub(super) async fn open(self, command: &str) -> anyhow::Result<(AppState, RequestContext)> {
         let (clock, entropy) = (Clock::system(), Entropy::system());
         let keys = open_keys(&self.tokens.keys, &clock)?;
-        let pool = database::connect(&self.database, PROGRAM)?;
-        reach(&pool).await?;
-        database::require_schema(&pool).await?;
+        let pool = connect_for_command(&self.database, PROGRAM).await?;
         let state = AppState {
             outbox: Outbox::new(PROGRAM, clock.clone(), entropy.clone()),
             hasher: PasswordHasher::new(&self.hashing, entropy.clone())?,

@@ -3,12 +3,11 @@
 use shared::clock::Clock;
 use shared::config::{DatabaseConfig, Reader};
 use shared::contracts::Origin;
-use shared::database;
+use shared::database::connect_for_command;
 use shared::entropy::Entropy;
 use shared::outbox::Outbox;
 use shared::telemetry::TraceContext;
 
-use super::database::reach;
 use super::{block_on, print};
 use crate::accounts::{EmailAddress, NewAccount, RegisterError, Registry, Username, register};
 use crate::config::{HashingConfig, PROGRAM, read_superuser_password};
@@ -41,9 +40,7 @@ pub(super) fn create_superuser(mut reader: Reader, username: &str, email: &str) 
 
 async fn make(database: DatabaseConfig, hashing: HashingConfig, account: NewAccount) -> anyhow::Result<bool> {
     let (clock, entropy) = (Clock::system(), Entropy::system());
-    let pool = database::connect(&database, PROGRAM)?;
-    reach(&pool).await?;
-    database::require_schema(&pool).await?;
+    let pool = connect_for_command(&database, PROGRAM).await?;
     let outbox = Outbox::new(PROGRAM, clock.clone(), entropy.clone());
     let hasher = PasswordHasher::new(&hashing, entropy.clone())?;
     let registry = Registry { database: &pool, outbox: &outbox, hasher: &hasher, clock: &clock };

@@ -1,8 +1,7 @@
 //! `database migrate` and `database create-roles`.
 
-use anyhow::Context;
 use shared::config::{DatabaseConfig, Reader};
-use shared::database;
+use shared::database::{self, connect_before_migrating};
 
 use super::{block_on, print, read_database};
 use crate::config::{PROGRAM, read_operator_password};
@@ -11,8 +10,7 @@ use crate::config::{PROGRAM, read_operator_password};
 pub(super) fn migrate(reader: Reader) -> anyhow::Result<()> {
     let config = read_database(reader)?;
     block_on(async {
-        let pool = database::connect(&config, PROGRAM)?;
-        reach(&pool).await?;
+        let pool = connect_before_migrating(&config, PROGRAM).await?;
         database::create_roles(&pool, None).await?;
         let applied = database::migrate(&pool).await?;
         print(&format!("{applied} migration(s) applied, the schema is up to date\n"))
@@ -25,18 +23,10 @@ pub(super) fn create_roles(mut reader: Reader) -> anyhow::Result<()> {
     let config = DatabaseConfig::read(&mut reader);
     let (config, password) = reader.finish((config, password))?;
     block_on(async {
-        let pool = database::connect(&config, PROGRAM)?;
-        reach(&pool).await?;
+        let pool = connect_before_migrating(&config, PROGRAM).await?;
         database::create_roles(&pool, password.as_ref()).await?;
         let login =
             if password.is_some() { "may log in" } else { "has no password yet, and so can't log in" };
         print(&format!("the role {} is there and {login}\n", database::OPERATOR_ROLE))
     })
-}
-
-/// Asks the database once, so that an unreachable one is named before anything is tried.
-pub(super) async fn reach(pool: &sqlx::PgPool) -> anyhow::Result<()> {
-    database::ping(pool)
-        .await
-        .context("PostgreSQL does not answer; check DATABASE_URL and whether the server runs")
 }

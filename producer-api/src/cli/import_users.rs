@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use shared::clock::Clock;
 use shared::config::{DatabaseConfig, Reader, Secret};
-use shared::database;
+use shared::database::connect_for_command;
 use shared::entropy::Entropy;
 use shared::outbox::Outbox;
 use shared::telemetry::TraceContext;
 
-use super::database::reach;
 use super::{block_on, print};
 use crate::accounts::import::{Importer, Model, Report, Source, import_users};
 use crate::config::{PROGRAM, read_django_database_url};
@@ -56,9 +55,7 @@ pub(super) fn import(mut reader: Reader, arguments: ImportUsers) -> anyhow::Resu
     let (database, source) = reader.finish((database, source))?;
     block_on(async {
         let (clock, entropy) = (Clock::system(), Entropy::system());
-        let pool = database::connect(&database, PROGRAM)?;
-        reach(&pool).await?;
-        database::require_schema(&pool).await?;
+        let pool = connect_for_command(&database, PROGRAM).await?;
         let outbox = Outbox::new(PROGRAM, clock.clone(), entropy.clone());
         let trace = TraceContext::new(&entropy);
         let importer = Importer { database: &pool, outbox: &outbox, clock: &clock, trace: &trace, dry_run };

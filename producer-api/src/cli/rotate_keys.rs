@@ -6,12 +6,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use shared::clock::Clock;
 use shared::config::{DatabaseConfig, Reader};
 use shared::contracts::Origin;
-use shared::database;
+use shared::database::connect_for_command;
 use shared::entropy::Entropy;
 use shared::outbox::Outbox;
 use shared::telemetry::TraceContext;
 
-use super::database::reach;
 use super::{block_on, print};
 use crate::config::{PROGRAM, read_tokens};
 use crate::tokens::keys::{KeysConfig, Rotated, Rotation, folder_to_rotate, rotate};
@@ -27,9 +26,7 @@ pub(super) fn rotate_keys(mut reader: Reader) -> anyhow::Result<()> {
 
 async fn run(database: DatabaseConfig, keys: KeysConfig) -> anyhow::Result<()> {
     let (clock, entropy) = (Clock::system(), Entropy::system());
-    let pool = database::connect(&database, PROGRAM)?;
-    reach(&pool).await?;
-    database::require_schema(&pool).await?;
+    let pool = connect_for_command(&database, PROGRAM).await?;
     let outbox = Outbox::new(PROGRAM, clock.clone(), entropy.clone());
     let rotation = Rotation { database: &pool, outbox: &outbox, clock: &clock, entropy: &entropy };
     let rotated = rotate(rotation, &keys, Origin::default(), &TraceContext::new(&entropy)).await?;

@@ -2,12 +2,11 @@
 
 use shared::clock::Clock;
 use shared::config::{ConfigError, DatabaseConfig, Reader};
-use shared::database;
+use shared::database::connect_for_command;
 use shared::entropy::Entropy;
 use shared::outbox::Outbox;
 use sqlx::PgPool;
 
-use super::database::reach;
 use super::{block_on, print};
 use crate::accounts::{self, Office, SetActive};
 use crate::config::{HashingConfig, PROGRAM, SessionsConfig, read_new_password, read_sessions};
@@ -81,9 +80,7 @@ impl AccountsConfig {
     /// Once the database has answered and is of this version. Events wait in the outbox for a program with a relay.
     async fn open(self, command: &str) -> anyhow::Result<(Program, RequestContext)> {
         let (clock, entropy) = (Clock::system(), Entropy::system());
-        let pool = database::connect(&self.database, PROGRAM)?;
-        reach(&pool).await?;
-        database::require_schema(&pool).await?;
+        let pool = connect_for_command(&self.database, PROGRAM).await?;
         let sources = RequestContextSources { clock: clock.clone(), entropy: entropy.clone() };
         let context = RequestContext::of_command(&format!("{PROGRAM} {command}"), &sources);
         let program = Program {
