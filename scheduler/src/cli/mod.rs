@@ -1,12 +1,14 @@
 //! The command line: which command, and one file that wires each.
 
 mod config;
+mod flush_expired_tokens;
 mod healthcheck;
 mod program;
 mod run;
 mod tick;
 mod work;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use shared::config::Reader;
 
@@ -31,6 +33,10 @@ enum Command {
     Tick,
     /// Executes runs; writes nothing that becomes due.
     Work,
+    /// Does at once what the job `purge-expired-tokens` does each hour, and prints what that was. Needs the database
+    /// alone.
+    #[command(name = "flushexpiredtokens")]
+    FlushExpiredTokens,
     /// Prints every setting in force, secrets masked.
     Config {
         /// Prints what each setting means instead, as Markdown.
@@ -49,10 +55,20 @@ impl CommandLine {
             Command::Run => run::execute(Config::read(reader)?),
             Command::Tick => tick::execute(Config::read(reader)?),
             Command::Work => work::execute(Config::read(reader)?),
+            Command::FlushExpiredTokens => flush_expired_tokens::execute(reader),
             Command::Config { reference } => config::execute(reader, reference),
             Command::Healthcheck => healthcheck::execute(reader),
         }
     }
+}
+
+/// Runs a command's asynchronous part.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the asynchronous runtime can't start")?
+        .block_on(work)
 }
 
 #[cfg(test)]

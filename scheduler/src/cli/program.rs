@@ -8,6 +8,7 @@ use shared::outbox::{Outbox, Relay, RelaySettings};
 use shared::{broker, database, telemetry};
 use sqlx::PgPool;
 
+use super::block_on;
 use crate::config::{Config, PROGRAM};
 use crate::jobs::{self, Printer};
 use crate::schedule::Ticker;
@@ -29,11 +30,7 @@ impl Program {
     /// Starts what every command needs and what `spawn` adds, and runs until the end.
     pub(super) fn execute(config: Config, spawn: impl FnOnce(&Self)) -> anyhow::Result<()> {
         telemetry::init(&config.process)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .context("the asynchronous runtime can't start")?;
-        runtime.block_on(Self::run(config, spawn))
+        block_on(Self::run(config, spawn))
     }
 
     async fn run(config: Config, spawn: impl FnOnce(&Self)) -> anyhow::Result<()> {

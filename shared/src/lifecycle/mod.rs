@@ -2,7 +2,8 @@
 //!
 //! A program spawns its loops through [`Shutdown`], which tracks every one of them. The first SIGTERM or SIGINT asks
 //! them to finish, the second ends the process at once; a loop that ends by itself takes the program down with an
-//! exit code that says so. A loop that talks to a server runs under [`supervise()`].
+//! exit code that says so. A loop that talks to a server runs under [`supervise()`]. A command whose work takes long does
+//! it in [`run_to_end`].
 
 mod backoff;
 mod exit;
@@ -15,5 +16,5 @@ pub use backoff::Backoff;
 pub use exit::{healthcheck, report};
 pub use health::{Component, Health, Readiness, Standing};
 pub use probes::{Probes, router as probe_router, serve as serve_http};
-pub use shutdown::{Shutdown, StopError};
+pub use shutdown::{Shutdown, StopError, run_to_end};
 pub use supervise::{Interruption, supervise};

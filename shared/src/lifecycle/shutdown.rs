@@ -1,6 +1,8 @@
 //! The end of a program: asked for by a signal, or because a loop died.
 
 use std::future::Future;
+use std::io::Write;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -65,18 +67,17 @@ impl Shutdown {
 
     /// Waits for a signal or a loop's death, then for the loops to finish, at most `timeout`.
     pub async fn run(self, timeout: Duration) -> Result<(), StopError> {
-        let mut terminate = signal(SignalKind::terminate()).map_err(StopError::Signals)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(StopError::Signals)?;
+        let mut requests = StopRequests::listen()?;
         tokio::select! {
             () = self.stop.cancelled() => {}
-            () = either(&mut terminate, &mut interrupt) => tracing::info!("asked to stop, finishing work in hand"),
+            () = requests.next() => tracing::info!("asked to stop, finishing work in hand"),
         }
         self.stop.cancel();
         self.loops.close();
         tokio::select! {
             () = self.loops.wait() => {}
             () = tokio::time::sleep(timeout) => return Err(StopError::TooSlow(timeout)),
-            () = either(&mut terminate, &mut interrupt) => return Err(StopError::SecondSignal),
+            () = requests.next() => return Err(StopError::SecondSignal),
         }
         match self.died.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(reason) => Err(StopError::LoopDied(reason)),
@@ -85,10 +86,46 @@ impl Shutdown {
     }
 }
 
-async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+/// Does a command's work, which ends by itself. The first SIGTERM or SIGINT cancels the token that `work` was given, and
+/// standard error says so, since a command has no log; the second gives the work up.
+pub async fn run_to_end<F, Fut>(program: &str, work: F) -> Result<Fut::Output, StopError>
+where
+    F: FnOnce(CancellationToken) -> Fut,
+    Fut: Future,
+{
+    let (mut requests, stop) = (StopRequests::listen()?, CancellationToken::new());
+    let mut work = pin!(work(stop.clone()));
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        output = &mut work => return Ok(output),
+        () = requests.next() => stop.cancel(),
+    }
+    // Nobody can be told when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{program}: asked to stop, finishing work in hand");
+    tokio::select! {
+        output = work => Ok(output),
+        () = requests.next() => Err(StopError::SecondSignal),
+    }
+}
+
+/// The signals that ask a program to stop.
+struct StopRequests {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopRequests {
+    fn listen() -> Result<Self, StopError> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(StopError::Signals)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(StopError::Signals)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

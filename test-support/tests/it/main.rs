@@ -7,6 +7,7 @@
 mod broker_outage;
 mod conformance_against_django;
 mod database_outage;
+mod flush_expired_tokens;
 mod import;
 mod killed_programs;
 mod orderly_end;

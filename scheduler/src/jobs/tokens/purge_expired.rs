@@ -7,10 +7,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use shared::clock::Clock;
 use shared::contracts::Origin;
 use shared::contracts::auth::{SessionEnd, SessionEnded};
 use shared::ids::SessionId;
-use shared::outbox::AppendError;
+use shared::outbox::{AppendError, Outbox};
+use shared::telemetry::TraceContext;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 
 use super::store;
 use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
@@ -41,18 +45,41 @@ pub fn job() -> Job {
 }
 
 async fn purge_expired(context: JobContext) -> JobResult {
-    let now = context.clock.now();
-    let ended = end_sessions(&context, now).await.map_err(JobError::passing("sessions can't be ended"))?;
-    let (deleted, blacklisted) =
-        delete_tokens(&context, now).await.map_err(JobError::passing("tokens can't be deleted"))?;
-    let changes = delete_read_changes(&context, now)
-        .await
-        .map_err(JobError::passing("changes of standing can't be deleted"))?;
-    let stopped = if context.stop.is_cancelled() { "; stopped early, the next run goes on" } else { "" };
-    Ok(format!(
-        "ended {ended} expired session(s), deleted {deleted} expired token(s), {blacklisted} of them \
-         blacklisted, and {changes} old change(s) of standing{stopped}\n"
-    ))
+    let JobContext { database, outbox, clock, trace, stop, .. } = context;
+    Purge { database, outbox, clock, trace, stop }.run().await
+}
+
+/// A purge, by the job or by the command. Any number may go on at once: each takes what the others leave.
+#[derive(Debug)]
+pub struct Purge {
+    /// The database.
+    pub database: PgPool,
+    /// For the ends of sessions.
+    pub outbox: Outbox,
+    /// What time it is.
+    pub clock: Clock,
+    /// The trace its events belong to.
+    pub trace: TraceContext,
+    /// Cancelled when it should end after the batch in hand.
+    pub stop: CancellationToken,
+}
+
+impl Purge {
+    /// Purges until nothing is left or it is asked to stop, and says in one line what it did.
+    pub async fn run(&self) -> JobResult {
+        let now = self.clock.now();
+        let ended = end_sessions(self, now).await.map_err(JobError::passing("sessions can't be ended"))?;
+        let (deleted, blacklisted) =
+            delete_tokens(self, now).await.map_err(JobError::passing("tokens can't be deleted"))?;
+        let changes = delete_read_changes(self, now)
+            .await
+            .map_err(JobError::passing("changes of standing can't be deleted"))?;
+        let stopped = if self.stop.is_cancelled() { "; stopped early, the next run goes on" } else { "" };
+        Ok(format!(
+            "ended {ended} expired session(s), deleted {deleted} expired token(s), {blacklisted} of them \
+             blacklisted, and {changes} old change(s) of standing{stopped}\n"
+        ))
+    }
 }
 
 /// Why a batch of sessions could not be ended.
@@ -70,11 +97,11 @@ impl From<sqlx::Error> for EndSessionsError {
     }
 }
 
-async fn end_sessions(context: &JobContext, now: DateTime<Utc>) -> Result<usize, EndSessionsError> {
+async fn end_sessions(purge: &Purge, now: DateTime<Utc>) -> Result<usize, EndSessionsError> {
     let mut ended = 0;
     let mut after = None;
-    while !context.stop.is_cancelled() {
-        let batch = end_batch(context, now, after).await?;
+    while !purge.stop.is_cancelled() {
+        let batch = end_batch(purge, now, after).await?;
         ended += batch.ended;
         after = batch.last;
         if after.is_none() {
@@ -91,12 +118,12 @@ struct Batch {
 }
 
 async fn end_batch(
-    context: &JobContext,
+    purge: &Purge,
     now: DateTime<Utc>,
     after: Option<SessionId>,
 ) -> Result<Batch, EndSessionsError> {
     let begun_before = now - SESSION_AGE_MIN;
-    let mut transaction = context.database.begin().await?;
+    let mut transaction = purge.database.begin().await?;
     let candidates =
         store::expired_sessions(&mut transaction, now, begun_before, after, SESSION_BATCH).await?;
     let Some(last) = candidates.last().map(|candidate| candidate.session_id) else {
@@ -118,21 +145,17 @@ async fn end_batch(
             actor_id: None,
             origin: Origin::default(),
         };
-        context
-            .outbox
-            .append(&mut transaction, &context.trace, event)
-            .await
-            .map_err(EndSessionsError::Append)?;
+        purge.outbox.append(&mut transaction, &purge.trace, event).await.map_err(EndSessionsError::Append)?;
     }
     transaction.commit().await?;
-    context.outbox.wake();
+    purge.outbox.wake();
     Ok(Batch { ended: ended.len(), last: Some(last) })
 }
 
-async fn delete_tokens(context: &JobContext, now: DateTime<Utc>) -> Result<(i64, i64), sqlx::Error> {
+async fn delete_tokens(purge: &Purge, now: DateTime<Utc>) -> Result<(i64, i64), sqlx::Error> {
     let (mut deleted, mut blacklisted) = (0, 0);
-    while !context.stop.is_cancelled() {
-        let mut connection = context.database.acquire().await?;
+    while !purge.stop.is_cancelled() {
+        let mut connection = purge.database.acquire().await?;
         let batch = store::delete_expired_tokens(&mut connection, now, TOKEN_BATCH).await?;
         deleted += batch.deleted;
         blacklisted += batch.blacklisted;
@@ -143,10 +166,10 @@ async fn delete_tokens(context: &JobContext, now: DateTime<Utc>) -> Result<(i64,
     Ok((deleted, blacklisted))
 }
 
-async fn delete_read_changes(context: &JobContext, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+async fn delete_read_changes(purge: &Purge, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
     let mut deleted = 0;
-    while !context.stop.is_cancelled() {
-        let mut connection = context.database.acquire().await?;
+    while !purge.stop.is_cancelled() {
+        let mut connection = purge.database.acquire().await?;
         let batch = store::delete_foreign_changes(&mut connection, CHANGE_BATCH).await?
             + store::delete_changes_before(&mut connection, now - CHANGES_KEPT, CHANGE_BATCH).await?;
         deleted += batch;
