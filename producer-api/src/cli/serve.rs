@@ -11,7 +11,6 @@ use shared::outbox::{Outbox, Relay, RelaySettings};
 use shared::{broker, telemetry};
 
 use super::block_on;
-use super::command_state::open_keys;
 use crate::config::{AccessTokenRevocation, PROGRAM, ServeConfig};
 use crate::credentials::PasswordHasher;
 use crate::extract::BodyLimit;
@@ -20,17 +19,17 @@ use crate::router::router;
 use crate::sessions::{ForgedTokens, Standings};
 use crate::state::AppState;
 use crate::tokens::TokenIssuer;
+use crate::tokens::keys::Keys;
 
 /// Serves until a signal, then finishes the requests in hand.
 pub(super) fn serve(reader: Reader) -> anyhow::Result<()> {
-    let config = ServeConfig::read(reader)?;
+    let (config, keys) = ServeConfig::read(reader)?;
     telemetry::init(&config.process)?;
-    block_on(run(config))
+    block_on(run(config, keys))
 }
 
-async fn run(config: ServeConfig) -> anyhow::Result<()> {
+async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
     let (clock, entropy, shutdown) = (Clock::system(), Entropy::system(), Shutdown::default());
-    let keys = open_keys(&config.tokens.keys, &clock)?;
     let pool = database::connect(&config.database, &config.process.instance)?;
     database::check_schema_at_start(&pool).await?;
     let outbox = Outbox::new(PROGRAM, clock.clone(), entropy.clone());

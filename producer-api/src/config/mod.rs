@@ -74,8 +74,8 @@ pub struct ServeConfig {
 }
 
 impl ServeConfig {
-    /// Reads all of it, or says everything that is wrong.
-    pub fn read(mut reader: Reader) -> Result<Self, ConfigError> {
+    /// Reads all of it and opens the keys, or says everything that is wrong.
+    pub fn read(mut reader: Reader) -> Result<(Self, Keys), ConfigError> {
         let tokens = read_tokens(&mut reader);
         let config = Self {
             process: read_process(&mut reader),
@@ -86,8 +86,8 @@ impl ServeConfig {
             hashing: HashingConfig::read(&mut reader),
             request_body_max: reader.at_least(&REQUEST_BODY_MAX, 65_536),
         };
-        check_keys(&mut reader, &config.tokens);
-        reader.finish(config)
+        let keys = open_keys(&mut reader, &config.tokens);
+        Ok((reader.finish(config)?, keys?))
     }
 }
 
@@ -103,14 +103,17 @@ pub fn read_tokens(reader: &mut Reader) -> TokensConfig {
     TokensConfig::read(reader)
 }
 
-/// Notes what is wrong with the keys, for programs that sign. That none is named was noted before.
-pub fn check_keys(reader: &mut Reader, tokens: &TokensConfig) {
+/// Opens the keys, for programs that sign. What is wrong with them is noted, too, to be said with all the rest; that none
+/// is named was noted before.
+pub fn open_keys(reader: &mut Reader, tokens: &TokensConfig) -> Result<Keys, ConfigError> {
     let named = tokens.keys.signing_key.is_some() || tokens.keys.signing_keys_dir.is_some();
-    if let Err(error) = Keys::open(&tokens.keys, Clock::system())
-        && named
-    {
-        reader.problem(error_chain(&error));
-    }
+    Keys::open(&tokens.keys, Clock::system()).map_err(|error| {
+        let fault = error_chain(&error);
+        if named {
+            reader.problem(&fault);
+        }
+        ConfigError::of(fault)
+    })
 }
 
 /// The sessions section, for commands that begin or end sessions.
@@ -147,7 +150,8 @@ mod tests {
 
     fn read(values: &[(&str, &str)]) -> Result<ServeConfig, String> {
         let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        ServeConfig::read(Reader::from_values(values)).map_err(|error| error.to_string())
+        let read = ServeConfig::read(Reader::from_values(values));
+        read.map(|(config, _)| config).map_err(|error| error.to_string())
     }
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";

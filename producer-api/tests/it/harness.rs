@@ -136,7 +136,7 @@ pub(crate) fn config(settings: &[(&str, &str)]) -> ServeConfig {
     ];
     let values = given.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     // The later of two values of one name counts.
-    ServeConfig::read(Reader::from_values(values)).unwrap()
+    ServeConfig::read(Reader::from_values(values)).unwrap().0
 }
 
 async fn serve(pool: PgPool, clock: Clock, settings: &[(&str, &str)]) -> Replica {

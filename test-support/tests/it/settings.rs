@@ -1,5 +1,8 @@
 //! Missing and wrong settings: exit code 2, and one message that lists all of them.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use test_support::programs::{Ended, Program, SIGNING_KEY};
 use test_support::{TestBroker, TestDatabase};
 
@@ -103,4 +106,27 @@ async fn a_database_without_the_schema_ends_every_program_with_what_to_do() {
         assert_eq!(ended.code, Some(1), "{}", ended.log);
         assert!(ended.log.contains("producer-api database migrate"), "{}", ended.log);
     }
+}
+
+/// Goes red when the keys are opened before there is a log and nobody says later what was seen, and when it is said twice.
+#[tokio::test]
+async fn a_private_key_that_everybody_may_read_is_named_once_at_the_start() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let folder = tempfile::tempdir().unwrap();
+    let api = || {
+        Program::named("producer-api")
+            .env("DATABASE_URL", database.url())
+            .env("AMQP_URL", broker.amqp_url())
+            .env("ALGORITHM", "ES256")
+            .env("SIGNING_KEYS_DIR", folder.path().to_str().unwrap())
+    };
+    let rotated = api().arg("keys").arg("rotate").run().await;
+    assert_eq!(rotated.code, Some(0), "{}", rotated.log);
+    let key = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    std::fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
+    let mut api = api().start().await;
+    assert!(api.terminate().await.success(), "{}", api.log());
+    let log = api.log();
+    assert_eq!(log.matches("everybody on this machine may read this private key").count(), 1, "{log}");
+    assert!(log.contains(key.to_str().unwrap()), "{log}");
 }

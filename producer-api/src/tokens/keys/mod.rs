@@ -53,6 +53,7 @@ mod ring;
 mod rotate;
 mod timeline;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -189,8 +190,17 @@ impl Keys {
 
     /// Reads the folder again every 20 s until `stop`. What can't be read changes nothing and is logged.
     pub async fn follow(self, stop: CancellationToken) -> anyhow::Result<()> {
+        self.warn_of_readable();
         self.follow_every(REREAD_EVERY, &stop).await;
         Ok(())
+    }
+
+    /// The keys are opened with the settings, before there is a log; what is to be said of them is said here.
+    fn warn_of_readable(&self) {
+        let picture = self.0.picture.read().unwrap_or_else(PoisonError::into_inner);
+        if let (Source::Pairs { folder: Some(folder), .. }, Some(own)) = (&self.0.source, &picture.own) {
+            own.warn_of_readable(folder, &BTreeSet::new());
+        }
     }
 
     async fn follow_every(&self, pause: Duration, stop: &CancellationToken) {

@@ -57,7 +57,9 @@ impl OwnKeys {
         let spoilt = of_folder.filter(|key| unusable.iter().any(|file| file.kid == key.kid));
         keys.extend(spoilt.cloned());
         folder::sort(&mut keys);
+        let known: BTreeSet<_> = self.keys.iter().map(|key| key.kid.clone()).collect();
         self.take(folder, keys)?;
+        self.warn_of_readable(folder, &known);
         let (mut passed_over, mut news) = (BTreeSet::new(), Vec::new());
         for UnusableFile { kid, written, fault } in unusable {
             let file = (kid, written);
@@ -76,15 +78,18 @@ impl OwnKeys {
         if keys.is_empty() {
             return Err(KeysError::EmptyFolder(folder.to_owned()));
         }
-        let known: BTreeSet<&str> = self.keys.iter().map(|key| key.kid.as_str()).collect();
-        for key in keys.iter().filter(|key| key.world_readable && !known.contains(key.kid.as_str())) {
+        self.keys = keys;
+        Ok(())
+    }
+
+    /// Logs which keys of the folder are no secret on this machine, those in `known` left out.
+    pub(super) fn warn_of_readable(&self, folder: &Path, known: &BTreeSet<String>) {
+        for key in self.keys.iter().filter(|key| key.world_readable && !known.contains(&key.kid)) {
             tracing::warn!(
                 file = %folder::path(folder, &key.kid).display(),
                 "everybody on this machine may read this private key: set its mode to 0600, or 0640"
             );
         }
-        self.keys = keys;
-        Ok(())
     }
 
     /// The ring of those keys at `now`, and until when it holds.
