@@ -1,6 +1,6 @@
 //! Disabling an account, and enabling it again.
 
-use shared::contracts::auth::{AccountDisabled, AccountEnabled, SessionEnd};
+use shared::contracts::auth::{AccountChange, AccountDisabled, AccountEnabled, SessionEnd};
 use shared::ids::UserId;
 
 use super::office::Office;
@@ -56,19 +56,19 @@ pub async fn set_active(
         return Ok(SetActive::Unchanged);
     }
     store::set_active(&mut transaction, account.id, active).await?;
-    let (user_id, origin) = (account.id, context.origin());
-    let username = username.to_owned();
+    let user_id = account.id;
+    let change = AccountChange { user_id, username: username.to_owned(), actor_id, origin: context.origin() };
     let mut ended = Vec::new();
     if active {
-        let event = AccountEnabled { user_id, username, actor_id, origin };
+        let event = AccountEnabled(change);
         office.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
     } else {
-        let event = AccountDisabled { user_id, username: username.clone(), actor_id, origin };
+        let event = AccountDisabled(change);
         office.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
         if office.sessions.tokens_carry_session() {
-            let whose = Whose::of_user(user_id, &username, context);
+            let whose = Whose::of_user(user_id, username, context);
             let ending = Ending { reason: SessionEnd::AccountDisabled, at: office.clock.now(), actor_id };
-            let user = (user_id, username.as_str());
+            let user = (user_id, username);
             ended = end_all_sessions(&mut transaction, office.outbox, user, &whose, ending).await?;
         }
     }

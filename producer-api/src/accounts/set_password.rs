@@ -1,6 +1,6 @@
 //! Giving an account another password without asking for the one it has: what an operator's command does.
 
-use shared::contracts::auth::{PasswordChanged, SessionEnd};
+use shared::contracts::auth::{AccountChange, PasswordChanged, SessionEnd};
 
 use super::office::Office;
 use super::set_active::ChangeError;
@@ -25,12 +25,12 @@ pub async fn set_password(
     let account = store::lock_by_username(&mut transaction, username).await?.ok_or_else(unknown)?;
     let now = office.clock.now();
     store::set_password(&mut transaction, account.id, &hash, office.entropy.uuid_v4(), now).await?;
-    let event = PasswordChanged {
+    let event = PasswordChanged(AccountChange {
         user_id: account.id,
         username: username.to_owned(),
         actor_id: None,
         origin: context.origin(),
-    };
+    });
     office.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
     let mut ended = Vec::new();
     if office.sessions.tokens_carry_session() {

@@ -26,9 +26,9 @@ impl Event for UserRegistered {
     }
 }
 
-/// An account was switched off: it can't log in, and its sessions are over.
+/// What is told of an account that was changed, whatever the change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountDisabled {
+pub struct AccountChange {
     /// The account.
     pub user_id: UserId,
     /// Its username at that moment.
@@ -40,58 +40,40 @@ pub struct AccountDisabled {
     #[serde(flatten)]
     pub origin: Origin,
 }
+
+/// An account was switched off: it can't log in, and its sessions are over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountDisabled(pub AccountChange);
 
 impl Event for AccountDisabled {
     const TYPE: EventType = EventType::ACCOUNT_DISABLED;
 
     fn subject(&self) -> Option<String> {
-        Some(format!("users/{}", self.user_id))
+        Some(format!("users/{}", self.0.user_id))
     }
 }
 
 /// An account was switched on again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountEnabled {
-    /// The account.
-    pub user_id: UserId,
-    /// Its username at that moment.
-    pub username: String,
-    /// Who did it; nobody when an operator's command did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub actor_id: Option<UserId>,
-    /// The request.
-    #[serde(flatten)]
-    pub origin: Origin,
-}
+pub struct AccountEnabled(pub AccountChange);
 
 impl Event for AccountEnabled {
     const TYPE: EventType = EventType::ACCOUNT_ENABLED;
 
     fn subject(&self) -> Option<String> {
-        Some(format!("users/{}", self.user_id))
+        Some(format!("users/{}", self.0.user_id))
     }
 }
 
 /// An account has another password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PasswordChanged {
-    /// The account.
-    pub user_id: UserId,
-    /// Its username at that moment.
-    pub username: String,
-    /// Who did it; nobody when an operator's command did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub actor_id: Option<UserId>,
-    /// The request.
-    #[serde(flatten)]
-    pub origin: Origin,
-}
+pub struct PasswordChanged(pub AccountChange);
 
 impl Event for PasswordChanged {
     const TYPE: EventType = EventType::PASSWORD_CHANGED;
 
     fn subject(&self) -> Option<String> {
-        Some(format!("users/{}", self.user_id))
+        Some(format!("users/{}", self.0.user_id))
     }
 }
 
@@ -116,5 +98,23 @@ impl Event for PasswordRehashed {
 
     fn subject(&self) -> Option<String> {
         Some(format!("users/{}", self.user_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_changes_of_an_account_are_flat_on_the_wire() {
+        let origin = Origin { user_agent: Some("curl".to_owned()), ..Origin::default() };
+        let username = "ada".to_owned();
+        let change = AccountChange { user_id: UserId(7), username, actor_id: Some(UserId(1)), origin };
+        let flat = r#"{"user_id":7,"username":"ada","actor_id":1,"user_agent":"curl"}"#;
+        assert_eq!(serde_json::to_string(&AccountDisabled(change.clone())).unwrap(), flat);
+        assert_eq!(serde_json::to_string(&AccountEnabled(change.clone())).unwrap(), flat);
+        let by_command = AccountChange { actor_id: None, ..change };
+        let flat = r#"{"user_id":7,"username":"ada","user_agent":"curl"}"#;
+        assert_eq!(serde_json::to_string(&PasswordChanged(by_command)).unwrap(), flat);
     }
 }

@@ -7,7 +7,9 @@ mod sessions;
 mod tokens;
 
 pub use access::{AccessDenial, AccessDenied};
-pub use accounts::{AccountDisabled, AccountEnabled, PasswordChanged, PasswordRehashed, UserRegistered};
+pub use accounts::{
+    AccountChange, AccountDisabled, AccountEnabled, PasswordChanged, PasswordRehashed, UserRegistered,
+};
 pub use logins::{LoginFailed, LoginFailure, LoginSucceeded};
 pub use sessions::{SessionEnd, SessionEnded};
 pub use tokens::{BlacklistReason, KeysRotated, TokenBlacklisted, TokenRefreshed, TokenReuseDetected};
