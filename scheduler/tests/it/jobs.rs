@@ -31,6 +31,11 @@ async fn run_until(bench: &Bench, job: Job, args: serde_json::Value, stop: Cance
     .await
 }
 
+/// Purges to the end; gives the line that says what was done.
+async fn purge(bench: &Bench) -> String {
+    run(bench, purge_expired::job(), serde_json::json!({})).await.unwrap()
+}
+
 const USERS: &str = "INSERT INTO users (username, email, password, date_joined)
     VALUES ('admin', 'admin@example.org', '!', now()), ('user', 'user@example.org', '!', now())";
 
@@ -85,9 +90,8 @@ async fn expired_tokens_go_and_the_sessions_that_lived_by_them_end() {
     let bench = Bench::new().await;
     bench.run_sql(USERS).await;
     bench.run_sql(SESSIONS).await;
-    let purge = || run(&bench, purge_expired::job(), serde_json::json!({}));
     assert_eq!(
-        purge().await.unwrap(),
+        purge(&bench).await,
         "ended 2 expired session(s), deleted 4 expired token(s), 1 of them blacklisted, and 0 old change(s) of \
          standing\n"
     );
@@ -104,7 +108,7 @@ async fn expired_tokens_go_and_the_sessions_that_lived_by_them_end() {
     assert_eq!(ended, ["1", "4"]);
     assert_eq!(bench.events("auth.session.ended").await, 2);
     assert_eq!(
-        purge().await.unwrap(),
+        purge(&bench).await,
         "ended 0 expired session(s), deleted 0 expired token(s), 0 of them blacklisted, and 0 old change(s) of \
          standing\n"
     );
@@ -122,7 +126,7 @@ async fn thousands_are_purged_in_batches() {
              SELECT 'jti' || n, 1, '2026-05-01', '2026-05-02' FROM generate_series(1, 2500) AS n",
         )
         .await;
-    let output = run(&bench, purge_expired::job(), serde_json::json!({})).await.unwrap();
+    let output = purge(&bench).await;
     assert!(output.starts_with("ended 250 expired session(s), deleted 2500 expired token(s)"), "{output}");
     assert_eq!(bench.events("auth.session.ended").await, 250);
 }
@@ -147,6 +151,14 @@ async fn partitions_are_made_ahead_and_only_once() {
     assert!(make().await.unwrap().starts_with("made 0 partition(s)"));
 }
 
+/// Whose changes of standing are left by a purge that says it deleted two.
+async fn users_left_by_a_purge_of_two_changes(bench: &Bench) -> Vec<i64> {
+    let output = purge(bench).await;
+    assert!(output.ends_with("and 2 old change(s) of standing\n"), "{output}");
+    let query = sqlx::query_scalar("SELECT user_id FROM standing_changes ORDER BY user_id");
+    query.fetch_all(bench.pool()).await.unwrap()
+}
+
 /// A replica reads a change when its transaction has committed, however old the change is by then. User 1 and 2 changed
 /// long ago; 3 in a long transaction that was still going on when 4 changed, an hour and a minute ago; 5 changed lately.
 #[tokio::test]
@@ -160,13 +172,7 @@ async fn changes_of_standing_go_an_hour_after_their_transactions_ended() {
                  (5, '2026-05-04T08:59:00Z', '140', '135')",
         )
         .await;
-    let output = run(&bench, purge_expired::job(), serde_json::json!({})).await.unwrap();
-    assert!(output.ends_with("and 2 old change(s) of standing\n"), "{output}");
-    let left: Vec<i64> = sqlx::query_scalar("SELECT user_id FROM standing_changes ORDER BY user_id")
-        .fetch_all(bench.pool())
-        .await
-        .unwrap();
-    assert_eq!(left, [3, 4, 5]);
+    assert_eq!(users_left_by_a_purge_of_two_changes(&bench).await, [3, 4, 5]);
 }
 
 /// They come with a dump. Goes red when nothing deletes them, and when the purge believes what they say about
@@ -182,11 +188,5 @@ async fn changes_with_transactions_of_another_cluster_go_at_once_and_take_no_oth
         )
         .await;
     bench.run_sql("INSERT INTO standing_changes (user_id) VALUES (4)").await;
-    let output = run(&bench, purge_expired::job(), serde_json::json!({})).await.unwrap();
-    assert!(output.ends_with("and 2 old change(s) of standing\n"), "{output}");
-    let left: Vec<i64> = sqlx::query_scalar("SELECT user_id FROM standing_changes ORDER BY user_id")
-        .fetch_all(bench.pool())
-        .await
-        .unwrap();
-    assert_eq!(left, [1, 4]);
+    assert_eq!(users_left_by_a_purge_of_two_changes(&bench).await, [1, 4]);
 }
