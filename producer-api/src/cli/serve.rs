@@ -16,6 +16,7 @@ use crate::credentials::PasswordHasher;
 use crate::extract::BodyLimit;
 use crate::middleware::{Challenge, StackSettings};
 use crate::router::router;
+use crate::sessions::standing::FRESH_FOR;
 use crate::sessions::{ForgedTokens, Standings};
 use crate::state::AppState;
 use crate::tokens::TokenIssuer;
@@ -51,7 +52,7 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
         hasher: PasswordHasher::new(&config.hashing, entropy.clone())?,
         tokens: Arc::new(TokenIssuer::new(config.tokens, keys.clone(), entropy.clone())),
         standings: match config.sessions.revocation {
-            AccessTokenRevocation::Session => Standings::remembering(pool.clone()),
+            AccessTokenRevocation::Session => Standings::remembering(pool.clone(), FRESH_FOR),
             AccessTokenRevocation::None => Standings::reading_each_time(pool.clone()),
         },
         sessions: Arc::new(config.sessions),

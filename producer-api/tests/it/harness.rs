@@ -12,6 +12,7 @@ use producer_api::credentials::PasswordHasher;
 use producer_api::extract::BodyLimit;
 use producer_api::middleware::{Challenge, RequestContext, RequestContextSources, StackSettings};
 use producer_api::router::router;
+use producer_api::sessions::standing::FRESH_FOR;
 use producer_api::sessions::{ForgedTokens, Standings};
 use producer_api::state::AppState;
 use producer_api::tokens::TokenIssuer;
@@ -150,7 +151,7 @@ async fn serve(pool: PgPool, clock: Clock, settings: &[(&str, &str)]) -> Replica
         hasher: PasswordHasher::new(&config.hashing, entropy.clone()).unwrap(),
         tokens: Arc::new(TokenIssuer::new(config.tokens, keys, entropy.clone())),
         standings: match config.sessions.revocation {
-            AccessTokenRevocation::Session => Standings::remembering(pool.clone()),
+            AccessTokenRevocation::Session => Standings::remembering(pool.clone(), FRESH_FOR),
             AccessTokenRevocation::None => Standings::reading_each_time(pool.clone()),
         },
         sessions: Arc::new(config.sessions),

@@ -30,7 +30,7 @@ struct Listener {
 impl Listener {
     async fn start() -> Self {
         let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
-        let standings = Standings::believing_for(database.pool().clone(), EVER);
+        let standings = Standings::remembering(database.pool().clone(), EVER);
         standings.follower().read_changes_once().await.unwrap();
         let (health, stop) = (Health::default(), CancellationToken::new());
         let component = health.component("notices", Standing::Supporting);

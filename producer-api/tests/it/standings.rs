@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use producer_api::sessions::standing::{Changes, Follower, Standing, Standings};
+use producer_api::sessions::standing::{Changes, FRESH_FOR, Follower, Standing, Standings};
 use shared::entropy::Entropy;
 use shared::ids::{SessionId, UserId};
 use shared::lifecycle::{self, Health};
@@ -71,7 +71,7 @@ struct Replica {
 
 impl Replica {
     async fn over(pool: &PgPool) -> Self {
-        let standings = Standings::believing_for(pool.clone(), EVER);
+        let standings = Standings::remembering(pool.clone(), EVER);
         let mut replica = Self { follower: standings.follower(), standings };
         assert!(replica.read().await.anew, "the first read is where it begins");
         replica
@@ -373,8 +373,8 @@ async fn without_a_recent_read_every_check_asks_the_database() {
     let pool = database.pool();
     let user = add_user(pool).await;
     let session = add_session(pool, user).await;
-    let never_read = Standings::remembering(pool.clone());
-    let always_stale = Standings::believing_for(pool.clone(), Duration::ZERO);
+    let never_read = Standings::remembering(pool.clone(), FRESH_FOR);
+    let always_stale = Standings::remembering(pool.clone(), Duration::ZERO);
     always_stale.follower().read_changes_once().await.unwrap();
     let replicas = [never_read, always_stale, Standings::reading_each_time(pool.clone())];
     for standings in &replicas {
@@ -410,7 +410,7 @@ async fn without_any_notice_an_end_is_effective_within_two_seconds() {
     let database = TestDatabase::create().await;
     let pool = database.pool();
     let user = add_user(pool).await;
-    let standings = Standings::remembering(pool.clone());
+    let standings = Standings::remembering(pool.clone(), FRESH_FOR);
     let (stop, health) = (CancellationToken::new(), Health::default());
     let component = health.component("standings", lifecycle::Standing::Supporting);
     let end = tokio::spawn(standings.clone().follow(component, stop.clone()));
@@ -435,7 +435,7 @@ async fn a_replica_that_can_not_follow_says_so_and_asks_the_database_for_each_re
         PgPoolOptions::new().min_connections(2).max_connections(2).connect(database.url()).await.unwrap();
     let user = add_user(&pool).await;
     let session = add_session(&pool, user).await;
-    let standings = Standings::remembering(pool.clone());
+    let standings = Standings::remembering(pool.clone(), FRESH_FOR);
     let (stop, health) = (CancellationToken::new(), Health::default());
     let component = health.component("standings", lifecycle::Standing::Supporting);
     let end = tokio::spawn(standings.clone().follow(component, stop.clone()));

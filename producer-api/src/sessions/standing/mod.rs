@@ -35,8 +35,8 @@ pub use map::{Standing, UserFacts};
 
 use map::{Found, Look, Map, Ticket};
 
-/// How long what is remembered is believed after the last read of what changed was sent.
-const FRESH_FOR: Duration = Duration::from_secs(2);
+/// How soon every replica refuses what was revoked.
+pub const FRESH_FOR: Duration = Duration::from_secs(2);
 /// How often an answer that a revocation overtook is read again; the last one is given out, true when it was read.
 const READS_MAX: u32 = 3;
 
@@ -52,13 +52,10 @@ struct Shared {
 }
 
 impl Standings {
-    /// Remembers, and so needs [`Standings::follow`] to run: until it does, every check asks the database.
-    pub fn remembering(database: PgPool) -> Self {
-        Self::believing_for(database, FRESH_FOR)
-    }
-
-    /// As [`Standings::remembering`], with another bound than two seconds: for tests.
-    pub fn believing_for(database: PgPool, fresh_for: Duration) -> Self {
+    /// Remembers, and so needs [`Standings::follow`] to run: until it does, every check asks the database. What is
+    /// remembered is believed for `fresh_for` after the last read of what changed was sent; [`FRESH_FOR`] is what we
+    /// promise.
+    pub fn remembering(database: PgPool, fresh_for: Duration) -> Self {
         Self::over(database, Some(Mutex::new(Map::new(fresh_for))))
     }
 
