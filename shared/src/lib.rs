@@ -13,5 +13,6 @@ pub mod entropy;
 pub mod ids;
 pub mod lifecycle;
 pub mod outbox;
+pub mod runs;
 pub mod task_duration;
 pub mod telemetry;

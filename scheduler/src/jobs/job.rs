@@ -22,8 +22,8 @@ use super::printer::Printer;
 pub struct Definition {
     /// Its name for ever, such as `print-user-tasks`.
     pub key: &'static str,
-    /// When it is due, as cron(5) writes it, in UTC.
-    pub cron: &'static str,
+    /// When it is due, as cron(5) writes it, in UTC; none if only code enqueues it.
+    pub cron: Option<&'static str>,
     /// What it is given.
     pub args: serde_json::Value,
     /// How many of the instants that passed unseen are run: the newest so many; 0: none.

@@ -66,22 +66,25 @@ pub async fn sync_at(
 ) -> Result<Synced, SyncError> {
     let rows = store::lock_all(connection).await?;
     let mut synced = Synced::default();
-    for definition in registry.definitions() {
-        let cron: Cron = definition.cron.parse().map_err(|error| SyncError::Cron(definition.key, error))?;
+    for (definition, line) in registry.scheduled() {
+        let cron: Cron = line.parse().map_err(|error| SyncError::Cron(definition.key, error))?;
         let row = rows.iter().find(|row| row.job_key == definition.key);
         match row {
-            Some(row) if row.retired_at.is_none() && is_as_defined(row, definition) => synced.unchanged += 1,
+            Some(row) if row.retired_at.is_none() && is_as_defined(row, definition, line) => {
+                synced.unchanged += 1
+            }
             Some(row) if row.retired_at.is_none() => {
-                change(connection, row, definition, &cron, now).await?;
+                change(connection, row, (definition, line), &cron, now).await?;
                 synced.changed += 1;
             }
             _ => {
-                put(connection, definition, now, cron.next_after(now), now).await?;
+                put(connection, (definition, line), now, cron.next_after(now), now).await?;
                 synced.added += 1;
             }
         }
     }
-    for row in rows.iter().filter(|row| row.retired_at.is_none() && registry.get(&row.job_key).is_none()) {
+    let is_scheduled = |key: &str| registry.scheduled().any(|(definition, _)| definition.key == key);
+    for row in rows.iter().filter(|row| row.retired_at.is_none() && !is_scheduled(&row.job_key)) {
         close(connection, row, now).await?;
         retire(connection, &row.job_key, now).await?;
         synced.retired += 1;
@@ -90,9 +93,9 @@ pub async fn sync_at(
 }
 
 /// Whether a row says what its definition says.
-fn is_as_defined(row: &ScheduleRow, definition: &Definition) -> bool {
+fn is_as_defined(row: &ScheduleRow, definition: &Definition, line: &str) -> bool {
     let Columns { window_seconds, timeout_seconds } = Columns::of(definition);
-    row.cron == definition.cron
+    row.cron == line
         && row.queue == QUEUE
         && row.args == definition.args
         && row.catch_up_max == definition.catch_up_max
@@ -119,18 +122,18 @@ impl Columns {
 async fn change(
     connection: &mut PgConnection,
     row: &ScheduleRow,
-    definition: &Definition,
+    (definition, line): (&Definition, &str),
     cron: &Cron,
     now: DateTime<Utc>,
 ) -> Result<(), SyncError> {
     // Another cron line begins now; the instants that the old one still owed get their answer first.
-    let watermark = if row.cron == definition.cron {
+    let watermark = if row.cron == line {
         row.watermark
     } else {
         close(connection, row, now).await?;
         now
     };
-    put(connection, definition, watermark, cron.next_after(watermark), now).await?;
+    put(connection, (definition, line), watermark, cron.next_after(watermark), now).await?;
     Ok(())
 }
 
@@ -157,7 +160,7 @@ async fn close(
 
 async fn put(
     connection: &mut PgConnection,
-    definition: &Definition,
+    (definition, line): (&Definition, &str),
     watermark: DateTime<Utc>,
     next_due_at: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
@@ -184,7 +187,7 @@ async fn put(
             updated_at = excluded.updated_at
         "#,
         definition.key,
-        definition.cron,
+        line,
         QUEUE,
         args,
         definition.catch_up_max,
@@ -223,10 +226,10 @@ mod tests {
         let all = jobs::all();
         let keys: HashSet<_> = all.iter().map(|job| job.definition.key).collect();
         assert_eq!(keys.len(), all.len());
-        for job in all {
-            let cron: Cron = job.definition.cron.parse().unwrap();
-            assert!(cron.next_after(DateTime::UNIX_EPOCH).is_some(), "{}", job.definition.key);
-            assert!((0..=100).contains(&job.definition.catch_up_max));
+        for (definition, line) in Registry::new(all).scheduled() {
+            let cron: Cron = line.parse().unwrap();
+            assert!(cron.next_after(DateTime::UNIX_EPOCH).is_some(), "{}", definition.key);
+            assert!((0..=100).contains(&definition.catch_up_max));
         }
     }
 }

@@ -20,8 +20,8 @@ impl Registry {
         self.0.get(key)
     }
 
-    /// All definitions, in the order of their keys.
-    pub fn definitions(&self) -> impl Iterator<Item = &Definition> {
-        self.0.values().map(|job| &job.definition)
+    /// The definitions of the jobs that have a schedule, each with its cron line, in the order of their keys.
+    pub fn scheduled(&self) -> impl Iterator<Item = (&Definition, &'static str)> {
+        self.0.values().filter_map(|job| job.definition.cron.map(|cron| (&job.definition, cron)))
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn at(time: &str) -> DateTime<Utc> {
 pub(crate) fn definition() -> Definition {
     Definition {
         key: KEY,
-        cron: "* * * * *",
+        cron: Some("* * * * *"),
         args: serde_json::json!({}),
         catch_up_max: 5,
         catch_up_window: Duration::from_mins(5),

@@ -48,7 +48,7 @@ async fn a_new_job_owes_nothing_from_before_it_was_known() {
 async fn another_cron_line_begins_now_and_what_the_old_one_owed_is_missed() {
     let bench = Bench::new().await;
     bench.schedule(at("09:00:00")).await;
-    let hourly = registry([Definition { cron: "0 * * * *", ..definition() }]);
+    let hourly = registry([Definition { cron: Some("0 * * * *"), ..definition() }]);
     assert_eq!(bench.sync(&hourly, at("09:10:30")).await, synced(0, 1, 0, 0));
     assert_eq!(bench.count("SELECT instants FROM job_gaps").await, 10);
     assert_eq!(bench.tick(at("09:59:59")).await.runs, 0);

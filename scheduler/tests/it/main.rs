@@ -8,6 +8,7 @@
 
 mod bench;
 mod catalogue;
+mod enqueued;
 mod jobs;
 mod rescue;
 mod runs;

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod catalogue;
 pub mod envelope;
 pub mod jobs;
+pub mod mail;
 pub mod origin;
 pub mod tasks;
 

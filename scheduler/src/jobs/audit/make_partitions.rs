@@ -11,7 +11,7 @@ const MONTHS_AHEAD: i32 = 3;
 pub fn job() -> Job {
     let definition = Definition {
         key: "make-audit-partitions",
-        cron: "10 0 * * *",
+        cron: Some("10 0 * * *"),
         args: serde_json::json!({}),
         catch_up_max: 1,
         catch_up_window: Duration::from_hours(24),

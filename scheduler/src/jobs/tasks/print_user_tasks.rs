@@ -23,7 +23,7 @@ struct Args {
 pub fn job() -> Job {
     let definition = Definition {
         key: "print-user-tasks",
-        cron: "* * * * *",
+        cron: Some("* * * * *"),
         args: serde_json::json!({ "user_id": 1 }),
         catch_up_max: 5,
         catch_up_window: Duration::from_mins(5),

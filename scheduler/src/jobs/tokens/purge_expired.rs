@@ -34,7 +34,7 @@ const SESSION_AGE_MIN: Duration = Duration::from_mins(1);
 pub fn job() -> Job {
     let definition = Definition {
         key: "purge-expired-tokens",
-        cron: "0 * * * *",
+        cron: Some("0 * * * *"),
         args: serde_json::json!({}),
         catch_up_max: 1,
         catch_up_window: Duration::from_hours(24),
