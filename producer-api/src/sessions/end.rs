@@ -34,10 +34,11 @@ impl Ending {
         match self.reason {
             SessionEnd::Replaced => BlacklistReason::Replaced,
             SessionEnd::Reuse => BlacklistReason::Reuse,
-            SessionEnd::PasswordChanged => BlacklistReason::PasswordChanged,
+            SessionEnd::PasswordChanged | SessionEnd::PasswordReset => BlacklistReason::PasswordChanged,
             SessionEnd::Logout
             | SessionEnd::Expired
             | SessionEnd::AccountDisabled
+            | SessionEnd::AccountDeleted
             | SessionEnd::UserRevoked
             | SessionEnd::StaffRevoked => BlacklistReason::Logout,
         }

@@ -193,7 +193,7 @@ async fn refuse(
     store::count_failure(connection, refusal.user.unwrap_or(UserId(0))).await?;
     let username = refusal.username.chars().take(TRIED_NAME_CHARACTERS_MAX).collect();
     let (user_id, reason, origin) = (refusal.user, refusal.reason, context.origin());
-    let event = LoginFailed { user_id, username, reason, origin };
+    let event = LoginFailed { user_id, username, reason, tally: None, origin };
     state.outbox.append(connection, &context.trace, event).await?;
     Ok(imported_hashes_remain(connection).await?)
 }

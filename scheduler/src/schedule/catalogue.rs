@@ -71,7 +71,7 @@ pub async fn sync_at(
         let row = rows.iter().find(|row| row.job_key == definition.key);
         match row {
             Some(row) if row.retired_at.is_none() && is_as_defined(row, definition, line) => {
-                synced.unchanged += 1
+                synced.unchanged += 1;
             }
             Some(row) if row.retired_at.is_none() => {
                 change(connection, row, (definition, line), &cron, now).await?;

@@ -110,6 +110,26 @@ catalogue! {
     ACCOUNT_DISABLED = auth("auth.account.disabled", Outcome::Success);
     /// An account was switched on again.
     ACCOUNT_ENABLED = auth("auth.account.enabled", Outcome::Success);
+    /// An account is gone.
+    ACCOUNT_DELETED = auth("auth.account.deleted", Outcome::Success);
+    /// So many secrets were wrong that none is looked at for a while.
+    ACCOUNT_LOCKED = auth("auth.account.locked", Outcome::Failure);
+    /// Wrong secrets were forgotten before their time.
+    ACCOUNT_UNLOCKED = auth("auth.account.unlocked", Outcome::Success);
+    /// A user changed what he says of himself.
+    USER_UPDATED = auth("auth.user.updated", Outcome::Success);
+    /// An address was proved.
+    EMAIL_VERIFIED = auth("auth.email.verified", Outcome::Success);
+    /// An account has another address, which was proved.
+    EMAIL_CHANGED = auth("auth.email.changed", Outcome::Success);
+    /// A proved address was given for another account.
+    EMAIL_CONFLICT = auth("auth.email.conflict", Outcome::Failure);
+    /// Somebody asked for a link to choose a new password.
+    PASSWORD_RESET_REQUESTED = auth("auth.password_reset.requested", Outcome::Success);
+    /// A new password was chosen by a mailed link.
+    PASSWORD_RESET_COMPLETED = auth("auth.password_reset.completed", Outcome::Success);
+    /// A mailed link was followed that is no good.
+    MAIL_TOKEN_REFUSED = auth("auth.mail_token.refused", Outcome::Failure);
     /// A signing key was added.
     KEYS_ROTATED = auth("auth.keys.rotated", Outcome::Success);
     /// Somebody asked for what is not his.

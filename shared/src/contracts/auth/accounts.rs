@@ -41,39 +41,78 @@ pub struct AccountChange {
     pub origin: Origin,
 }
 
-/// An account was switched off: it can't log in, and its sessions are over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountDisabled(pub AccountChange);
+macro_rules! account_changes {
+    ($($(#[$docs:meta])* $name:ident = $event_type:ident;)+) => {
+        $(
+            $(#[$docs])*
+            #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+            pub struct $name(pub AccountChange);
 
-impl Event for AccountDisabled {
-    const TYPE: EventType = EventType::ACCOUNT_DISABLED;
+            impl Event for $name {
+                const TYPE: EventType = EventType::$event_type;
+
+                fn subject(&self) -> Option<String> {
+                    Some(format!("users/{}", self.0.user_id))
+                }
+            }
+        )+
+    };
+}
+
+account_changes! {
+    /// An account was switched off: it can't log in, and its sessions are over.
+    AccountDisabled = ACCOUNT_DISABLED;
+    /// An account was switched on again.
+    AccountEnabled = ACCOUNT_ENABLED;
+    /// An account is gone, and its tasks with it.
+    AccountDeleted = ACCOUNT_DELETED;
+    /// Wrong passwords of an account are forgotten before their time: it may try at once.
+    AccountUnlocked = ACCOUNT_UNLOCKED;
+    /// An account has another password.
+    PasswordChanged = PASSWORD_CHANGED;
+    /// A user chose another password by a mailed link.
+    PasswordResetCompleted = PASSWORD_RESET_COMPLETED;
+    /// A user proved by a mailed link that the address of his account is his.
+    EmailVerified = EMAIL_VERIFIED;
+    /// A user proved by a mailed link that another address is his: the account has that one now.
+    EmailChanged = EMAIL_CHANGED;
+}
+
+/// A user changed what he says of himself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserUpdated {
+    /// What was changed; `username` is the new one.
+    #[serde(flatten)]
+    pub change: AccountChange,
+    /// The names of the fields that have another value now.
+    pub fields: Vec<String>,
+}
+
+impl Event for UserUpdated {
+    const TYPE: EventType = EventType::USER_UPDATED;
 
     fn subject(&self) -> Option<String> {
-        Some(format!("users/{}", self.0.user_id))
+        Some(format!("users/{}", self.change.user_id))
     }
 }
 
-/// An account was switched on again.
+/// An account has an address that another one had proved to be its own before. It can't be verified; its owner gets a
+/// notice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountEnabled(pub AccountChange);
-
-impl Event for AccountEnabled {
-    const TYPE: EventType = EventType::ACCOUNT_ENABLED;
-
-    fn subject(&self) -> Option<String> {
-        Some(format!("users/{}", self.0.user_id))
-    }
+pub struct EmailConflict {
+    /// The account that has the address now, unproved.
+    pub user_id: UserId,
+    /// Its username.
+    pub username: String,
+    /// The account whose address it is.
+    pub owner_id: UserId,
 }
 
-/// An account has another password.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PasswordChanged(pub AccountChange);
-
-impl Event for PasswordChanged {
-    const TYPE: EventType = EventType::PASSWORD_CHANGED;
+impl Event for EmailConflict {
+    const TYPE: EventType = EventType::EMAIL_CONFLICT;
 
     fn subject(&self) -> Option<String> {
-        Some(format!("users/{}", self.0.user_id))
+        Some(format!("users/{}", self.user_id))
     }
 }
 

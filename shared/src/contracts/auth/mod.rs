@@ -3,13 +3,17 @@
 mod access;
 mod accounts;
 mod logins;
+mod mail_links;
 mod sessions;
 mod tokens;
 
 pub use access::{AccessDenial, AccessDenied};
 pub use accounts::{
-    AccountChange, AccountDisabled, AccountEnabled, PasswordChanged, PasswordRehashed, UserRegistered,
+    AccountChange, AccountDeleted, AccountDisabled, AccountEnabled, AccountUnlocked, EmailChanged,
+    EmailConflict, EmailVerified, PasswordChanged, PasswordRehashed, PasswordResetCompleted, UserRegistered,
+    UserUpdated,
 };
-pub use logins::{LoginFailed, LoginFailure, LoginSucceeded};
+pub use logins::{AccountLocked, LimitScope, LoginFailed, LoginFailure, LoginSucceeded, Tally};
+pub use mail_links::{MailTokenFault, MailTokenRefused, NoPasswordReset, PasswordResetRequested};
 pub use sessions::{SessionEnd, SessionEnded};
 pub use tokens::{BlacklistReason, KeysRotated, TokenBlacklisted, TokenRefreshed, TokenReuseDetected};

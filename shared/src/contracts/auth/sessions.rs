@@ -20,8 +20,12 @@ pub enum SessionEnd {
     Reuse,
     /// Its user has another password.
     PasswordChanged,
+    /// Its user chose another password by a mailed link.
+    PasswordReset,
     /// Its user was disabled.
     AccountDisabled,
+    /// Its user is gone.
+    AccountDeleted,
     /// Its user ended it from another place.
     UserRevoked,
     /// A staff member ended it.
@@ -37,6 +41,8 @@ impl SessionEnd {
             Self::Expired => "expired",
             Self::Reuse => "reuse",
             Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
+            Self::AccountDeleted => "account_deleted",
             Self::AccountDisabled => "account_disabled",
             Self::UserRevoked => "user_revoked",
             Self::StaffRevoked => "staff_revoked",
