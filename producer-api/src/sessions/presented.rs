@@ -22,6 +22,16 @@ pub(super) enum Lock {
     Nothing,
 }
 
+impl Lock {
+    /// For renewing a token. What a session allows is judged by its row whenever a token of it comes back. A token
+    /// without a session is refused only if it is older than its user's password: renewed while a new password is about
+    /// to be committed, it would be younger.
+    pub(super) fn to_renew(state: &AppState, claims: &Claims) -> Self {
+        let has_session = state.claimed_session(claims) != Ok(None);
+        if state.sessions.tokens_carry_session() && !has_session { Self::User } else { Self::Nothing }
+    }
+}
+
 /// A token and what is known of it.
 #[derive(Debug)]
 pub(super) struct Presented<'a> {

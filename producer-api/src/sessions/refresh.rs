@@ -59,7 +59,7 @@ async fn exchange(
 ) -> Result<Option<Refreshed>, RefreshError> {
     let config = state.tokens.config();
     let exchanging = config.rotate_refresh_tokens && config.blacklist_after_rotation;
-    let lock = if exchanging { Lock::User } else { Lock::Nothing };
+    let lock = if exchanging { Lock::User } else { Lock::to_renew(state, claims) };
     let mut transaction = state.database.begin().await?;
     let presented = Presented::look_up(state, &mut transaction, claims, lock).await?;
     let (second_use, successor) = judge_second_use(state, &mut transaction, &presented, now).await?;

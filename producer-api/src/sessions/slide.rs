@@ -12,7 +12,8 @@ pub async fn slide(state: &AppState, context: &RequestContext, token: &str) -> R
     let now = state.clock.now();
     let claims = state.judge(context, token, now).await?;
     let mut transaction = state.database.begin().await?;
-    let presented = Presented::look_up(state, &mut transaction, &claims, Lock::Nothing).await?;
+    let presented =
+        Presented::look_up(state, &mut transaction, &claims, Lock::to_renew(state, &claims)).await?;
     let jti = presented.require(TokenKind::Sliding)?;
     let (mut transaction, renewable) =
         require_renewable(state, context, transaction, &presented, jti, now).await?;

@@ -1,8 +1,10 @@
 //! Coming from Django: its users, their hashes and its tokens.
 
 use std::io::Write;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use producer_api::accounts;
 use producer_api::accounts::import::{ImportError, Importer, ReadError, Report, Source, import_users};
 use producer_api::credentials::imported_hashes_remain;
 use serde_json::json;
@@ -12,9 +14,10 @@ use shared::outbox::Outbox;
 use shared::telemetry::TraceContext;
 use sqlx::PgPool;
 use tempfile::NamedTempFile;
-use test_support::TestDatabase;
+use test_support::{TestDatabase, eventually};
 
-use crate::harness::{Api, signed};
+use crate::harness::{Api, refused, signed};
+use crate::policies::{wait_for_a_waiter, waiters};
 
 /// Made by Django 5.2 of [`PASSWORD`], but of fewer iterations.
 const HASH: &str = "pbkdf2_sha256$1000$saltsaltsaltsalt$Cf9xjlisAEzRbMZsosxST/5+wkpfUV6uoqiZkYtP6iQ=";
@@ -284,6 +287,49 @@ async fn a_new_password_ends_tokens_that_have_no_session() {
     .unwrap();
     api.client.refresh(&dated).await.expect(401);
     api.client.refresh(&undated).await.expect(401);
+}
+
+/// Goes red when such a token is renewed by what its user was before: what it gives would be younger than the new
+/// password, and so good for as long as it is renewed.
+#[tokio::test]
+async fn a_token_without_a_session_is_not_renewed_past_a_new_password_that_is_about_to_be_committed() {
+    let sliding = ("AUTH_TOKEN_CLASSES", "AccessToken,SlidingToken");
+    let api = Api::start_with(&[("ROTATE_REFRESH_TOKENS", "true"), sliding]).await;
+    api.client.register("somebody").await.expect(201);
+    api.client.log_in("somebody").await;
+    let pool = api.database.pool();
+    let (user, now) = (api.count("SELECT id FROM users").await, api.now().timestamp());
+    let exp = now + 3600;
+    let token = |kind: &str| {
+        signed(&format!(
+            r#"{{"token_type":"{kind}","exp":{exp},"refresh_exp":{exp},"iat":{now},"jti":"{kind}","user_id":{user}}}"#
+        ))
+    };
+    // Whoever changes the password has written it, and waits for the session that is to end.
+    let mut holder = pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM user_sessions FOR UPDATE").execute(&mut *holder).await.unwrap();
+    let (state, context) = (api.state.clone(), api.context());
+    let changing = tokio::spawn(async move {
+        accounts::set_password(&state, &context, "somebody", "another password".to_owned()).await
+    });
+    wait_for_a_waiter(pool).await;
+    api.advance(1);
+    let (client, refresh) = (api.client.clone(), token("refresh"));
+    let refreshing = tokio::spawn(async move { client.refresh(&refresh).await });
+    let (client, sliding) = (api.client.clone(), token("sliding"));
+    let sliding = tokio::spawn(async move {
+        client.post("/api/token/sliding/refresh/", &json!({ "token": sliding })).await
+    });
+    eventually(Duration::from_secs(30), "two that wait or have their answers", async || {
+        let answered = i64::from(refreshing.is_finished()) + i64::from(sliding.is_finished());
+        (answered + waiters(pool).await >= 3).then_some(())
+    })
+    .await;
+    holder.commit().await.unwrap();
+    changing.await.unwrap().unwrap();
+    for renewed in [refreshing, sliding] {
+        assert_eq!(renewed.await.unwrap().expect(401).body, refused("Token is blacklisted"));
+    }
 }
 
 #[tokio::test]

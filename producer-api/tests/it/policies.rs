@@ -217,12 +217,14 @@ async fn a_user_with_thousands_of_sessions_logs_in_like_any_other() {
 
 /// Waits until somebody waits for a lock that we hold.
 pub(crate) async fn wait_for_a_waiter(pool: &PgPool) {
-    eventually(DEADLINE, "somebody who waits for a lock", async || {
-        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        let waiting: i64 = sqlx::query_scalar(sql).fetch_one(pool).await.unwrap();
-        (waiting > 0).then_some(())
-    })
-    .await;
+    eventually(DEADLINE, "somebody who waits for a lock", async || (waiters(pool).await > 0).then_some(()))
+        .await;
+}
+
+/// How many wait for a lock at this moment.
+pub(crate) async fn waiters(pool: &PgPool) -> i64 {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
 }
 
 #[tokio::test]
