@@ -155,9 +155,29 @@ async fn whoever_ends_a_session_or_changes_a_user_the_next_read_tells() {
              WHERE id = (SELECT user_id FROM user_sessions WHERE id = $1)",
             false,
         ),
+        (
+            "UPDATE users SET imported_password_md5 = NULL
+             WHERE id = (SELECT user_id FROM user_sessions WHERE id = $1)",
+            false,
+        ),
+        (
+            "UPDATE users SET password_changed_at = now()
+             WHERE id = (SELECT user_id FROM user_sessions WHERE id = $1)",
+            false,
+        ),
+        (
+            "UPDATE users SET date_joined = date_joined + interval '1 day'
+             WHERE id = (SELECT user_id FROM user_sessions WHERE id = $1)",
+            false,
+        ),
         ("DELETE FROM users WHERE id = (SELECT user_id FROM user_sessions WHERE id = $1)", true),
     ] {
         let user = add_user(pool).await;
+        // Rehashed after an import: a mark of Django's is known of him.
+        let rehash =
+            "UPDATE users SET password = '$argon2id$rehashed', imported_password_md5 = 'MARK' WHERE id = $1";
+        sqlx::query(rehash).bind(user).execute(pool).await.unwrap();
+        replica.read().await;
         let session = add_session(pool, user).await;
         let before = replica.of(user, session).await;
         assert!(before.session_active);
