@@ -215,6 +215,33 @@ async fn a_user_with_thousands_of_sessions_logs_in_like_any_other() {
     }
 }
 
+/// Goes red when one statement blacklists, or tells of, however many there are: from some 300,000 on it met
+/// `statement_timeout`, and neither a login nor a logout nor `users disable` could end that session.
+#[tokio::test]
+async fn a_session_ends_however_many_tokens_it_has() {
+    let api = Api::start_with(&[("ROTATE_REFRESH_TOKENS", "true")]).await;
+    let first = api.client.join("froggly").await;
+    let tokens = "INSERT INTO outstanding_tokens (jti, user_id, session_id, created_at, expires_at)
+        SELECT gen_random_uuid(), user_id, id, login_time, to_timestamp(1795086400)
+        FROM user_sessions, generate_series(1, 10000)";
+    api.execute(tokens).await;
+    api.forget_events().await;
+    let second = api.client.log_in("froggly").await;
+    assert_eq!(alive(&api.client, &[first, second]).await, [false, true]);
+    let told = api.reasons("auth.token.blacklisted").await;
+    assert_eq!((told.len(), told.iter().all(|reason| reason == "replaced")), (10_001, true));
+    assert_eq!(api.count("SELECT count(*) FROM blacklisted_tokens").await, 10_001);
+    let events = "SELECT count(DISTINCT body::jsonb -> 'data' ->> 'jti') FROM outbox WHERE body LIKE '%token.blacklisted%'";
+    assert_eq!(api.count(events).await, 10_001, "each once");
+    // `cmin` tells the statements of one transaction apart.
+    for most in [
+        "SELECT max(written) FROM (SELECT count(*) AS written FROM blacklisted_tokens GROUP BY xmin::text, cmin::text) AS s",
+        "SELECT max(written) FROM (SELECT count(*) AS written FROM outbox GROUP BY xmin::text, cmin::text) AS s",
+    ] {
+        assert!(api.count(most).await <= 10_000, "{most}");
+    }
+}
+
 /// Waits until somebody waits for a lock that we hold.
 pub(crate) async fn wait_for_a_waiter(pool: &PgPool) {
     eventually(DEADLINE, "somebody who waits for a lock", async || (waiters(pool).await > 0).then_some(()))
