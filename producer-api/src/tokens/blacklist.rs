@@ -14,6 +14,10 @@ use super::store;
 use crate::fault::Fault;
 use crate::middleware::RequestContext;
 
+/// How many tokens one statement blacklists or tells of: far from `statement_timeout`, however many a session has. One that
+/// is refreshed every second has 86,400 in a day, where rotation blacklists none.
+const PART_MAX: usize = 5_000;
+
 /// Whose a token is, for its event.
 #[derive(Debug, Clone)]
 pub struct Whose {
@@ -115,15 +119,21 @@ pub async fn blacklist_sessions(
     at: DateTime<Utc>,
     reason: BlacklistReason,
 ) -> Result<(), Fault> {
-    let tokens = store::blacklist_all_of(connection, sessions, at, reason.as_str()).await?;
-    let events = tokens.into_iter().map(|token| TokenBlacklisted {
-        user_id: whose.user_id,
-        username: whose.username.clone(),
-        session_id: token.session_id,
-        jti: token.jti,
-        reason,
-        origin: whose.origin.clone(),
-    });
-    outbox.append_all(connection, &whose.trace, events).await?;
-    Ok(())
+    loop {
+        let reason_text = reason.as_str();
+        let part = store::blacklist_some_of(connection, sessions, at, reason_text, PART_MAX).await?;
+        let is_last = part.len() < PART_MAX;
+        let events = part.into_iter().filter(|token| token.blacklisted).map(|token| TokenBlacklisted {
+            user_id: whose.user_id,
+            username: whose.username.clone(),
+            session_id: token.session_id,
+            jti: token.jti,
+            reason,
+            origin: whose.origin.clone(),
+        });
+        outbox.append_all(connection, &whose.trace, events).await?;
+        if is_last {
+            return Ok(());
+        }
+    }
 }

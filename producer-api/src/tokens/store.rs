@@ -200,38 +200,48 @@ pub async fn rotate(
     Ok(result.rows_affected() == 1)
 }
 
-/// A token that has just been blacklisted with its session.
+/// A token of a session that ends.
 #[derive(Debug)]
 pub(super) struct OfSession {
     pub(super) jti: String,
     pub(super) session_id: Option<SessionId>,
+    /// Whether it was blacklisted just now; else somebody else did so at this moment.
+    pub(super) blacklisted: bool,
 }
 
-/// Blacklists every token of these sessions that is good until now; gives them, the oldest first.
-pub(super) async fn blacklist_all_of(
+/// Blacklists the tokens of these sessions that are good until now, at most `limit` of them; gives them, the oldest
+/// first. When it gives fewer there are no more.
+pub(super) async fn blacklist_some_of(
     connection: &mut PgConnection,
     sessions: &[SessionId],
     at: DateTime<Utc>,
     reason: &str,
+    limit: usize,
 ) -> Result<Vec<OfSession>, sqlx::Error> {
     let sessions: Vec<Uuid> = sessions.iter().map(|session| session.0).collect();
     sqlx::query_as!(
         OfSession,
         r#"
-        WITH ended AS (
-            INSERT INTO blacklisted_tokens (token_id, blacklisted_at, reason)
-            SELECT id, $2, $3 FROM outstanding_tokens
+        WITH good AS MATERIALIZED (
+            SELECT id, jti, session_id FROM outstanding_tokens
             WHERE session_id = ANY($1) AND COALESCE(kept_until, expires_at) > $2
+              AND NOT EXISTS (SELECT FROM blacklisted_tokens WHERE token_id = outstanding_tokens.id)
+            LIMIT $4
+        ),
+        ended AS (
+            INSERT INTO blacklisted_tokens (token_id, blacklisted_at, reason)
+            SELECT id, $2, $3 FROM good
             ON CONFLICT (token_id) DO NOTHING
             RETURNING token_id
         )
-        SELECT jti, session_id AS "session_id: SessionId"
-        FROM outstanding_tokens JOIN ended ON ended.token_id = outstanding_tokens.id
-        ORDER BY outstanding_tokens.id
+        SELECT jti, session_id AS "session_id: SessionId", token_id IS NOT NULL AS "blacklisted!"
+        FROM good LEFT JOIN ended ON token_id = good.id
+        ORDER BY good.id
         "#,
         &sessions,
         at,
         reason,
+        i64::try_from(limit).unwrap_or(i64::MAX),
     )
     .fetch_all(connection)
     .await
