@@ -1,5 +1,6 @@
 //! How many sessions a user may have, under each policy, one after the other and all at once.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use producer_api::accounts;
@@ -239,6 +240,38 @@ async fn a_session_ends_however_many_tokens_it_has() {
         "SELECT max(written) FROM (SELECT count(*) AS written FROM outbox GROUP BY xmin::text, cmin::text) AS s",
     ] {
         assert!(api.count(most).await <= 10_000, "{most}");
+    }
+}
+
+/// Goes red when only some of a user's sessions end with his account or his password, or somebody else's do.
+#[tokio::test]
+async fn a_disabled_account_and_a_new_password_end_each_of_the_users_sessions() {
+    for (disabling, reason) in [(true, "account_disabled"), (false, "password_changed")] {
+        let api = Api::start_with(&[("SESSION_POLICY", "unlimited")]).await;
+        let mut logins = vec![api.client.join("froggly").await];
+        for _ in 0..3 {
+            logins.push(api.client.log_in("froggly").await);
+        }
+        let other = api.client.join("toadly").await;
+        api.forget_events().await;
+        if disabling {
+            accounts::set_active(&api.state, &api.context(), None, "froggly", false).await.unwrap();
+        } else {
+            let (context, password) = (api.context(), "another one".to_owned());
+            let ended = accounts::set_password(&api.state, &context, "froggly", password).await;
+            assert_eq!(ended.unwrap(), 4);
+        }
+        assert_eq!(alive(&api.client, &logins).await, [false; 4], "{reason}");
+        assert_eq!(alive(&api.client, &[other]).await, [true], "{reason}");
+        assert_eq!(api.reasons("auth.session.ended").await, [reason; 4]);
+        let mut told = BTreeSet::new();
+        for (name, data) in api.events().await {
+            if ["auth.session.ended", "auth.token.blacklisted"].contains(&name.as_str()) {
+                assert_eq!(data["username"], "froggly");
+                told.insert((name, data["session_id"].to_string()));
+            }
+        }
+        assert_eq!(told.len(), 8, "each session and its token: {told:?}");
     }
 }
 
