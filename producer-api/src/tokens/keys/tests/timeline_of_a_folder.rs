@@ -176,6 +176,23 @@ async fn a_file_that_is_no_key_adds_none_and_takes_none_away() {
     assert_eq!(kids(&*keys.newest_ring().await), ["new"], "deleting it does");
 }
 
+/// Goes red when a file that is no key keeps a stolen key in force though its own file is gone and another key is there.
+#[tokio::test]
+async fn beside_a_signing_key_a_deleted_key_goes_also_if_what_is_left_is_no_key() {
+    let (folder, clock) = (Folder::new(), clock());
+    folder.add("stolen", clock.now() - seconds(61));
+    let lone = with_key("ES256", &new_pem("ES256"));
+    let config = KeysConfig { signing_keys_dir: Some(folder.path().to_owned()), ..lone };
+    let keys = Keys::open(&config, clock.clone()).unwrap();
+    let by_stolen = keys.ring().sign(b"{}").unwrap();
+    assert_eq!(kid_of(&by_stolen), "stolen");
+    fs::remove_file(folder.file("stolen")).unwrap();
+    folder.put("junk", "-----BEGIN", clock.now());
+    let ring = keys.newest_ring().await;
+    assert!(!accepts(&ring, &by_stolen), "{:?}", kids(&ring));
+    assert_eq!(kids(&ring).len(), 1);
+}
+
 /// Goes red when a file is complained of at each reading.
 #[test]
 fn a_file_that_is_no_key_is_named_once() {
