@@ -34,7 +34,7 @@
 //! and [`Keys::ring`] makes a new one when the plan says that something else holds.
 //!
 //! On a running replica a file that can't be used is passed over and named in the log, once for each change of it: it adds
-//! no key, and if it was one, that key stays. A folder that can't be read, or in which nothing can be used, changes
+//! no key, and if it was one, that key stays. A folder that can't be read, or would leave no key at all, changes
 //! nothing. At the start all of these are reasons to stop.
 //!
 //! # A key set of somebody else

@@ -46,16 +46,16 @@ impl OwnKeys {
     }
 
     /// Takes what can be used of a folder that is read again, and says which other files it had not met before or not
-    /// like that. A file that can't be used adds no key and takes none away: its key, if it was one, stays. If nothing
-    /// in the folder can be used, nothing changes.
+    /// like that. A file that can't be used adds no key and takes none away: its key, if it was one, stays. If no
+    /// key would be left at all, nothing changes.
     pub(super) fn take_usable(&mut self, folder: &Path, reading: Reading) -> Result<Vec<String>, KeysError> {
         let Reading { mut keys, mut unusable } = reading;
-        if keys.is_empty() && !unusable.is_empty() {
-            return Err(unusable.swap_remove(0).fault.into());
-        }
         let of_folder = self.keys.iter().skip(usize::from(self.lone.is_some()));
         let spoilt = of_folder.filter(|key| unusable.iter().any(|file| file.kid == key.kid));
         keys.extend(spoilt.cloned());
+        if keys.is_empty() && self.lone.is_none() && !unusable.is_empty() {
+            return Err(unusable.swap_remove(0).fault.into());
+        }
         folder::sort(&mut keys);
         let known: BTreeSet<_> = self.keys.iter().map(|key| key.kid.clone()).collect();
         self.take(folder, keys)?;

@@ -193,6 +193,22 @@ async fn beside_a_signing_key_a_deleted_key_goes_also_if_what_is_left_is_no_key(
     assert_eq!(kids(&ring).len(), 1);
 }
 
+/// The same without a signing key, where the key in force is one whose file was spoilt.
+#[tokio::test]
+async fn a_deleted_key_goes_also_if_the_files_of_all_others_are_spoilt() {
+    let (folder, clock) = (Folder::new(), clock());
+    folder.add("spoilt", clock.now());
+    folder.add("stolen", clock.now() + seconds(1));
+    let keys = Keys::open(&with_folder("ES256", &folder), clock.clone()).unwrap();
+    clock.advance(seconds(61));
+    let by_stolen = keys.ring().sign(b"{}").unwrap();
+    fs::remove_file(folder.file("stolen")).unwrap();
+    folder.put("spoilt", "nothing", clock.now());
+    let ring = keys.newest_ring().await;
+    assert_eq!(kids(&ring), ["spoilt"]);
+    assert!(!accepts(&ring, &by_stolen));
+}
+
 /// Goes red when a file is complained of at each reading.
 #[test]
 fn a_file_that_is_no_key_is_named_once() {
