@@ -402,6 +402,21 @@ async fn without_revocation_the_blacklist_ends_one_token_and_access_tokens_live_
 }
 
 #[tokio::test]
+async fn without_revocation_a_logout_ends_the_session_and_access_tokens_live_on() {
+    let api = start(&[NO_SESSIONS, ("ROTATE_REFRESH_TOKENS", "true"), ("SESSION_POLICY", "unlimited")]).await;
+    let login = api.client.log_in("froggly").await;
+    let second = api.client.refresh(&login.refresh).await.expect(200).text("refresh").to_owned();
+    api.client.log_out(&login).await.expect(200);
+    for token in [&login.refresh, &second] {
+        assert_eq!(api.client.refresh(token).await.expect(401).body, refused("Token is blacklisted"));
+    }
+    assert_eq!(api.reasons("auth.session.ended").await, ["logout"]);
+    assert_eq!(api.reasons("auth.token.blacklisted").await, ["logout", "logout"]);
+    assert_eq!(api.count("SELECT count(*) FROM user_sessions WHERE is_active").await, 0);
+    api.client.tasks(&login).await.expect(200);
+}
+
+#[tokio::test]
 async fn without_revocation_a_blacklisted_token_keeps_nobody_out() {
     let api = start(&[NO_SESSIONS, ("SESSION_POLICY", "reject")]).await;
     let login = api.client.log_in("froggly").await;
