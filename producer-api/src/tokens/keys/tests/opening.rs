@@ -253,3 +253,11 @@ fn nothing_secret_is_in_the_debug_output() {
     let secret = pem.lines().nth(1).unwrap();
     assert!(!shown.contains(&secret[20..]), "{shown}");
 }
+
+#[test]
+fn the_settings_are_shown_without_what_is_secret_in_them() {
+    let jwk_url = Some("https://user:hidden@keys.example/set?token=hidden".parse().unwrap());
+    let config = KeysConfig { jwk_url, ..with_key("HS256", "hidden, and long enough to be a secret") };
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("hidden") && shown.contains("keys.example"), "{shown}");
+}
