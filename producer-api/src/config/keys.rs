@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use shared::config::{Reader, Secret, Setting};
-use url::Url;
 
-use crate::tokens::keys::{Algorithm, KeysConfig};
+use crate::tokens::keys::{Algorithm, KeySetAddress, KeysConfig};
 
 const ALGORITHM: Setting = Setting::new(
     "ALGORITHM",
@@ -70,13 +69,14 @@ pub(super) fn read(reader: &mut Reader, longest_lifetime: Duration) -> KeysConfi
         let others = reader.optional_secret(&JWT_SECRET_KEY).or_else(|| reader.optional_secret(&SECRET_KEY));
         others.or_else(|| Some(Secret::new(reader.required(&SIGNING_KEY))))
     });
-    let jwk_url = reader.optional_secret(&JWK_URL).and_then(|text| match Url::parse(text.expose()) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Some(url),
-        _ => {
-            reader.problem("JWK_URL: give an http:// or https:// address");
-            None
-        }
-    });
+    let jwk_url =
+        reader.optional_secret(&JWK_URL).and_then(|text| match text.expose().parse::<KeySetAddress>() {
+            Ok(address) if address.is_web() => Some(address),
+            _ => {
+                reader.problem("JWK_URL: give an http:// or https:// address");
+                None
+            }
+        });
     KeysConfig {
         algorithm,
         signing_key: signing_key.filter(|key| !key.expose().is_empty()),

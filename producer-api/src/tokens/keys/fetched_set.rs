@@ -10,6 +10,8 @@
 //!   other fetch, so that a server that hangs delays nobody for longer, however many come.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -28,6 +30,31 @@ use url::Url;
 use super::algorithm::{Algorithm, Family};
 use super::is_within;
 use super::open::KeysError;
+
+/// Where a key set is served. Shown by host and path alone: its user name, password and query may be secret.
+#[derive(Clone)]
+pub struct KeySetAddress(Url);
+
+impl FromStr for KeySetAddress {
+    type Err = url::ParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Url::parse(text).map(Self)
+    }
+}
+
+impl fmt::Debug for KeySetAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}{}", self.0.host_str().unwrap_or_default(), self.0.path())
+    }
+}
+
+impl KeySetAddress {
+    /// Whether it can be asked: `http` or `https`.
+    pub fn is_web(&self) -> bool {
+        matches!(self.0.scheme(), "http" | "https")
+    }
+}
 
 const GOOD_FOR: TimeDelta = TimeDelta::seconds(300);
 const ASKED_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(30);
@@ -103,10 +130,11 @@ enum FetchFault {
 
 impl FetchedSet {
     /// An empty set; the first token has it fetched.
-    pub(super) fn new(url: Url, algorithm: Algorithm, waits: Waits) -> Result<Self, KeysError> {
-        if !matches!(url.scheme(), "http" | "https") {
+    pub(super) fn new(address: KeySetAddress, algorithm: Algorithm, waits: Waits) -> Result<Self, KeysError> {
+        if !address.is_web() {
             return Err(KeysError::KeySetAddress);
         }
+        let KeySetAddress(url) = address;
         let client = Client::builder().redirect(Policy::none()).timeout(waits.fetch).build();
         let client = client.map_err(KeysError::KeySetClient)?;
         let good = RwLock::new(Good { keys: Arc::default(), at: None });

@@ -69,9 +69,9 @@ use shared::config::Secret;
 use shared::telemetry::error_chain;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use fetched_set::KeySetAddress;
 pub use folder::FolderFault;
 pub use hmac_secret::SecretFault;
 pub use open::KeysError;
@@ -108,7 +108,7 @@ pub struct KeysConfig {
     /// The folder of private keys.
     pub signing_keys_dir: Option<PathBuf>,
     /// Where the keys that verify are served.
-    pub jwk_url: Option<Url>,
+    pub jwk_url: Option<KeySetAddress>,
     /// The longest lifetime of any token, leeway included.
     pub longest_lifetime: Duration,
 }
