@@ -441,6 +441,19 @@ mod tests {
         );
     }
 
+    /// Goes red when a row can be purged, and its place on the blacklist with it, while a token of it is still good.
+    #[tokio::test]
+    async fn the_row_of_a_token_is_kept_until_nothing_that_came_of_it_is_good() {
+        let issuer = issuer_of(TokensConfig { leeway: Duration::from_secs(10), ..config(KEY) });
+        let refresh = issuer.refresh_token(HOLDER, now()).unwrap();
+        let last_moment = DateTime::from_timestamp(refresh.claims.expires_at() + 9, 900_000_000).unwrap();
+        assert!(issuer.judge(&refresh.token, last_moment).await.is_ok());
+        let access = issuer.access_token(&refresh.claims, last_moment, None).unwrap();
+        for token in [refresh.token, access] {
+            assert_eq!(issuer.judge(&token, refresh.kept_until).await.unwrap_err(), TokenFault::Expired);
+        }
+    }
+
     #[tokio::test]
     async fn another_key_and_a_changed_byte_are_invalid() {
         let issuer = issuer();
