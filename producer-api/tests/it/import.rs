@@ -16,7 +16,7 @@ use sqlx::PgPool;
 use tempfile::NamedTempFile;
 use test_support::{TestDatabase, eventually};
 
-use crate::harness::{Api, refused, signed};
+use crate::harness::{Api, refused, refused_access, signed, tasks_with};
 use crate::policies::{wait_for_a_waiter, waiters};
 
 /// Made by Django 5.2 of [`PASSWORD`], but of fewer iterations.
@@ -264,29 +264,52 @@ async fn a_token_older_than_the_account_that_has_its_id_here_does_not_open_it() 
     api.client.refresh(&token("refresh", before)).await.expect(401);
 }
 
+/// Two tokens of each kind without a session, of somebody who is registered: one says when it was issued.
+async fn tokens_without_a_session(api: &Api) -> [[String; 2]; 2] {
+    api.client.register("somebody").await.expect(201);
+    let user: i64 = api.count("SELECT id FROM users").await;
+    let now = api.now().timestamp();
+    ["access", "refresh"].map(|kind| {
+        [format!(r#","iat":{now}"#), String::new()].map(|more| {
+            let exp = now + 3600;
+            signed(&format!(r#"{{"token_type":"{kind}","exp":{exp},"jti":"a","user_id":{user}{more}}}"#))
+        })
+    })
+}
+
+async fn set_another_password(api: &Api) {
+    accounts::set_password(&api.state, &api.context(), "somebody", "another password".to_owned())
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn a_new_password_ends_tokens_that_have_no_session() {
     let api = Api::start().await;
-    api.client.register("somebody").await.expect(201);
-    let user: i64 = api.count("SELECT id FROM users").await;
-    let exp = api.now().timestamp() + 3600;
-    let token = |more: &str| {
-        signed(&format!(r#"{{"token_type":"refresh","exp":{exp},"jti":"a","user_id":{user}{more}}}"#))
-    };
-    let issued = format!(r#","iat":{}"#, api.now().timestamp());
-    let (dated, undated) = (token(&issued), token(""));
-    api.client.refresh(&dated).await.expect(200);
-    api.client.refresh(&undated).await.expect(200);
-    producer_api::accounts::set_password(
-        &api.state,
-        &api.context(),
-        "somebody",
-        "another password".to_owned(),
-    )
-    .await
-    .unwrap();
-    api.client.refresh(&dated).await.expect(401);
-    api.client.refresh(&undated).await.expect(401);
+    let [access, refresh] = tokens_without_a_session(&api).await;
+    for status in [200, 401] {
+        for token in &access {
+            let answer = tasks_with(&api.client, token).await.expect(status);
+            assert!(status == 200 || answer.body == refused_access("Token is blacklisted"), "{answer:?}");
+        }
+        for token in &refresh {
+            api.client.refresh(token).await.expect(status);
+        }
+        set_another_password(&api).await;
+    }
+}
+
+/// SimpleJWT to the letter: a token is good for whoever has its user's id, until it expires.
+#[tokio::test]
+async fn without_revocation_neither_a_new_password_nor_the_age_of_the_account_ends_a_token() {
+    let api = Api::start_with(&[("ACCESS_TOKEN_REVOCATION", "none")]).await;
+    let [access, refresh] = tokens_without_a_session(&api).await;
+    set_another_password(&api).await;
+    api.execute("UPDATE users SET date_joined = date_joined + interval '1 hour'").await;
+    for (access, refresh) in access.iter().zip(&refresh) {
+        tasks_with(&api.client, access).await.expect(200);
+        api.client.refresh(refresh).await.expect(200);
+    }
 }
 
 /// Goes red when such a token is renewed by what its user was before: what it gives would be younger than the new

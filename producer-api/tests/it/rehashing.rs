@@ -51,6 +51,21 @@ async fn the_next_login_replaces_an_imported_hash_and_tells_of_it_once() {
     assert!(!api.event_types().await.contains(&"auth.password.rehashed".to_owned()));
 }
 
+/// Goes red when the new hash is given up with the login: then each such login pays for two hashes, and the floor of
+/// refused logins stays for everybody.
+#[tokio::test]
+async fn a_login_that_finds_no_room_replaces_an_imported_hash_all_the_same() {
+    let api = Api::start_with(&[("SESSION_POLICY", "reject")]).await;
+    keep_djangos_hash(&api, "froggly").await;
+    api.client.log_in("froggly").await;
+    sqlx::query("UPDATE users SET password = $1").bind(HASH).execute(api.database.pool()).await.unwrap();
+    api.forget_events().await;
+    api.client.obtain_pair("froggly", PASSWORD).await.expect(409);
+    assert_eq!(api.event_types().await, ["auth.password.rehashed"]);
+    let stored = text_of(&api, "SELECT password FROM users").await;
+    assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+}
+
 #[tokio::test]
 async fn thirty_first_logins_at_once_all_succeed_and_none_counts_as_a_failure() {
     let api = Api::start_with(&[("SESSION_POLICY", "unlimited")]).await;
