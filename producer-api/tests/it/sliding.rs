@@ -128,6 +128,20 @@ async fn a_sliding_token_can_be_renewed_until_its_refresh_period_is_over_leeway_
     }
 }
 
+/// Goes red when the row is purged before, and with it what the blacklist says of the token.
+#[tokio::test]
+async fn the_row_of_a_sliding_token_outlives_one_that_is_good_for_longer_than_an_access_token() {
+    let settings = [("SLIDING_TOKEN_LIFETIME", "20m"), ("SLIDING_TOKEN_REFRESH_LIFETIME", "10m")];
+    let api = start(&settings).await;
+    let token = obtain(&api).await;
+    api.advance(599);
+    let renewed = slide(&api, &token).await.expect(200).text("token").to_owned();
+    let end = claims_of(&renewed)["exp"].as_i64().unwrap();
+    assert_eq!(end, api.now().timestamp() + 1_200);
+    let row = "SELECT extract(epoch FROM kept_until)::bigint FROM outstanding_tokens";
+    assert!(api.count(row).await >= end);
+}
+
 #[tokio::test]
 async fn a_refresh_period_that_is_missing_or_odd_is_told_under_its_configured_name() {
     for leeway in ["0", "10"] {
