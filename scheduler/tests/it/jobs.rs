@@ -114,6 +114,24 @@ async fn expired_tokens_go_and_the_sessions_that_lived_by_them_end() {
     );
 }
 
+/// A token that has expired is good for its leeway, and so may be what was made of it: were its row gone, nothing would
+/// be left to say that it is blacklisted.
+#[tokio::test]
+async fn an_expired_token_whose_row_is_still_needed_stays_and_keeps_its_session() {
+    let bench = Bench::new().await;
+    bench.run_sql(USERS).await;
+    bench.run_sql(SESSIONS).await;
+    bench.run_sql("UPDATE outstanding_tokens SET kept_until = '2026-05-04T09:00:00.000001Z'").await;
+    assert!(purge(&bench).await.contains("deleted 0 expired token(s)"));
+    assert_eq!(bench.count("SELECT count(*) FROM outstanding_tokens").await, 5);
+    let without_tokens = "SELECT count(*) FROM user_sessions WHERE end_reason = 'expired'";
+    assert_eq!(bench.count(without_tokens).await, 1, "only session 4 has no token left");
+    bench
+        .run_sql("UPDATE outstanding_tokens SET kept_until = '2026-05-04T09:00:00Z' WHERE jti = 'jti1'")
+        .await;
+    assert!(purge(&bench).await.contains("deleted 1 expired token(s)"));
+}
+
 #[tokio::test]
 async fn thousands_are_purged_in_batches() {
     let bench = Bench::new().await;
