@@ -14,5 +14,5 @@ pub use email_address::EmailAddress;
 pub use office::Office;
 pub use register::{NewAccount, RegisterError, Registered, Registry, register};
 pub use set_active::{ChangeError, SetActive, set_active};
-pub use set_password::set_password;
+pub use set_password::{SetPasswordError, set_password};
 pub use username::Username;

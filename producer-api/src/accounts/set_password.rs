@@ -3,23 +3,50 @@
 use shared::contracts::auth::{AccountChange, PasswordChanged, SessionEnd};
 
 use super::office::Office;
-use super::set_active::ChangeError;
 use super::store;
 use crate::fault::Fault;
 use crate::middleware::RequestContext;
 use crate::sessions::{Ending, end_all_sessions};
 use crate::tokens::Whose;
 
-/// Gives an account the password, which the caller has checked by the policy, and ends all its sessions; gives how many
-/// those were. Where tokens don't carry their session none ends, as in SimpleJWT; `CHECK_REVOKE_TOKEN` refuses them.
+/// Why an account has no new password.
+#[derive(Debug, thiserror::Error)]
+pub enum SetPasswordError {
+    /// There is no such user.
+    #[error("there is no user {0:?}")]
+    UnknownUser(String),
+    /// The policy refuses it, with the messages for its field.
+    #[error("{}", .0.join(" "))]
+    Refused(Vec<String>),
+    /// An outage, an overload or a fault.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<sqlx::Error> for SetPasswordError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// Gives an account the password, if the policy lets it, and ends all its sessions; gives how many those were. Where tokens don't carry their session none ends, as in SimpleJWT; `CHECK_REVOKE_TOKEN` refuses them.
 pub async fn set_password(
     office: impl Into<Office<'_>>,
     context: &RequestContext,
     username: &str,
     password: String,
-) -> Result<usize, ChangeError> {
+) -> Result<usize, SetPasswordError> {
     let office = office.into();
-    let unknown = || ChangeError::UnknownUser(username.to_owned());
+    let unknown = || SetPasswordError::UnknownUser(username.to_owned());
+    let about = {
+        // Nothing is held while the password is judged and hashed.
+        let mut connection = office.database.acquire().await?;
+        store::personal_words(&mut connection, username).await?.ok_or_else(unknown)?
+    };
+    let faults = office.hasher.faults_of_new(&password, &about).await.map_err(Fault::from)?;
+    if !faults.is_empty() {
+        return Err(SetPasswordError::Refused(faults));
+    }
     let hash = office.hasher.hash(password).await.map_err(Fault::from)?;
     let mut transaction = office.database.begin().await?;
     let account = store::lock_by_username(&mut transaction, username).await?.ok_or_else(unknown)?;

@@ -5,6 +5,8 @@ use shared::ids::UserId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::credentials::PersonalWords;
+
 /// A row to be made.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
@@ -44,6 +46,17 @@ pub(super) async fn insert(
     )
     .fetch_optional(connection)
     .await
+}
+
+/// What an account's owner is known by.
+pub(super) async fn personal_words(
+    connection: &mut PgConnection,
+    username: &str,
+) -> Result<Option<PersonalWords>, sqlx::Error> {
+    let email = sqlx::query_scalar!("SELECT email FROM users WHERE username = $1", username)
+        .fetch_optional(connection);
+    let username = username.to_owned();
+    Ok(email.await?.map(|email| PersonalWords { username, email, ..PersonalWords::default() }))
 }
 
 /// An account whose row is locked until the transaction ends.

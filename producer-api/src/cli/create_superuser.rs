@@ -11,7 +11,7 @@ use shared::telemetry::TraceContext;
 use super::{block_on, print};
 use crate::accounts::{EmailAddress, NewAccount, RegisterError, Registry, Username, register};
 use crate::config::{HashingConfig, PROGRAM, read_superuser_password};
-use crate::credentials::{PasswordHasher, password_faults};
+use crate::credentials::{PasswordHasher, PersonalWords, password_faults};
 
 /// Makes the account; `false` if the name is taken. Its event waits in the outbox for a program with a relay.
 pub(super) fn create_superuser(mut reader: Reader, username: &str, email: &str) -> anyhow::Result<bool> {
@@ -26,7 +26,12 @@ pub(super) fn create_superuser(mut reader: Reader, username: &str, email: &str) 
     username.as_ref().err().into_iter().for_each(|faults| refuse("--username", faults.clone()));
     email.as_ref().err().into_iter().for_each(|faults| refuse("--email", faults.clone()));
     if !password.expose().is_empty() {
-        refuse("SUPERUSER_PASSWORD", password_faults(password.expose()));
+        let about = PersonalWords {
+            username: username.as_ref().map(Username::as_str).unwrap_or_default().to_owned(),
+            email: email.as_ref().map(EmailAddress::as_str).unwrap_or_default().to_owned(),
+            ..PersonalWords::default()
+        };
+        refuse("SUPERUSER_PASSWORD", password_faults(password.expose(), &about));
     }
     let database = DatabaseConfig::read(&mut reader);
     let hashing = HashingConfig::read(&mut reader);

@@ -8,9 +8,9 @@ use shared::outbox::Outbox;
 use sqlx::PgPool;
 
 use super::{block_on, print};
-use crate::accounts::{self, Office, SetActive};
+use crate::accounts::{self, Office, SetActive, SetPasswordError};
 use crate::config::{HashingConfig, PROGRAM, SessionsConfig, read_new_password, read_sessions};
-use crate::credentials::{PasswordHasher, password_faults};
+use crate::credentials::PasswordHasher;
 use crate::middleware::{RequestContext, RequestContextSources};
 use crate::sessions::Standings;
 
@@ -34,16 +34,17 @@ pub(super) fn set_active(reader: Reader, username: &str, active: bool) -> anyhow
 /// Gives an account the password in `NEW_PASSWORD`.
 pub(super) fn set_password(mut reader: Reader, username: &str) -> anyhow::Result<()> {
     let password = read_new_password(&mut reader);
-    if !password.expose().is_empty() {
-        for fault in password_faults(password.expose()) {
-            reader.problem(format!("NEW_PASSWORD: {fault}"));
-        }
-    }
     let config = AccountsConfig::read(reader)?;
     block_on(async {
         let (program, context) = config.open("users set-password").await?;
         let password = password.expose().to_owned();
-        let ended = accounts::set_password(&program, &context, username, password).await?;
+        let ended = match accounts::set_password(&program, &context, username, password).await {
+            // Judged this late, because the rules ask for the owner's address, too.
+            Err(refused @ SetPasswordError::Refused(_)) => {
+                return Err(ConfigError::of(format!("NEW_PASSWORD: {refused}")).into());
+            }
+            ended => ended?,
+        };
         print(&format!("{username} has a new password; ended {ended} session(s)\n"))
     })
 }

@@ -10,11 +10,15 @@ use shared::entropy::Entropy;
 use tokio::time::Instant;
 
 use super::hashing_pool::{HashingError, HashingPool};
+use super::password_policy::{PersonalWords, faults_at_sight, guessing_fault};
 use super::stored_hash::{LANES, MEMORY_KIB, PASSES, StoredHash, Unverifiable, algorithm_name, is_ours};
 use crate::config::HashingConfig;
 
 /// What a hash of ours needs.
 const MEMORY_MIB: u32 = MEMORY_KIB.div_ceil(1024);
+
+/// What judging a password needs at the worst.
+const JUDGING_MIB: u32 = 4;
 
 /// No password of ours is longer; the decoy is hashed in place of anything beyond.
 const PASSWORD_BYTES_MAX: usize = 4096;
@@ -46,6 +50,21 @@ impl PasswordHasher {
         let nobodys = entropy.bytes::<32>();
         let decoy = hash(&nobodys, &entropy.bytes())?;
         Ok(Self { pool: HashingPool::new(config), entropy, decoy: decoy.into() })
+    }
+
+    /// What [`password_faults`](super::password_faults) finds, without holding up anybody else: the dear rule is asked
+    /// on the pool, and only where the others find nothing.
+    pub async fn faults_of_new(
+        &self,
+        password: &str,
+        about: &PersonalWords,
+    ) -> Result<Vec<String>, HashingError> {
+        let faults = faults_at_sight(password, about);
+        if !faults.is_empty() {
+            return Ok(faults);
+        }
+        let (password, about) = (password.to_owned(), about.clone());
+        self.pool.run(JUDGING_MIB, move || Ok(guessing_fault(&password, &about).into_iter().collect())).await
     }
 
     /// Hashes a new password, in PHC form.
@@ -139,6 +158,20 @@ mod tests {
         let right = check(&hasher, "correct horse", &stored).await;
         assert!(right.matches && !right.outdated, "{right:?}");
         assert!(!check(&hasher, "battery staple", &stored).await.matches);
+    }
+
+    #[tokio::test]
+    async fn a_new_password_is_judged_as_by_the_pure_rules_and_in_the_queue() {
+        let hasher = hasher(1, 19, 0);
+        let about = PersonalWords { username: "froggly".to_owned(), ..PersonalWords::default() };
+        for password in ["", "short", "froggly!", "sunshine", "zxcvbnm,./asdf", "froggly1234", PASSWORD] {
+            let faults = hasher.faults_of_new(password, &about).await.unwrap();
+            assert_eq!(faults, super::super::password_faults(password, &about), "{password}");
+        }
+        let held = Arc::clone(&hasher.pool.places).acquire_owned().await.unwrap();
+        assert_eq!(hasher.faults_of_new("short", &about).await.unwrap().len(), 1, "costs no place");
+        assert!(matches!(hasher.faults_of_new(PASSWORD, &about).await, Err(HashingError::Overloaded)));
+        drop(held);
     }
 
     #[tokio::test]

@@ -278,7 +278,7 @@ async fn tokens_without_a_session(api: &Api) -> [[String; 2]; 2] {
 }
 
 async fn set_another_password(api: &Api) {
-    accounts::set_password(&api.state, &api.context(), "somebody", "another password".to_owned())
+    accounts::set_password(&api.state, &api.context(), "somebody", "another correct horse".to_owned())
         .await
         .unwrap();
 }
@@ -333,7 +333,7 @@ async fn a_token_without_a_session_is_not_renewed_past_a_new_password_that_is_ab
     sqlx::query("SELECT FROM user_sessions FOR UPDATE").execute(&mut *holder).await.unwrap();
     let (state, context) = (api.state.clone(), api.context());
     let changing = tokio::spawn(async move {
-        accounts::set_password(&state, &context, "somebody", "another password".to_owned()).await
+        accounts::set_password(&state, &context, "somebody", "another correct horse".to_owned()).await
     });
     wait_for_a_waiter(pool).await;
     api.advance(1);

@@ -40,10 +40,30 @@ async fn everything_wrong_with_the_fields_is_said_at_once() {
     assert_eq!(answer.body["password"].as_array().unwrap().len(), 2);
     assert!(answer.body["username"][0].as_str().unwrap().starts_with("Enter a valid username."));
 
+    let own = json!({ "username": "froggly", "email": "not.an.address", "password": "Froggly1" });
+    let answer = api.client.post("/api/register/", &own).await.expect(400);
+    assert_eq!(answer.body["password"], json!(["The password is too similar to the username."]));
+    assert_eq!(answer.body["email"], json!(["Enter a valid email address."]));
+
     let long = json!({ "username": "a", "email": "a@example.com", "password": "x".repeat(1_000_000) });
     let answer = api.client.post("/api/register/", &long).await.expect(400);
     assert_eq!(answer.body, json!({ "password": ["Ensure this field has no more than 128 characters."] }));
     assert!(api.events().await.is_empty(), "nothing happened, so nothing is told");
+}
+
+#[tokio::test]
+async fn a_password_that_others_would_guess_is_refused_with_the_reason() {
+    let api = Api::start().await;
+    for (password, reason) in [
+        ("SunShine", "This password is too common."),
+        ("Green.Pond", "The password is too similar to the email address."),
+        ("19840612", "This password is too weak: dates are often easy to guess."),
+    ] {
+        let body = json!({ "username": "froggly", "email": "green@pond.example", "password": password });
+        let answer = api.client.post("/api/register/", &body).await.expect(400);
+        assert_eq!(answer.body, json!({ "password": [reason] }));
+    }
+    assert_eq!(api.count("SELECT count(*) FROM users").await, 0);
 }
 
 #[tokio::test]

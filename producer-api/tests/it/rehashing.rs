@@ -114,7 +114,7 @@ async fn tokens_with_djangos_mark_of_the_password_outlive_the_rehash_but_not_a_n
             entropy: api.state.entropy.clone(),
         },
     );
-    producer_api::accounts::set_password(&api.state, &context, "froggly", "another password".to_owned())
+    producer_api::accounts::set_password(&api.state, &context, "froggly", "another correct horse".to_owned())
         .await
         .unwrap();
     let answer = api.client.refresh(&token).await.expect(401);

@@ -7,8 +7,9 @@ use serde::Serialize;
 use shared::ids::UserId;
 
 use crate::accounts::{self, EmailAddress, NewAccount, RegisterError, Registered, Registry, Username};
-use crate::credentials::password_faults;
+use crate::credentials::PersonalWords;
 use crate::extract::{Body, FieldCheck};
+use crate::fault::Fault;
 use crate::middleware::{Endpoint, EndpointField, RequestContext};
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -44,7 +45,12 @@ pub async fn register(
     let email = parse(&mut check, "email", EmailAddress::parse);
     let password = check.untrimmed_text("password");
     if !check.refused("password") {
-        for fault in password_faults(&password) {
+        let about = PersonalWords {
+            username: username.as_ref().map(Username::as_str).unwrap_or_default().to_owned(),
+            email: email.as_ref().map(EmailAddress::as_str).unwrap_or_default().to_owned(),
+            ..PersonalWords::default()
+        };
+        for fault in state.hasher.faults_of_new(&password, &about).await.map_err(Fault::from)? {
             check.refuse("password", fault);
         }
     }
