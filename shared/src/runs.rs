@@ -6,15 +6,18 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use crate::contracts::jobs::TickDue;
+use crate::contracts::mail::{SEND_MAIL, SEND_MAIL_ATTEMPTS_MAX, SEND_MAIL_TIMEOUT, SendMail};
 use crate::entropy::Entropy;
 use crate::ids::RunId;
 use crate::outbox::{AppendError, Outbox};
 use crate::telemetry::TraceContext;
 
+/// The one queue there is for now.
+const QUEUE: &str = "default";
 /// How often the next free instant is looked for again, because somebody else took it at the same moment.
 const TRIES_MAX: usize = 50;
 
@@ -65,6 +68,25 @@ pub async fn enqueue(
         }
     }
     Err(EnqueueError::Crowded(run.job_key.to_owned()))
+}
+
+/// Enqueues a mail: [`enqueue`] with the attempts and the time that a mail gets, about a day.
+pub async fn enqueue_mail(
+    connection: &mut PgConnection,
+    outbox: &Outbox,
+    entropy: &Entropy,
+    trace: &TraceContext,
+    mail: SendMail,
+    now: DateTime<Utc>,
+) -> Result<RunId, EnqueueError> {
+    let run = NewRun {
+        job_key: SEND_MAIL,
+        queue: QUEUE,
+        args: &json!(mail),
+        attempts_max: SEND_MAIL_ATTEMPTS_MAX,
+        timeout: SEND_MAIL_TIMEOUT,
+    };
+    enqueue(connection, outbox, entropy, trace, &run, now).await
 }
 
 async fn insert(

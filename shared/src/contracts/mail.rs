@@ -1,12 +1,21 @@
 //! What a `send-mail` run is told: whom, and why. Never an address, a secret or a line of text: the worker reads and
 //! draws those when it sends.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::UserId;
 
 /// The job that sends a mail.
 pub const SEND_MAIL: &str = "send-mail";
+
+/// How often a mail is tried: the waits between attempts are drawn below a ceiling that grows to 10 minutes, so they are
+/// 5 minutes long on the average, and so many of them take about a day.
+pub const SEND_MAIL_ATTEMPTS_MAX: i32 = 290;
+
+/// How long an attempt may take, whatever the server does.
+pub const SEND_MAIL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Why a user is written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
