@@ -2,6 +2,7 @@
 
 use shared::database::is_unavailable;
 use shared::outbox::AppendError;
+use shared::runs::EnqueueError;
 use shared::telemetry::error_chain;
 
 use crate::credentials::HashingError;
@@ -16,6 +17,9 @@ pub enum Fault {
     /// The event of the fact could not be written, so the fact was not committed.
     #[error("the event can't be written")]
     Outbox(#[from] AppendError),
+    /// A run that the fact wants could not be written, so the fact was not committed.
+    #[error("the run can't be written")]
+    Run(#[from] EnqueueError),
     /// No password could be hashed.
     #[error("the password can't be hashed")]
     Hashing(#[from] HashingError),
@@ -32,9 +36,11 @@ impl From<Fault> for Problem {
     /// An outage is 503, never 401: a client that gets 401 throws its tokens away. The log has the whole chain.
     fn from(fault: Fault) -> Self {
         let retry_after = match &fault {
-            Fault::Database(error) | Fault::Outbox(AppendError::Write(_, error)) if is_unavailable(error) => {
-                Some(RETRY_AFTER_OUTAGE)
-            }
+            Fault::Database(error)
+            | Fault::Outbox(AppendError::Write(_, error))
+            | Fault::Run(
+                EnqueueError::Write(_, error) | EnqueueError::Append(AppendError::Write(_, error)),
+            ) if is_unavailable(error) => Some(RETRY_AFTER_OUTAGE),
             Fault::Hashing(HashingError::Overloaded) => Some(RETRY_AFTER_OVERLOAD),
             _ => None,
         };

@@ -6,7 +6,7 @@ use axum::routing::{delete, get, post};
 use shared::lifecycle::{Probes, probe_router};
 
 use crate::accounts::http as accounts;
-use crate::middleware::{StackSettings, open_route, protected_route, stack};
+use crate::middleware::{StackSettings, open_route, page_route, protected_route, stack};
 use crate::sessions::{http as sessions, require_sign_in};
 use crate::state::AppState;
 use crate::tasks::http as tasks;
@@ -25,6 +25,12 @@ pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Route
     routes = open_route(routes, "/api/token/sliding/refresh/", &sessions::SLIDE, post(sessions::slide));
     routes = open_route(routes, "/api/login/", &sessions::LOG_IN, post(sessions::log_in));
     routes = open_route(routes, "/api/logout/", &sessions::LOG_OUT, post(sessions::log_out));
+    let verify = get(accounts::verify_page).post(accounts::verify);
+    routes = page_route(routes, "/api/email/verify/", &accounts::VERIFY_EMAIL, verify);
+    routes = open_route(routes, "/api/email/verify/resend/", &accounts::RESEND, post(accounts::resend));
+    routes = open_route(routes, "/api/password/reset/", &accounts::RESET, post(accounts::reset));
+    let confirm = get(accounts::confirm_reset_page).post(accounts::confirm_reset);
+    routes = page_route(routes, "/api/password/reset/confirm/", &accounts::CONFIRM_RESET, confirm);
     routes = open_route(routes, "/.well-known/jwks.json", &tokens::JWKS, get(tokens::jwks));
 
     let sign_in = from_fn_with_state(state.clone(), require_sign_in);
@@ -32,6 +38,10 @@ pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Route
     routes = protected_route(routes, "/api/tasks/", &tasks::TASKS, list_and_create, sign_in.clone());
     routes =
         protected_route(routes, "/api/sessions/", &sessions::SESSIONS, get(sessions::list), sign_in.clone());
+    let change = post(accounts::change);
+    routes = protected_route(routes, "/api/password/change/", &accounts::CHANGE, change, sign_in.clone());
+    let me = get(accounts::read).patch(accounts::update).delete(accounts::delete);
+    routes = protected_route(routes, "/api/users/me/", &accounts::ME, me, sign_in.clone());
     let end = delete(sessions::end);
     routes = protected_route(routes, "/api/sessions/{id}/", &sessions::SESSION, end, sign_in);
 

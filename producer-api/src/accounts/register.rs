@@ -3,8 +3,11 @@
 use shared::clock::Clock;
 use shared::contracts::Origin;
 use shared::contracts::auth::UserRegistered;
+use shared::contracts::mail::{MailPurpose, SendMail};
+use shared::entropy::Entropy;
 use shared::ids::UserId;
 use shared::outbox::Outbox;
+use shared::runs::enqueue_mail;
 use shared::telemetry::TraceContext;
 use sqlx::PgPool;
 
@@ -13,6 +16,7 @@ use super::store::{self, Row};
 use super::username::Username;
 use crate::credentials::PasswordHasher;
 use crate::fault::Fault;
+use crate::state::AppState;
 
 /// What an account is made of; every part is checked already.
 #[derive(Debug)]
@@ -38,6 +42,20 @@ pub struct Registry<'a> {
     pub hasher: &'a PasswordHasher,
     /// What time it is.
     pub clock: &'a Clock,
+    /// Chance.
+    pub entropy: &'a Entropy,
+}
+
+impl<'a> From<&'a AppState> for Registry<'a> {
+    fn from(state: &'a AppState) -> Self {
+        Self {
+            database: &state.database,
+            outbox: &state.outbox,
+            hasher: &state.hasher,
+            clock: &state.clock,
+            entropy: &state.entropy,
+        }
+    }
 }
 
 /// An account that was made.
@@ -68,7 +86,11 @@ impl From<sqlx::Error> for RegisterError {
     }
 }
 
-/// Makes an account and its event. Of two that want one name at once, the unique key lets one through.
+/// Makes an account and its event, and has a link sent with which its user proves his address. An address that another
+/// account has proved makes no difference here: the worker that sends finds it out, and tells its owner instead. Of two
+/// accounts that want one name at once, the unique key lets one through.
+///
+/// An operator vouches for the address of the superuser that he makes, if nobody else has proved it.
 pub async fn register(
     registry: Registry<'_>,
     origin: Origin,
@@ -95,6 +117,12 @@ pub async fn register(
     let user_id = store::insert(&mut transaction, &row).await?.ok_or(RegisterError::UsernameTaken)?;
     let event = UserRegistered { user_id, username: username.as_str().to_owned(), origin };
     registry.outbox.append(&mut transaction, trace, event).await.map_err(Fault::from)?;
+    if !is_superuser {
+        let mail = SendMail { user_id: Some(user_id), purpose: MailPurpose::VerifyEmail };
+        enqueue_mail(&mut transaction, registry.outbox, registry.entropy, trace, mail, row.at)
+            .await
+            .map_err(Fault::from)?;
+    }
     transaction.commit().await?;
     registry.outbox.wake();
     Ok(Registered { user_id, username: username.as_str().to_owned(), email: email.as_str().to_owned() })

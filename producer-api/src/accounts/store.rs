@@ -33,8 +33,13 @@ pub(super) async fn insert(
 ) -> Result<Option<UserId>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"
-        INSERT INTO users (username, email, password, is_staff, is_superuser, date_joined)
-        VALUES ($1, $2, $3, $4, $4, $5)
+        INSERT INTO users (username, email, password, is_staff, is_superuser, date_joined, email_verified_at)
+        VALUES (
+            $1, $2, $3, $4, $4, $5::timestamptz,
+            CASE WHEN $4 AND NOT EXISTS (
+                SELECT FROM users WHERE lower(email) = lower($2) AND email_verified_at IS NOT NULL
+            ) THEN $5 END
+        )
         ON CONFLICT (username) DO NOTHING
         RETURNING id AS "id: UserId"
         "#,
@@ -114,4 +119,149 @@ pub(super) async fn set_password(
     .execute(connection)
     .await
     .map(|_| ())
+}
+
+/// An account as its user sees it.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// Its id.
+    pub id: UserId,
+    /// Its name.
+    pub username: String,
+    /// Its address.
+    pub email: String,
+    /// Since when that is known to be his.
+    pub email_verified_at: Option<DateTime<Utc>>,
+    /// The address that is to take its place when it is verified.
+    pub pending_email: Option<String>,
+    /// The first name.
+    pub first_name: String,
+    /// The last name.
+    pub last_name: String,
+    /// Whether it may be used.
+    pub is_active: bool,
+    /// Whether it is staff's.
+    pub is_staff: bool,
+    /// Since when there is this account.
+    pub date_joined: DateTime<Utc>,
+    /// When its user last logged in, if that is kept.
+    pub last_login: Option<DateTime<Utc>>,
+}
+
+impl Profile {
+    /// What its user is known by.
+    pub(super) fn personal_words(&self) -> PersonalWords {
+        PersonalWords {
+            username: self.username.clone(),
+            email: self.email.clone(),
+            first_name: self.first_name.clone(),
+            last_name: self.last_name.clone(),
+        }
+    }
+}
+
+/// The profile that the rest of the statement picks: sqlx checks statements that are literals alone.
+macro_rules! select_profile {
+    ($which:literal, $argument:expr) => {
+        sqlx::query_as!(
+            Profile,
+            r#"
+            SELECT id AS "id: UserId", username, email, email_verified_at, pending_email, first_name, last_name,
+                is_active, is_staff, date_joined, last_login
+            FROM users
+            "# + $which,
+            $argument,
+        )
+    };
+}
+
+pub(super) async fn profile(
+    connection: &mut PgConnection,
+    user: UserId,
+) -> Result<Option<Profile>, sqlx::Error> {
+    select_profile!("WHERE id = $1", user.0).fetch_optional(connection).await
+}
+
+/// Takes the lock that a login takes.
+pub(super) async fn lock(
+    connection: &mut PgConnection,
+    user: UserId,
+) -> Result<Option<Profile>, sqlx::Error> {
+    select_profile!("WHERE id = $1 FOR NO KEY UPDATE", user.0).fetch_optional(connection).await
+}
+
+/// Writes the names of a profile; `false` if the username is taken, and then the transaction is to be given up.
+pub(super) async fn update_profile(
+    connection: &mut PgConnection,
+    profile: &Profile,
+) -> Result<bool, sqlx::Error> {
+    let updated = sqlx::query!(
+        "UPDATE users SET username = $2, first_name = $3, last_name = $4 WHERE id = $1",
+        profile.id.0,
+        profile.username,
+        profile.first_name,
+        profile.last_name,
+    )
+    .execute(connection)
+    .await;
+    match updated {
+        Err(error) if violates(&error, "users_username_key") => Ok(false),
+        other => other.map(|_| true),
+    }
+}
+
+pub(super) async fn set_pending_email(
+    connection: &mut PgConnection,
+    user: UserId,
+    email: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!("UPDATE users SET pending_email = $2 WHERE id = $1", user.0, email)
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// Whether an address could be proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proved {
+    Now,
+    /// Another account has proved it; the transaction is to be given up.
+    TakenByAnother,
+}
+
+/// Gives a user an address as verified. The unique key lets one account prove an address.
+pub(super) async fn prove_email(
+    connection: &mut PgConnection,
+    user: UserId,
+    email: &str,
+    at: DateTime<Utc>,
+) -> Result<Proved, sqlx::Error> {
+    let proved = sqlx::query!(
+        "UPDATE users SET email = $2, email_verified_at = $3, pending_email = NULL WHERE id = $1",
+        user.0,
+        email,
+        at,
+    )
+    .execute(connection)
+    .await;
+    match proved {
+        Err(error) if violates(&error, "users_verified_email_key") => Ok(Proved::TakenByAnother),
+        other => other.map(|_| Proved::Now),
+    }
+}
+
+fn violates(error: &sqlx::Error, key: &str) -> bool {
+    error.as_database_error().and_then(|error| error.constraint()) == Some(key)
+}
+
+pub(super) async fn stored_hash(
+    connection: &mut PgConnection,
+    user: UserId,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!("SELECT password FROM users WHERE id = $1", user.0).fetch_optional(connection).await
+}
+
+/// Deletes an account with all that goes with it.
+pub(super) async fn delete(connection: &mut PgConnection, user: UserId) -> Result<(), sqlx::Error> {
+    sqlx::query!("DELETE FROM users WHERE id = $1", user.0).execute(connection).await.map(|_| ())
 }

@@ -40,6 +40,13 @@ impl<'a> FieldCheck<'a> {
         if self.fields.is_left_out(name) { None } else { self.take(name, Outer::Trimmed) }
     }
 
+    /// A text that may be empty, trimmed; `None` when it is absent or refused.
+    pub fn blankable_text(&mut self, name: &str) -> Option<String> {
+        let member = Some(self.fields.get(name)?);
+        let is_blank = converted(member).is_ok_and(|value| python_text::stripped(&value.text).is_empty());
+        if is_blank { Some(String::new()) } else { self.take(name, Outer::Trimmed) }
+    }
+
     /// Adds what a rule of the caller's finds wrong with a field.
     pub fn refuse(&mut self, name: &str, text: impl Into<String>) {
         self.errors.add(name, text);

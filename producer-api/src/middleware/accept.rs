@@ -21,6 +21,15 @@ pub(super) fn wants_problem_documents(headers: &HeaderMap) -> bool {
     media_types(headers).iter().any(|media_type| is_problem_document(media_type) && !is_refused(media_type))
 }
 
+/// Whether a page is wanted rather than JSON: HTML is named, as browsers do, and JSON is not.
+pub fn prefers_html(headers: &HeaderMap) -> bool {
+    let media_types = media_types(headers);
+    let names = |subtype: &str| media_types.iter().any(|media_type| media_type.names("application", subtype));
+    media_types.iter().any(|media_type| media_type.names("text", "html"))
+        && !names("json")
+        && !names("problem+json")
+}
+
 /// No Accept header, or an empty one, takes everything.
 fn accepts_json(headers: &HeaderMap) -> bool {
     let media_types = media_types(headers);

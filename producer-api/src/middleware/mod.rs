@@ -16,13 +16,13 @@ mod routes;
 mod security_headers;
 mod stack;
 
-pub use accept::acceptable;
+pub use accept::{acceptable, prefers_html};
 pub use body_limit::body_limit;
 pub use catch_panic::catch_panic;
 pub use challenge::{Challenge, challenge};
 pub use endpoint::{Endpoint, EndpointField};
 pub use problem_documents::problem_documents;
 pub use request_context::{RequestContext, RequestContextSources, request_context};
-pub use routes::{open_route, protected_route};
+pub use routes::{open_route, page_route, protected_route};
 pub use security_headers::security_headers;
 pub use stack::{StackSettings, stack};

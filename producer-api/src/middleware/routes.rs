@@ -27,6 +27,16 @@ pub fn open_route<S: Clone + Send + Sync + 'static>(
     both_spellings(router, path, &around(endpoint, complete(endpoint, methods)))
 }
 
+/// Adds a route that anybody may call and that answers a browser with a page, so that no Accept header is refused.
+pub fn page_route<S: Clone + Send + Sync + 'static>(
+    router: Router<S>,
+    path: &str,
+    endpoint: &'static Endpoint,
+    methods: MethodRouter<S>,
+) -> Router<S> {
+    both_spellings(router, path, &allowing(endpoint, complete(endpoint, methods)))
+}
+
 /// Adds a route on which `authentication` refuses whoever may not come in. `path` is its slashed spelling.
 pub fn protected_route<S, L>(
     router: Router<S>,
@@ -60,8 +70,16 @@ fn around<S: Clone + Send + Sync + 'static>(
     endpoint: &'static Endpoint,
     methods: MethodRouter<S>,
 ) -> MethodRouter<S> {
+    allowing(endpoint, methods.layer(from_fn(acceptable)))
+}
+
+/// `Allow` on whatever comes out.
+fn allowing<S: Clone + Send + Sync + 'static>(
+    endpoint: &'static Endpoint,
+    methods: MethodRouter<S>,
+) -> MethodRouter<S> {
     let allow = endpoint.allow();
-    methods.layer(from_fn(acceptable)).layer(from_fn(move |request: Request, next: Next| {
+    methods.layer(from_fn(move |request: Request, next: Next| {
         let allow = allow.clone();
         async move {
             let mut response = next.run(request).await;

@@ -96,12 +96,46 @@ impl Api {
         events.map(|(_, data)| data["reason"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// The events that lie in the outbox, oldest first: type and payload.
+    /// The mails that were asked for, oldest first: the user's id (0: nobody) and the purpose.
+    pub(crate) async fn mails(&self) -> Vec<(i64, String)> {
+        let args: Vec<Value> =
+            sqlx::query_scalar("SELECT args FROM job_runs WHERE job_key = 'send-mail' ORDER BY scheduled_at")
+                .fetch_all(self.database.pool())
+                .await
+                .unwrap();
+        let mail = |args: Value| {
+            (args["user_id"].as_i64().unwrap_or(0), args["purpose"].as_str().unwrap().to_owned())
+        };
+        args.into_iter().map(mail).collect()
+    }
+
+    /// Records a link as the worker does when it sends one, and gives the text that stands in it.
+    pub(crate) async fn link(&self, user: i64, purpose: &str, email: &str, seconds: i64) -> String {
+        let secret = Entropy::system().bytes::<32>();
+        let now = self.now();
+        sqlx::query(
+            "INSERT INTO mail_tokens (user_id, purpose, secret, email, run_id, attempt, created_at, expires_at)
+             VALUES ($1, $2, sha256($3), $4, gen_random_uuid(), 1, $5, $6)",
+        )
+        .bind(user)
+        .bind(purpose)
+        .bind(&secret[..])
+        .bind(email)
+        .bind(now)
+        .bind(now + TimeDelta::seconds(seconds))
+        .execute(self.database.pool())
+        .await
+        .unwrap();
+        URL_SAFE_NO_PAD.encode(secret)
+    }
+
+    /// The facts that lie in the outbox, oldest first: type and payload. Ticks are none.
     pub(crate) async fn events(&self) -> Vec<(String, Value)> {
-        let bodies: Vec<String> = sqlx::query_scalar("SELECT body FROM outbox ORDER BY seq")
-            .fetch_all(self.database.pool())
-            .await
-            .unwrap();
+        let bodies: Vec<String> =
+            sqlx::query_scalar("SELECT body FROM outbox WHERE exchange <> 'job.ticks' ORDER BY seq")
+                .fetch_all(self.database.pool())
+                .await
+                .unwrap();
         let events = bodies.iter().map(|body| serde_json::from_str::<Value>(body).unwrap());
         events.map(|event| (event["type"].as_str().unwrap().to_owned(), event["data"].clone())).collect()
     }

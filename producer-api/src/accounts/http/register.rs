@@ -6,7 +6,7 @@ use axum::response::Json;
 use serde::Serialize;
 use shared::ids::UserId;
 
-use crate::accounts::{self, EmailAddress, NewAccount, RegisterError, Registered, Registry, Username};
+use crate::accounts::{self, EmailAddress, NewAccount, RegisterError, Registered, Username};
 use crate::credentials::PersonalWords;
 use crate::extract::{Body, FieldCheck};
 use crate::fault::Fault;
@@ -57,15 +57,9 @@ pub async fn register(
     let (Some(username), Some(email)) = (username, email) else {
         return Err(check.finish().err().unwrap_or_else(Problem::internal));
     };
-    let registry = Registry {
-        database: &state.database,
-        outbox: &state.outbox,
-        hasher: &state.hasher,
-        clock: &state.clock,
-    };
     check.finish()?;
     let account = NewAccount { username, email, password, is_superuser: false };
-    match accounts::register(registry, context.origin(), &context.trace, account).await {
+    match accounts::register((&state).into(), context.origin(), &context.trace, account).await {
         Ok(Registered { user_id: id, username, email }) => {
             Ok((StatusCode::CREATED, Json(Account { id, username, email })))
         }
@@ -79,7 +73,7 @@ pub async fn register(
 }
 
 /// A field that is checked by its type's own rule; `None` when it was refused.
-fn parse<T>(
+pub(super) fn parse<T>(
     check: &mut FieldCheck<'_>,
     name: &'static str,
     rule: impl FnOnce(&str) -> Result<T, Vec<String>>,

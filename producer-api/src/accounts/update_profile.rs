@@ -1,0 +1,143 @@
+//! What a user says of himself, and changing it.
+
+use shared::contracts::auth::{AccountChange, UserUpdated};
+use shared::contracts::mail::{MailPurpose, SendMail};
+use shared::ids::UserId;
+use shared::runs::enqueue_mail;
+use sqlx::PgConnection;
+
+use super::confirm_password::{ConfirmPasswordError, confirm_password};
+use super::email_address::EmailAddress;
+use super::mail_store;
+use super::store::{self, Profile};
+use super::username::Username;
+use crate::fault::Fault;
+use crate::middleware::RequestContext;
+use crate::state::AppState;
+
+/// What is to be another value. What is `None` stays.
+#[derive(Debug, Default)]
+pub struct ProfileChange {
+    /// The name.
+    pub username: Option<Username>,
+    /// The first name.
+    pub first_name: Option<String>,
+    /// The last name.
+    pub last_name: Option<String>,
+    /// The address that he wants; it takes the place of the present one when it is verified.
+    pub email: Option<EmailAddress>,
+    /// His password, which another address needs.
+    pub password: Option<String>,
+}
+
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateProfileError {
+    /// Somebody else has this name.
+    #[error("the username is taken")]
+    UsernameTaken,
+    /// Another address needs the password.
+    #[error("another address needs the password")]
+    PasswordMissing,
+    /// It was not confirmed.
+    #[error(transparent)]
+    Password(#[from] ConfirmPasswordError),
+    /// The user is gone meanwhile.
+    #[error("the user is gone")]
+    Gone,
+}
+
+impl From<sqlx::Error> for UpdateProfileError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Password(error.into())
+    }
+}
+
+impl From<Fault> for UpdateProfileError {
+    fn from(fault: Fault) -> Self {
+        Self::Password(fault.into())
+    }
+}
+
+/// The profile of a user; none if he is gone.
+pub async fn profile(state: &AppState, user: UserId) -> Result<Option<Profile>, Fault> {
+    let mut connection = state.database.acquire().await?;
+    Ok(store::profile(&mut connection, user).await?)
+}
+
+/// Changes a profile, all of it or nothing; gives it as it is then. Another address is kept as the one wanted, a link to
+/// prove it goes there, and a notice to the present one if that is verified.
+pub async fn update_profile(
+    state: &AppState,
+    context: &RequestContext,
+    user: UserId,
+    change: ProfileChange,
+) -> Result<Profile, UpdateProfileError> {
+    let ProfileChange { username, first_name, last_name, email, password } = change;
+    let before = profile(state, user).await?.ok_or(UpdateProfileError::Gone)?;
+    let email = email.filter(|email| email.as_str() != before.email);
+    let confirmed = match (&email, password) {
+        (None, _) => None,
+        (Some(_), None) => return Err(UpdateProfileError::PasswordMissing),
+        (Some(_), Some(password)) => Some(confirm_password(state, user, password).await?),
+    };
+    let mut transaction = state.database.begin().await?;
+    let mut after = store::lock(&mut transaction, user).await?.ok_or(UpdateProfileError::Gone)?;
+    let mut fields = Vec::new();
+    let mut change = |name: &str, present: &mut String, new: Option<String>| {
+        if let Some(new) = new.filter(|new| new != present) {
+            *present = new;
+            fields.push(name.to_owned());
+        }
+    };
+    change("username", &mut after.username, username.map(|username| username.as_str().to_owned()));
+    change("first_name", &mut after.first_name, first_name);
+    change("last_name", &mut after.last_name, last_name);
+    if !fields.is_empty() && !store::update_profile(&mut transaction, &after).await? {
+        return Err(UpdateProfileError::UsernameTaken);
+    }
+    if let Some(email) = email {
+        if store::stored_hash(&mut transaction, user).await? != confirmed {
+            return Err(ConfirmPasswordError::Wrong.into());
+        }
+        want_email(state, context, &mut transaction, &mut after, &email).await?;
+        fields.push("pending_email".to_owned());
+    }
+    if fields.is_empty() {
+        return Ok(after);
+    }
+    let change = AccountChange {
+        user_id: user,
+        username: after.username.clone(),
+        actor_id: None,
+        origin: context.origin(),
+    };
+    let event = UserUpdated { change, fields };
+    state.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
+    transaction.commit().await?;
+    state.outbox.wake();
+    state.standings.user_changed(user);
+    Ok(after)
+}
+
+async fn want_email(
+    state: &AppState,
+    context: &RequestContext,
+    connection: &mut PgConnection,
+    profile: &mut Profile,
+    email: &EmailAddress,
+) -> Result<(), UpdateProfileError> {
+    let (user, now) = (profile.id, state.clock.now());
+    // Links to an address that was wanted before prove nothing that is wanted now.
+    mail_store::withdraw(connection, user, MailPurpose::ChangeEmail, now).await?;
+    store::set_pending_email(connection, user, Some(email.as_str())).await?;
+    profile.pending_email = Some(email.as_str().to_owned());
+    let notice = profile.email_verified_at.map(|_| MailPurpose::EmailChangeRequested);
+    for purpose in [Some(MailPurpose::ChangeEmail), notice].into_iter().flatten() {
+        let mail = SendMail { user_id: Some(user), purpose };
+        enqueue_mail(connection, &state.outbox, &state.entropy, &context.trace, mail, now)
+            .await
+            .map_err(Fault::from)?;
+    }
+    Ok(())
+}

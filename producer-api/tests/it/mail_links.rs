@@ -1,0 +1,200 @@
+//! Proving an address by a mailed link. Rows A02, A10 to A13 of `auth-audit.md`, section E.
+
+use producer_api::accounts;
+use reqwest::Method;
+use serde_json::{Value, json};
+use test_support::api::{Answer, Client, PASSWORD, send};
+
+use crate::harness::Api;
+
+const VERIFY: &str = "/api/email/verify/";
+const DAY: i64 = 86_400;
+
+fn refused() -> Value {
+    json!({ "token": ["This link is not valid any more. Ask for a new one."] })
+}
+
+async fn verify(client: &Client, token: &str) -> Answer {
+    client.post(VERIFY, &json!({ "token": token })).await
+}
+
+async fn register(client: &Client, username: &str, email: &str) -> Answer {
+    let account = json!({ "username": username, "email": email, "password": PASSWORD });
+    client.post("/api/register/", &account).await
+}
+
+async fn me(client: &Client, username: &str) -> Value {
+    let login = client.log_in(username).await;
+    let request = client.request(Method::GET, "/api/users/me/").bearer_auth(&login.access);
+    send(request).await.expect(200).body
+}
+
+#[tokio::test]
+async fn whoever_registers_is_sent_a_link_and_proves_the_address_with_it() {
+    let api = Api::start().await;
+    let answer = register(&api.client, "froggly", "Froggly@example.com").await.expect(201);
+    assert_eq!(answer.body, json!({ "id": 1, "username": "froggly", "email": "Froggly@example.com" }));
+    assert_eq!(api.mails().await, [(1, "verify_email".to_owned())]);
+    assert_eq!(me(&api.client, "froggly").await["email_verified"], false);
+    api.forget_events().await;
+    let token = api.link(1, "verify_email", "Froggly@example.com", DAY).await;
+    assert_eq!(verify(&api.client, &token).await.expect(200).body, json!({}));
+    assert_eq!(me(&api.client, "froggly").await["email_verified"], true);
+    assert_eq!(api.event_types().await[0], "auth.email.verified");
+    assert_eq!(api.events().await[0].1["username"], "froggly");
+}
+
+/// Row A02. The worker that sends tells the owner: the API does not look.
+#[tokio::test]
+async fn an_address_that_is_taken_is_registered_with_the_same_answer_and_can_not_be_proved() {
+    let api = Api::start().await;
+    register(&api.client, "owner", "a@example.com").await.expect(201);
+    let token = api.link(1, "verify_email", "a@example.com", DAY).await;
+    verify(&api.client, &token).await.expect(200);
+    api.forget_events().await;
+
+    let answer = register(&api.client, "other", "A@Example.com").await.expect(201);
+    assert_eq!(answer.body, json!({ "id": 2, "username": "other", "email": "A@Example.com" }));
+    assert_eq!(api.event_types().await, ["auth.user.registered"]);
+    assert_eq!(api.mails().await.last(), Some(&(2, "verify_email".to_owned())));
+    let token = api.link(2, "verify_email", "A@Example.com", DAY).await;
+    assert_eq!(verify(&api.client, &token).await.expect(400).body, refused());
+    assert_eq!(api.reasons("auth.mail_token.refused").await, ["address_taken"]);
+    assert_eq!(me(&api.client, "other").await["email_verified"], false);
+}
+
+/// Two accounts with one address that prove it at once: the unique key lets one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_accounts_that_prove_one_address_at_once_one_succeeds() {
+    let api = Api::start().await;
+    for user in ["one", "two"] {
+        register(&api.client, user, "a@example.com").await.expect(201);
+    }
+    let (one, two) = (
+        api.link(1, "verify_email", "a@example.com", DAY).await,
+        api.link(2, "verify_email", "a@example.com", DAY).await,
+    );
+    let (one, two) = tokio::join!(verify(&api.client, &one), verify(&api.client, &two));
+    let mut statuses = [one.status, two.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 400]);
+    assert_eq!(api.count("SELECT count(*) FROM users WHERE email_verified_at IS NOT NULL").await, 1);
+}
+
+/// Row A10: mail scanners follow links.
+#[tokio::test]
+async fn opening_a_link_shows_a_page_with_a_button_and_uses_nothing() {
+    let api = Api::start().await;
+    register(&api.client, "froggly", "a@example.com").await.expect(201);
+    let token = api.link(1, "verify_email", "a@example.com", DAY).await;
+    for (method, accept) in [(Method::GET, "text/html"), (Method::GET, "*/*"), (Method::HEAD, "text/html")] {
+        let request = api.client.request(method.clone(), &format!("{VERIFY}?token={token}"));
+        let answer = send(request.header("accept", accept)).await.expect(200);
+        assert!(answer.header("content-type").starts_with("text/html"));
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let policy = answer.header("content-security-policy");
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
+        if method == Method::GET {
+            let page = answer.body.as_str().unwrap();
+            assert!(page.contains(&format!(r#"value="{token}""#)) && page.contains("<button"), "{page}");
+        }
+    }
+    assert_eq!(api.count("SELECT count(*) FROM mail_tokens WHERE ended_at IS NULL").await, 1);
+    // The button, as a browser presses it.
+    let request = api.client.request(Method::POST, &format!("{VERIFY}?")).form(&[("token", &token)]);
+    let request = request.header("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+    let answer = send(request).await.expect(200);
+    assert!(answer.body.as_str().unwrap().contains("Your address is verified"));
+    let request = api.client.request(Method::POST, VERIFY).form(&[("token", &token)]);
+    let answer = send(request.header("accept", "text/html")).await.expect(400);
+    assert!(answer.body.as_str().unwrap().contains("not valid any more"));
+}
+
+/// Row A11.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_twenty_uses_of_one_link_at_once_one_succeeds() {
+    let api = Api::start().await;
+    let other = api.replica(&[]).await;
+    register(&api.client, "froggly", "a@example.com").await.expect(201);
+    let token = api.link(1, "verify_email", "a@example.com", DAY).await;
+    let second = api.link(1, "verify_email", "a@example.com", DAY).await;
+    api.forget_events().await;
+    let uses = (0..20).map(|turn| {
+        let client = if turn % 2 == 0 { api.client.clone() } else { other.client.clone() };
+        let token = token.clone();
+        tokio::spawn(async move { verify(&client, &token).await })
+    });
+    let mut succeeded = 0;
+    for answer in uses.collect::<Vec<_>>() {
+        let answer = answer.await.unwrap();
+        if answer.status == 200 {
+            succeeded += 1;
+        } else {
+            assert_eq!(answer.expect(400).body, refused());
+        }
+    }
+    assert_eq!(succeeded, 1);
+    assert_eq!(api.reasons("auth.mail_token.refused").await, vec!["used"; 19]);
+    let events = api.event_types().await;
+    assert_eq!(events.iter().filter(|name| *name == "auth.email.verified").count(), 1);
+    // With one all others of the purpose are over.
+    assert_eq!(verify(&other.client, &second).await.expect(400).body, refused());
+    assert_eq!(api.reasons("auth.mail_token.refused").await[19], "withdrawn");
+}
+
+/// Row A12.
+#[tokio::test]
+async fn whatever_is_wrong_with_a_link_the_answer_is_the_same() {
+    let api = Api::start().await;
+    register(&api.client, "froggly", "a@example.com").await.expect(201);
+    let expired = api.link(1, "verify_email", "a@example.com", 60).await;
+    api.advance(60);
+    let good = api.link(1, "verify_email", "a@example.com", 60).await;
+    let elsewhere = api.link(1, "verify_email", "b@example.com", 60).await;
+    let reset = api.link(1, "reset_password", "a@example.com", 60).await;
+    let last = if good.ends_with('A') { "E" } else { "A" };
+    let changed = format!("{}{last}", &good[..good.len() - 1]);
+    api.forget_events().await;
+    for token in
+        [expired.as_str(), &elsewhere, &reset, &changed, "x", &"A".repeat(43), "a'; DROP TABLE users"]
+    {
+        assert_eq!(verify(&api.client, token).await.expect(400).body, refused(), "{token}");
+    }
+    let reasons = ["expired", "withdrawn", "unknown", "unknown", "unknown", "unknown", "unknown"];
+    assert_eq!(api.reasons("auth.mail_token.refused").await, reasons);
+    accounts::set_active(&api.state, &api.context(), None, "froggly", false).await.unwrap();
+    assert_eq!(verify(&api.client, &good).await.expect(400).body, refused());
+    assert_eq!(api.reasons("auth.mail_token.refused").await.last().unwrap(), "disabled");
+    assert_eq!(api.count("SELECT count(*) FROM users WHERE email_verified_at IS NOT NULL").await, 0);
+}
+
+/// Row A13.
+#[tokio::test]
+async fn another_link_can_be_asked_for_and_the_answer_does_not_tell_who_gets_one() {
+    let api = Api::start().await;
+    register(&api.client, "froggly", "a@example.com").await.expect(201);
+    register(&api.client, "gone", "gone@example.com").await.expect(201);
+    accounts::set_active(&api.state, &api.context(), None, "gone", false).await.unwrap();
+    let resend = async |email: &str| {
+        let answer = api.client.post("/api/email/verify/resend/", &json!({ "email": email })).await;
+        assert_eq!(answer.expect(202).body, json!({}), "{email}");
+        api.mails().await.pop().unwrap()
+    };
+    for _ in 0..4 {
+        assert_eq!(resend("A@example.com").await, (1, "verify_email".to_owned()));
+    }
+    // The fifth and last of this hour was the one of the registration.
+    for email in ["a@example.com", "nobody@example.com", "gone@example.com"] {
+        assert_eq!(resend(email).await, (0, "verify_email".to_owned()), "{email}");
+    }
+    api.advance(3_601);
+    assert_eq!(resend("a@example.com").await, (1, "verify_email".to_owned()));
+    let token = api.link(1, "verify_email", "a@example.com", DAY).await;
+    verify(&api.client, &token).await.expect(200);
+    assert_eq!(resend("a@example.com").await, (0, "verify_email".to_owned()), "there is nothing to verify");
+    let answer = api.client.post("/api/email/verify/resend/", &json!({ "email": "no address" })).await;
+    assert_eq!(answer.expect(400).body, json!({ "email": ["Enter a valid email address."] }));
+}

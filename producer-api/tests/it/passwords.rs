@@ -1,0 +1,211 @@
+//! Passwords: forgotten and chosen anew by a mailed link, and changed. Rows F01 to F06 of `auth-audit.md`, section E.
+
+use producer_api::accounts;
+use reqwest::Method;
+use serde_json::{Value, json};
+use test_support::api::{Answer, Client, Login, PASSWORD, send};
+
+use crate::harness::{Api, refused_access, tasks_with};
+
+const NEW: &str = "a warren of many burrows";
+
+async fn ask(client: &Client, email: &str) {
+    let answer = client.post("/api/password/reset/", &json!({ "email": email })).await;
+    assert_eq!(answer.expect(202).body, json!({}), "{email}");
+}
+
+async fn confirm(client: &Client, token: &str, password: &str) -> Answer {
+    let body = json!({ "token": token, "password": password });
+    client.post("/api/password/reset/confirm/", &body).await
+}
+
+async fn change(client: &Client, login: &Login, present: &str, new: &str) -> Answer {
+    let body = json!({ "current_password": present, "new_password": new });
+    let request = client.request(Method::POST, "/api/password/change/").bearer_auth(&login.access);
+    send(request.json(&body)).await
+}
+
+fn refused() -> Value {
+    json!({ "token": ["This link is not valid any more. Ask for a new one."] })
+}
+
+/// Row F01.
+#[tokio::test]
+async fn asking_for_a_link_is_answered_alike_for_whoever_has_the_address() {
+    let api = Api::start().await;
+    for user in ["froggly", "gone", "busy"] {
+        api.client.register(user).await.expect(201);
+    }
+    accounts::set_active(&api.state, &api.context(), None, "gone", false).await.unwrap();
+    for _ in 0..5 {
+        ask(&api.client, "busy@example.com").await;
+    }
+    api.forget_events().await;
+    for (email, user, reason) in [
+        ("Froggly@Example.com", 1, None),
+        ("nobody@example.com", 0, Some("unknown_address")),
+        ("gone@example.com", 0, Some("disabled")),
+        ("busy@example.com", 0, Some("too_many")),
+    ] {
+        let events = api.event_types().await.len();
+        ask(&api.client, email).await;
+        assert_eq!(api.mails().await.pop(), Some((user, "reset_password".to_owned())), "{email}");
+        let events = api.events().await.split_off(events);
+        assert_eq!(events.len(), 1, "{email}");
+        assert_eq!(events[0].0, "auth.password_reset.requested");
+        assert_eq!(events[0].1["reason"].as_str(), reason, "{email}");
+    }
+}
+
+/// Whoever proved the address alone gets the link; else those that have it.
+#[tokio::test]
+async fn who_has_proved_an_address_is_written_to_alone() {
+    let api = Api::start().await;
+    for user in ["one", "two", "three", "four"] {
+        let account = json!({ "username": user, "email": "a@example.com", "password": PASSWORD });
+        api.client.post("/api/register/", &account).await.expect(201);
+    }
+    ask(&api.client, "a@example.com").await;
+    let mails = api.mails().await.split_off(4);
+    assert_eq!(mails.iter().map(|(user, _)| *user).collect::<Vec<_>>(), [1, 2, 3]);
+    let token = api.link(4, "verify_email", "a@example.com", 60).await;
+    api.client.post("/api/email/verify/", &json!({ "token": token })).await.expect(200);
+    ask(&api.client, "a@example.com").await;
+    let mails = api.mails().await.split_off(7);
+    assert_eq!(mails, [(4, "reset_password".to_owned())]);
+}
+
+/// Rows F02, F03 and F06.
+#[tokio::test]
+async fn a_link_gives_a_new_password_once_in_its_time_and_ends_every_session() {
+    let api = Api::start_with(&[("SESSION_POLICY", "unlimited")]).await;
+    let other = api.replica(&[("SESSION_POLICY", "unlimited")]).await;
+    let logins = [api.client.join("froggly").await, other.client.log_in("froggly").await];
+    let late = api.link(1, "reset_password", "froggly@example.com", 300).await;
+    let tokens = [
+        api.link(1, "reset_password", "froggly@example.com", 301).await,
+        api.link(1, "reset_password", "froggly@example.com", 301).await,
+    ];
+    api.advance(300);
+    assert_eq!(confirm(&api.client, &late, NEW).await.expect(400).body, refused());
+    api.forget_events().await;
+    // What won't do uses nothing up.
+    let answer = confirm(&api.client, &tokens[0], "froggly1").await.expect(400);
+    assert_eq!(answer.body, json!({ "password": ["The password is too similar to the username."] }));
+    let answer = confirm(&api.client, &tokens[0], NEW).await.expect(200);
+    assert_eq!(answer.body, json!({}), "no token: whoever holds the mailbox logs in");
+    let events = api.event_types().await;
+    assert_eq!(events[0], "auth.password_reset.completed");
+    assert_eq!(api.reasons("auth.session.ended").await, vec!["password_reset"; 2]);
+    assert_eq!(api.mails().await.pop(), Some((1, "password_changed".to_owned())));
+    for (client, login) in [(&api.client, &logins[0]), (&other.client, &logins[1])] {
+        client.refresh(&login.refresh).await.expect(401);
+    }
+    assert_eq!(
+        tasks_with(&api.client, &logins[0].access).await.expect(401).body,
+        refused_access("Token is expired"),
+        "five minutes have passed"
+    );
+    for token in &tokens {
+        assert_eq!(confirm(&other.client, token, "another good secret").await.expect(400).body, refused());
+    }
+    assert_eq!(api.reasons("auth.mail_token.refused").await, ["used", "withdrawn"]);
+    api.client.try_log_in("froggly", PASSWORD).await.expect(401);
+    api.client.try_log_in("froggly", NEW).await.expect(200);
+}
+
+/// Row F03.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_ten_uses_of_one_link_at_once_one_gives_its_password() {
+    let api = Api::start().await;
+    let other = api.replica(&[]).await;
+    api.client.register("froggly").await.expect(201);
+    let token = api.link(1, "reset_password", "froggly@example.com", 300).await;
+    let uses = (0..10).map(|turn| {
+        let client = if turn % 2 == 0 { api.client.clone() } else { other.client.clone() };
+        let token = token.clone();
+        tokio::spawn(async move {
+            let password = format!("{NEW} {turn}");
+            (confirm(&client, &token, &password).await, password)
+        })
+    });
+    let mut given = Vec::new();
+    for attempt in uses.collect::<Vec<_>>() {
+        let (answer, password) = attempt.await.unwrap();
+        match answer.status {
+            200 => given.push(password),
+            _ => assert_eq!(answer.expect(400).body, refused()),
+        }
+    }
+    assert_eq!(given.len(), 1);
+    api.client.try_log_in("froggly", &given[0]).await.expect(200);
+}
+
+/// Row F05.
+#[tokio::test]
+async fn an_address_is_one_text_that_looks_like_one() {
+    let api = Api::start().await;
+    api.client.register("froggly").await.expect(201);
+    let before = api.mails().await.len();
+    for email in [
+        json!(["froggly@example.com", "evil@example.com"]),
+        json!({ "a": 1 }),
+        json!("froggly@example.com,evil@example.com"),
+        json!("froggly@example.com\r\nBcc: evil@example.com"),
+        json!(""),
+        json!(null),
+    ] {
+        let answer = api.client.post("/api/password/reset/", &json!({ "email": email })).await;
+        assert!(answer.expect(400).body["email"].is_array(), "{email}");
+    }
+    assert_eq!(api.mails().await.len(), before);
+}
+
+#[tokio::test]
+async fn a_browser_gets_a_page_that_asks_for_the_password_and_says_what_is_wrong_with_it() {
+    let api = Api::start().await;
+    api.client.register("froggly").await.expect(201);
+    let token = api.link(1, "reset_password", "froggly@example.com", 300).await;
+    let path = format!("/api/password/reset/confirm/?token={token}");
+    let page = async |request: reqwest::RequestBuilder, status| {
+        let answer = send(request.header("accept", "text/html")).await.expect(status);
+        answer.body.as_str().unwrap().to_owned()
+    };
+    let asked = page(api.client.request(Method::GET, &path), 200).await;
+    assert!(asked.contains(r#"type="password""#) && asked.contains(&token), "{asked}");
+    let post = |password: &str| {
+        let request = api.client.request(Method::POST, "/api/password/reset/confirm/");
+        request.form(&[("token", token.as_str()), ("password", password)])
+    };
+    for password in ["password", ""] {
+        let again = page(post(password), 400).await;
+        assert!(again.contains(r#"role="alert""#) && again.contains(&token), "{again}");
+    }
+    assert!(page(post(NEW), 200).await.contains("Your password is changed"));
+    assert!(page(post(NEW), 400).await.contains("not valid any more"));
+}
+
+#[tokio::test]
+async fn a_password_is_changed_by_the_present_one_and_every_session_ends() {
+    let api = Api::start_with(&[("SESSION_POLICY", "unlimited")]).await;
+    let (login, elsewhere) = (api.client.join("froggly").await, api.client.log_in("froggly").await);
+    let link = api.link(1, "reset_password", "froggly@example.com", 300).await;
+    api.forget_events().await;
+    let answer = change(&api.client, &login, "not my password", NEW).await.expect(400);
+    assert_eq!(answer.body, json!({ "current_password": ["Invalid password."] }));
+    let answer = change(&api.client, &login, PASSWORD, "password").await.expect(400);
+    assert_eq!(answer.body, json!({ "new_password": ["This password is too common."] }));
+    assert!(api.event_types().await.is_empty(), "nothing was changed");
+    change(&api.client, &login, PASSWORD, NEW).await.expect(200);
+    assert_eq!(api.event_types().await[0], "auth.password.changed");
+    assert_eq!(api.reasons("auth.session.ended").await, vec!["password_changed"; 2]);
+    assert_eq!(api.mails().await.pop(), Some((1, "password_changed".to_owned())));
+    for login in [&login, &elsewhere] {
+        let answer = api.client.tasks(login).await.expect(401);
+        assert_eq!(answer.body, refused_access("Token is blacklisted"));
+    }
+    assert_eq!(confirm(&api.client, &link, "another good secret").await.expect(400).body, refused());
+    api.client.try_log_in("froggly", NEW).await.expect(200);
+    let stranger = api.client.post("/api/password/change/", &json!({})).await;
+    stranger.expect(401);
+}

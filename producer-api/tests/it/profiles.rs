@@ -1,0 +1,143 @@
+//! One's own account: reading it, changing it, and deleting it.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use test_support::api::{Answer, Client, Login, PASSWORD, send};
+
+use crate::harness::{Api, refused_access};
+
+const ME: &str = "/api/users/me/";
+
+async fn call(client: &Client, login: &Login, method: Method, body: &Value) -> Answer {
+    send(client.request(method, ME).bearer_auth(&login.access).json(body)).await
+}
+
+async fn patch(client: &Client, login: &Login, body: &Value) -> Answer {
+    call(client, login, Method::PATCH, body).await
+}
+
+#[tokio::test]
+async fn a_profile_is_read_and_changed_by_its_user_alone() {
+    let api = Api::start().await;
+    let login = api.client.join("froggly").await;
+    api.client.register("other").await.expect(201);
+    let profile = call(&api.client, &login, Method::GET, &json!({})).await.expect(200).body;
+    let joined = profile["date_joined"].clone();
+    assert_eq!(
+        profile,
+        json!({
+            "id": 1, "username": "froggly", "email": "froggly@example.com", "email_verified": false,
+            "pending_email": null, "first_name": "", "last_name": "", "is_staff": false, "date_joined": joined,
+            "last_login": null,
+        })
+    );
+    api.forget_events().await;
+    let change = json!({
+        "username": "toady", "first_name": " Ada ", "last_name": "L.", "is_staff": true, "is_superuser": true,
+        "email_verified": true, "id": 9,
+    });
+    let changed = patch(&api.client, &login, &change).await.expect(200).body;
+    assert_eq!(
+        (&changed["username"], &changed["first_name"], &changed["last_name"], &changed["is_staff"]),
+        (&json!("toady"), &json!("Ada"), &json!("L."), &json!(false))
+    );
+    assert_eq!(api.event_types().await, ["auth.user.updated"]);
+    let event = &api.events().await[0].1;
+    assert_eq!(
+        (&event["username"], &event["fields"]),
+        (&json!("toady"), &json!(["username", "first_name", "last_name"]))
+    );
+    patch(&api.client, &login, &json!({ "first_name": "Ada" })).await.expect(200);
+    assert_eq!(api.event_types().await.len(), 1, "nothing changed, nothing told");
+    patch(&api.client, &login, &json!({ "first_name": "" })).await.expect(200);
+    for (change, refused) in [
+        (
+            json!({ "username": "other" }),
+            json!({ "username": ["A user with that username already exists."] }),
+        ),
+        (json!({ "username": "" }), json!({ "username": ["This field may not be blank."] })),
+        (
+            json!({ "first_name": "x".repeat(151) }),
+            json!({ "first_name": ["Ensure this field has no more than 150 characters."] }),
+        ),
+        (json!({ "last_name": [1] }), json!({ "last_name": ["Not a valid string."] })),
+    ] {
+        assert_eq!(patch(&api.client, &login, &change).await.expect(400).body, refused, "{change}");
+    }
+    api.client.get(ME).await.expect(401);
+}
+
+#[tokio::test]
+async fn another_address_needs_the_password_and_counts_once_it_is_verified() {
+    let api = Api::start().await;
+    let login = api.client.join("froggly").await;
+    let first = api.link(1, "verify_email", "froggly@example.com", 600).await;
+    api.client.post("/api/email/verify/", &json!({ "token": first })).await.expect(200);
+    let wanted = |email: &str, password: &str| json!({ "email": email, "password": password });
+    for (change, refused) in [
+        (json!({ "email": "new@example.com" }), json!({ "password": ["This field is required."] })),
+        (wanted("new@example.com", "not my password"), json!({ "password": ["Invalid password."] })),
+        (wanted("new", PASSWORD), json!({ "email": ["Enter a valid email address."] })),
+    ] {
+        assert_eq!(patch(&api.client, &login, &change).await.expect(400).body, refused, "{change}");
+    }
+    let before = api.mails().await.len();
+    api.forget_events().await;
+    let typo = wanted("nwe@example.com", PASSWORD);
+    let changed = patch(&api.client, &login, &typo).await.expect(200).body;
+    assert_eq!(
+        (&changed["email"], &changed["pending_email"], &changed["email_verified"]),
+        (&json!("froggly@example.com"), &json!("nwe@example.com"), &json!(true)),
+        "the present one stays until then"
+    );
+    let mails = ["change_email", "email_change_requested"].map(|purpose| (1, purpose.to_owned()));
+    assert_eq!(api.mails().await.split_off(before), mails);
+    let typo = api.link(1, "change_email", "nwe@example.com", 600).await;
+    patch(&api.client, &login, &wanted("new@example.com", PASSWORD)).await.expect(200);
+    api.client.post("/api/email/verify/", &json!({ "token": typo })).await.expect(400);
+    let link = api.link(1, "change_email", "new@example.com", 600).await;
+    api.client.post("/api/email/verify/", &json!({ "token": link })).await.expect(200);
+    let profile = call(&api.client, &login, Method::GET, &json!({})).await.expect(200).body;
+    assert_eq!(
+        (&profile["email"], &profile["pending_email"], &profile["email_verified"]),
+        (&json!("new@example.com"), &json!(null), &json!(true))
+    );
+    let events = api.event_types().await;
+    assert_eq!(events.last().unwrap(), "auth.email.changed");
+    assert_eq!(api.reasons("auth.mail_token.refused").await, ["withdrawn"]);
+}
+
+#[tokio::test]
+async fn an_account_is_deleted_with_its_tasks_and_its_trail_stays() {
+    let api = Api::start().await;
+    let other = api.replica(&[]).await;
+    let login = api.client.join("froggly").await;
+    api.client.create_task(&login, "Dig").await.expect(201);
+    other.client.tasks(&login).await.expect(200);
+    let answer = call(&api.client, &login, Method::DELETE, &json!({})).await.expect(400);
+    assert_eq!(answer.body, json!({ "password": ["This field is required."] }));
+    let wrong = json!({ "password": "not my password" });
+    let answer = call(&api.client, &login, Method::DELETE, &wrong).await.expect(400);
+    assert_eq!(answer.body, json!({ "password": ["Invalid password."] }));
+    api.forget_events().await;
+    call(&api.client, &login, Method::DELETE, &json!({ "password": PASSWORD })).await.expect(204);
+    assert_eq!(
+        api.event_types().await,
+        ["auth.session.ended", "auth.token.blacklisted", "auth.account.deleted"]
+    );
+    assert_eq!(api.reasons("auth.session.ended").await, ["account_deleted"]);
+    for table in ["users", "user_sessions", "tasks", "mail_tokens"] {
+        let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
+            .fetch_one(api.database.pool())
+            .await
+            .unwrap();
+        assert_eq!(rows, 0, "{table}");
+    }
+    let answer = api.client.tasks(&login).await.expect(401);
+    assert_eq!(answer.body, json!({ "detail": "User not found", "code": "user_not_found" }));
+    api.client.refresh(&login.refresh).await.expect(401);
+    api.client.try_log_in("froggly", PASSWORD).await.expect(401);
+    api.client.register("froggly").await.expect(201);
+    let answer = api.client.tasks(&login).await.expect(401);
+    assert_ne!(answer.body["code"], refused_access("")["nothing"], "{}", answer.body);
+}
