@@ -27,7 +27,7 @@ pub fn programs_folder() -> PathBuf {
     PathBuf::from(required("WARREN_TEST_BIN_DIR"))
 }
 
-/// Python with SimpleJWT and all it needs.
+/// Python with SimpleJWT, and all that it and the example of a consumer need.
 pub fn python() -> PathBuf {
     PathBuf::from(required("WARREN_TEST_PYTHON"))
 }

@@ -11,6 +11,7 @@ mod flush_expired_tokens;
 mod import;
 mod killed_programs;
 mod orderly_end;
+mod python_consumer;
 mod refused_logins;
 mod revocation;
 mod schedules;
