@@ -448,7 +448,7 @@ async fn more_than_a_batch_is_read_to_the_end_and_collisions_are_found_across_ba
         assert_eq!(counts, (1300, 1, 1, 1), "{report}");
     }
     assert_eq!(api.client.register("newcomer").await.expect(201).body["id"], 1301);
-    assert_eq!(api.count("SELECT count(*) FROM outbox").await, 1301);
+    assert_eq!(api.count("SELECT count(*) FROM outbox WHERE exchange <> 'job.ticks'").await, 1301);
 }
 
 #[tokio::test]
