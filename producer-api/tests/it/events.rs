@@ -22,7 +22,10 @@ async fn a_requests_trace_and_id_address_and_agent_travel_with_its_event() {
     let answer = send(request).await.expect(201);
     assert_eq!(answer.header("x-request-id"), id);
     let (body, headers): (String, Value) =
-        sqlx::query_as("SELECT body, headers FROM outbox").fetch_one(api.database.pool()).await.unwrap();
+        sqlx::query_as("SELECT body, headers FROM outbox WHERE exchange = 'auth.events'")
+            .fetch_one(api.database.pool())
+            .await
+            .unwrap();
     let event: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(&event["traceparent"].as_str().unwrap()[3..35], trace);
     assert_eq!(headers["traceparent"], event["traceparent"]);
