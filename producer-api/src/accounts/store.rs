@@ -58,10 +58,13 @@ pub(super) async fn personal_words(
     connection: &mut PgConnection,
     username: &str,
 ) -> Result<Option<PersonalWords>, sqlx::Error> {
-    let email = sqlx::query_scalar!("SELECT email FROM users WHERE username = $1", username)
-        .fetch_optional(connection);
-    let username = username.to_owned();
-    Ok(email.await?.map(|email| PersonalWords { username, email, ..PersonalWords::default() }))
+    sqlx::query_as!(
+        PersonalWords,
+        "SELECT username, email, first_name, last_name FROM users WHERE username = $1",
+        username,
+    )
+    .fetch_optional(connection)
+    .await
 }
 
 /// An account whose row is locked until the transaction ends.

@@ -257,7 +257,7 @@ async fn a_disabled_account_and_a_new_password_end_each_of_the_users_sessions() 
         if disabling {
             accounts::set_active(&api.state, &api.context(), None, "froggly", false).await.unwrap();
         } else {
-            let (context, password) = (api.context(), "another one".to_owned());
+            let (context, password) = (api.context(), "another correct horse".to_owned());
             let ended = accounts::set_password(&api.state, &context, "froggly", password).await;
             assert_eq!(ended.unwrap(), 4);
         }

@@ -11,9 +11,9 @@ use super::PersonalWords;
 const GUESSES_MIN: u64 = 100_000_000;
 
 /// Only the beginning is judged, because the time grows with the square of the length, times a number that is
-/// exponential in how many different digits and signs stand for letters: 128 of them take seconds, 20 about as long as
+/// exponential in how many different digits and signs stand for letters: 128 of them take seconds, 18 about as long as
 /// a hash. More characters make no password weaker, so none is let through for being long.
-const CHARACTERS_JUDGED: usize = 20;
+const CHARACTERS_JUDGED: usize = 18;
 
 /// Why the password is soon guessed, if it is.
 pub(in super::super) fn guessing_fault(password: &str, about: &PersonalWords) -> Option<String> {
