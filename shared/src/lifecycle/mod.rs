@@ -8,6 +8,8 @@
 mod backoff;
 mod exit;
 mod health;
+mod http_connection;
+mod http_server;
 mod probes;
 mod shutdown;
 mod supervise;
@@ -15,6 +17,7 @@ mod supervise;
 pub use backoff::Backoff;
 pub use exit::{healthcheck, report};
 pub use health::{Component, Health, Readiness, Standing};
-pub use probes::{Probes, router as probe_router, serve as serve_http};
+pub use http_server::{HttpLimits, serve as serve_http, serve_on as serve_http_on};
+pub use probes::{Probes, router as probe_router};
 pub use shutdown::{Shutdown, StopError, run_to_end};
 pub use supervise::{Interruption, supervise};

@@ -1,16 +1,13 @@
 //! `/healthz` (the process lives) and `/readyz` (it does its work, or says why not), on every program.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use sqlx::PgPool;
-use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -84,16 +81,4 @@ async fn readyz(State(probes): State<Probes>) -> Response {
     let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(readiness)).into_response();
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
-}
-
-/// Serves `router` on `address` until `stop`, then finishes the requests in hand.
-pub async fn serve(address: SocketAddr, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("can't listen on {address}; set LISTEN_ADDRESS to a free one"))?;
-    tracing::info!(address = %listener.local_addr()?, "listening");
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
-        .context("the HTTP listener failed")
 }
