@@ -13,8 +13,7 @@ use shared::{broker, telemetry};
 use super::block_on;
 use crate::config::{AccessTokenRevocation, PROGRAM, ServeConfig};
 use crate::credentials::PasswordHasher;
-use crate::extract::BodyLimit;
-use crate::middleware::{Challenge, StackSettings};
+use crate::middleware::StackSettings;
 use crate::router::router;
 use crate::sessions::standing::FRESH_FOR;
 use crate::sessions::{ForgedTokens, Standings};
@@ -45,7 +44,7 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
         component: health.component("relay", Standing::Supporting),
         settings: RelaySettings::default(),
     };
-    let challenge = Challenge::of_scheme(&config.tokens.auth_header_types[0]);
+    let settings = StackSettings::of(&config, clock.clone(), entropy.clone());
     let state = AppState {
         database: pool.clone(),
         outbox: outbox.clone(),
@@ -57,7 +56,7 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
         },
         sessions: Arc::new(config.sessions),
         forged_tokens: ForgedTokens::default(),
-        clock: clock.clone(),
+        clock,
         entropy: entropy.clone(),
     };
     let forged_tokens = state.forged_tokens.clone();
@@ -65,15 +64,12 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
     let followed = health.component("revocations", Standing::Supporting);
     let noticed = health.component("revocation notices", Standing::Supporting);
     let probes = Probes::new(health, pool.clone(), shutdown.token());
-    let notice_entropy = entropy.clone();
-    let settings =
-        StackSettings { clock, entropy, body_limit: BodyLimit(config.request_body_max), challenge };
     let routes = router(state, probes, settings);
     shutdown.spawn("the relay", relay.run(shutdown.token()));
     shutdown.spawn("the signing keys", keys.follow(shutdown.token()));
     shutdown.spawn("the changed standings", standings.clone().follow(followed, shutdown.token()));
     let (broker, instance) = (config.broker, config.process.instance);
-    let listening = standings.listen(broker, instance, noticed, notice_entropy, shutdown.token());
+    let listening = standings.listen(broker, instance, noticed, entropy, shutdown.token());
     shutdown.spawn("the notices of ended sessions", listening);
     let telling = forged_tokens.tell_regularly(pool, outbox, shutdown.token());
     shutdown.spawn("the count of forged tokens", telling);

@@ -2,6 +2,7 @@
 
 mod class_paths;
 mod hashing;
+mod http;
 mod keys;
 mod sessions;
 mod simple_jwt_json;
@@ -15,6 +16,7 @@ use shared::telemetry::error_chain;
 use crate::tokens::keys::Keys;
 
 pub use hashing::HashingConfig;
+pub use http::HttpConfig;
 pub use sessions::{AccessTokenRevocation, RefreshReuse, SessionPolicy, SessionsConfig};
 pub use simple_jwt_json::lay_over as lay_simple_jwt_json_over;
 pub use tokens::{TokensConfig, UserIdField};
@@ -24,11 +26,6 @@ pub const PROGRAM: &str = "producer-api";
 /// Where it listens unless told otherwise.
 const DEFAULT_PORT: u16 = 8000;
 
-const REQUEST_BODY_MAX: Setting = Setting::new(
-    "REQUEST_BODY_MAX",
-    "2621440",
-    "The largest request body in bytes, at least 65536; beyond it 413.",
-);
 const OPERATOR_PASSWORD: Setting = Setting::secret(
     "OPERATOR_PASSWORD",
     "Password of the database role `warren_operator`; read by `database create-roles` alone. Without it the role \
@@ -51,7 +48,8 @@ pub const SETTINGS: &[&[&Setting]] = &[
     &[&simple_jwt_json::SIMPLE_JWT_JSON],
     sessions::SETTINGS,
     hashing::SETTINGS,
-    &[&REQUEST_BODY_MAX, &OPERATOR_PASSWORD, &SUPERUSER_PASSWORD, &NEW_PASSWORD, &DJANGO_DATABASE_URL],
+    http::SETTINGS,
+    &[&OPERATOR_PASSWORD, &SUPERUSER_PASSWORD, &NEW_PASSWORD, &DJANGO_DATABASE_URL],
 ];
 
 /// The settings of `serve`.
@@ -69,8 +67,8 @@ pub struct ServeConfig {
     pub sessions: SessionsConfig,
     /// Password hashing.
     pub hashing: HashingConfig,
-    /// The largest request body, in bytes.
-    pub request_body_max: usize,
+    /// Who may talk to the API.
+    pub http: HttpConfig,
 }
 
 impl ServeConfig {
@@ -84,7 +82,7 @@ impl ServeConfig {
             tokens,
             sessions: SessionsConfig::read(&mut reader),
             hashing: HashingConfig::read(&mut reader),
-            request_body_max: reader.at_least(&REQUEST_BODY_MAX, 65_536),
+            http: HttpConfig::read(&mut reader),
         };
         let keys = open_keys(&mut reader, &config.tokens);
         Ok((reader.finish(config)?, keys?))
@@ -212,6 +210,20 @@ mod tests {
             ("SIMPLE_JWT_JSON", "[]"),
         ] {
             assert!(with(name, value).unwrap_err().contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_origin_or_a_proxy_that_nobody_could_mean_stops_the_start_and_says_what_to_write() {
+        for (name, value, words) in [
+            ("CORS_ALLOWED_ORIGINS", "*", "there is no wildcard"),
+            ("CORS_ALLOWED_ORIGINS", "https://app.example.com/", "write it as https://app.example.com"),
+            ("TRUSTED_PROXIES", "proxy", "is not an address or network"),
+            ("TRUSTED_PROXIES", "10.0.0.1,0.0.0.0/0", "name the proxies"),
+            ("SECURE_HSTS_SECONDS", "a year", "a whole number"),
+        ] {
+            let message = with(name, value).unwrap_err();
+            assert!(message.contains(&format!("{name}: ")) && message.contains(words), "{message}");
         }
     }
 

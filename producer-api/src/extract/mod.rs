@@ -18,4 +18,4 @@ mod read;
 pub use body::Body;
 pub use field_check::FieldCheck;
 pub use fields::{Fields, Member};
-pub use read::BodyLimit;
+pub use read::{BodyLimit, BodyTooSlow};

@@ -1,5 +1,8 @@
 //! Reads a body up to the limit, and no further than the answer needs.
 
+use std::error::Error;
+use std::iter::successors;
+
 use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
 
@@ -15,6 +18,11 @@ impl Default for BodyLimit {
         Self(2_621_440)
     }
 }
+
+/// The error of a body that did not come in time; the middleware `body_limit` makes it.
+#[derive(Debug, thiserror::Error)]
+#[error("the client did not send its body in time")]
+pub struct BodyTooSlow;
 
 /// Whether there is a body at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,11 +86,19 @@ impl PendingBody {
 /// The next piece of data; trailers are passed over.
 async fn next_bytes(body: &mut Body) -> Result<Option<Bytes>, Problem> {
     while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|_| Problem::parse_error("The request body ended before it was complete."))?;
+        let frame = frame.map_err(|error| broken(&error))?;
         if let Ok(bytes) = frame.into_data() {
             return Ok(Some(bytes));
         }
     }
     Ok(None)
+}
+
+fn broken(error: &axum::Error) -> Problem {
+    let first: &(dyn Error + 'static) = error;
+    let mut causes = successors(Some(first), |cause| (*cause).source());
+    if causes.any(<dyn Error>::is::<BodyTooSlow>) {
+        return Problem::request_timeout();
+    }
+    Problem::parse_error("The request body ended before it was complete.")
 }

@@ -3,6 +3,7 @@
 //! A server that answers and closes while its client still sends makes the client's system throw the answer away
 //! with the connection (a reset). So whatever refused the request, the rest of its body is read first, up to a limit.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -10,13 +11,14 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
+use tokio::time::{Sleep, sleep};
 
-use crate::extract::BodyLimit;
+use crate::extract::{BodyLimit, BodyTooSlow};
 
 /// How much of an unread body is read and thrown away.
 const DRAINED_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -24,26 +26,39 @@ const DRAINED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long that may take.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Makes `limit` known to the extractor, and drains the body after the handler.
-pub async fn body_limit(State(limit): State<BodyLimit>, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(limit);
+/// How much of a body is read, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyLimits {
+    /// The largest body.
+    pub size: BodyLimit,
+    /// How long it may take from the end of the request's head on. A body that keeps coming, but slowly, ends then, too.
+    pub time: Duration,
+}
+
+/// Makes the limits known to the extractor, and drains the body after the handler.
+pub async fn body_limit(State(limits): State<BodyLimits>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(limits.size);
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
     let waits_for_continue = request.headers().contains_key(header::EXPECT);
     let (parts, body) = request.into_parts();
-    let body = SharedBody::new(body);
-    let response = next.run(Request::from_parts(parts, Body::new(body.clone()))).await;
+    let body = SharedBody::new(body, limits.time);
+    let mut response = next.run(Request::from_parts(parts, Body::new(body.clone()))).await;
     // A client that was never told to go on has sent nothing.
     if body.was_read() || !waits_for_continue {
-        drain(body, DRAIN_TIMEOUT).await;
+        drain(&body, DRAIN_TIMEOUT).await;
+    }
+    if body.is_too_slow() {
+        // What still comes would be read as the next request.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
 /// Reads on until the end, the limit, or an error; none of them changes the answer.
-async fn drain(mut body: SharedBody, timeout: Duration) -> usize {
-    let mut drained = 0;
+async fn drain(body: &SharedBody, timeout: Duration) -> usize {
+    let (mut body, mut drained) = (body.clone(), 0);
     let draining = async {
         while let Some(Ok(frame)) = body.frame().await {
             drained += frame.data_ref().map_or(0, Bytes::len);
@@ -65,11 +80,17 @@ struct SharedBody(Arc<Mutex<Reading>>);
 struct Reading {
     body: Body,
     begun: bool,
+    deadline: Pin<Box<Sleep>>,
 }
 
 impl SharedBody {
-    fn new(body: Body) -> Self {
-        Self(Arc::new(Mutex::new(Reading { body, begun: false })))
+    fn new(body: Body, time: Duration) -> Self {
+        Self(Arc::new(Mutex::new(Reading { body, begun: false, deadline: Box::pin(sleep(time)) })))
+    }
+
+    fn is_too_slow(&self) -> bool {
+        let reading = self.reading();
+        reading.deadline.is_elapsed() && !reading.body.is_end_stream()
     }
 
     fn was_read(&self) -> bool {
@@ -91,7 +112,11 @@ impl HttpBody for SharedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let mut reading = self.reading();
         reading.begun = true;
-        Pin::new(&mut reading.body).poll_frame(context)
+        let frame = Pin::new(&mut reading.body).poll_frame(context);
+        if frame.is_pending() && reading.deadline.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(axum::Error::new(BodyTooSlow))));
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -142,11 +167,13 @@ mod tests {
         (left.clone(), Body::new(Sending { left, endless: false }))
     }
 
+    const LIMITS: BodyLimits = BodyLimits { size: BodyLimit(100_000), time: Duration::from_secs(20) };
+
     fn router() -> Router {
         Router::new()
             .route("/read", post(async |_: Fields| "read"))
             .route("/refuse", post(async || "refused"))
-            .layer(from_fn_with_state(BodyLimit(100_000), body_limit))
+            .layer(from_fn_with_state(LIMITS, body_limit))
     }
 
     async fn status(request: Request) -> u16 {
@@ -186,7 +213,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_stops_sending_does_not_hold_the_answer_for_ever() {
         let left = Arc::new(Mutex::new(1000));
-        let body = SharedBody::new(Body::new(Sending { left, endless: true }));
-        assert_eq!(drain(body, Duration::ZERO).await, 1000);
+        let body = SharedBody::new(Body::new(Sending { left, endless: true }), LIMITS.time);
+        assert_eq!(drain(&body, Duration::ZERO).await, 1000);
     }
 }

@@ -15,6 +15,7 @@ use shared::telemetry::TraceContext;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::client_address::TrustedProxies;
 use super::request_log::RequestLine;
 use crate::problem::Problem;
 
@@ -31,7 +32,7 @@ pub struct RequestContext {
     pub request_id: RequestId,
     /// The caller's trace, or a new one.
     pub trace: TraceContext,
-    /// The address at the other end of the connection.
+    /// The client's address: the other end of the connection, or whom a trusted proxy names.
     pub ip: Option<IpAddr>,
     /// The `User-Agent` header.
     pub user_agent: Option<String>,
@@ -44,6 +45,15 @@ pub struct RequestContextSources {
     pub clock: Clock,
     /// Chance.
     pub entropy: Entropy,
+}
+
+/// What tells where a request comes from.
+#[derive(Debug, Clone)]
+pub struct RequestOrigins {
+    /// Where new ids come from.
+    pub sources: RequestContextSources,
+    /// Whose word about the client's address counts.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl RequestContext {
@@ -62,7 +72,8 @@ impl RequestContext {
         }
     }
 
-    fn of(headers: &HeaderMap, extensions: &Extensions, sources: &RequestContextSources) -> Self {
+    fn of(headers: &HeaderMap, extensions: &Extensions, origins: &RequestOrigins) -> Self {
+        let RequestOrigins { sources, trusted_proxies } = origins;
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let callers_id = text(REQUEST_ID).and_then(|id| Uuid::try_parse(id.trim()).ok());
         let request_id = callers_id
@@ -72,7 +83,7 @@ impl RequestContext {
         Self {
             request_id: RequestId(request_id),
             trace: TraceContext::continue_from(text(TRACEPARENT), &sources.entropy),
-            ip: peer.map(|ConnectInfo(address)| address.ip().to_canonical()),
+            ip: peer.map(|ConnectInfo(peer)| trusted_proxies.client_address(peer.ip(), headers)),
             user_agent: headers.get(header::USER_AGENT).map(user_agent),
         }
     }
@@ -96,11 +107,11 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
 
 /// Gives the request its context, the answer its id, and the log its line.
 pub async fn request_context(
-    State(sources): State<RequestContextSources>,
+    State(origins): State<RequestOrigins>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let context = RequestContext::of(request.headers(), request.extensions(), &sources);
+    let context = RequestContext::of(request.headers(), request.extensions(), &origins);
     // At the level of errors, so that a filter never parts a line from the ids that explain it.
     let span = tracing::error_span!(
         "http.request",

@@ -1,14 +1,17 @@
 //! The layers of the whole router, in their order.
 
 use axum::Router;
+use axum::http::header;
 use axum::middleware::{from_fn, from_fn_with_state};
 use shared::clock::Clock;
 use shared::entropy::Entropy;
 
 use super::{
-    Challenge, RequestContextSources, body_limit, catch_panic, challenge, problem_documents, request_context,
-    security_headers,
+    AllowedOrigins, BodyLimits, Challenge, CrossOrigin, RequestContextSources, RequestOrigins,
+    StrictTransport, TimeLimits, TrustedProxies, body_limit, catch_panic, challenge, cross_origin,
+    problem_documents, request_context, security_headers, time_limit,
 };
+use crate::config::ServeConfig;
 use crate::extract::BodyLimit;
 use crate::problem::Problem;
 
@@ -21,8 +24,46 @@ pub struct StackSettings {
     pub entropy: Entropy,
     /// The largest body that is read.
     pub body_limit: BodyLimit,
+    /// How long a request and its body may take.
+    pub time_limits: TimeLimits,
     /// What a 401 asks for.
     pub challenge: Challenge,
+    /// What pages of other origins may do.
+    pub cross_origin: CrossOrigin,
+    /// What browsers are told about HTTPS.
+    pub strict_transport: StrictTransport,
+    /// Whose word about the client's address counts.
+    pub trusted_proxies: TrustedProxies,
+}
+
+impl StackSettings {
+    /// The usual limits; no other origin and no proxy is trusted.
+    pub fn new(clock: Clock, entropy: Entropy, challenge: Challenge) -> Self {
+        Self {
+            clock,
+            entropy,
+            body_limit: BodyLimit::default(),
+            time_limits: TimeLimits::default(),
+            challenge,
+            cross_origin: CrossOrigin::new(AllowedOrigins::default(), &header::AUTHORIZATION),
+            strict_transport: StrictTransport::default(),
+            trusted_proxies: TrustedProxies::default(),
+        }
+    }
+
+    /// What the program's settings say.
+    pub fn of(config: &ServeConfig, clock: Clock, entropy: Entropy) -> Self {
+        let ServeConfig { http, tokens, sessions, .. } = config;
+        Self {
+            body_limit: BodyLimit(http.request_body_max),
+            // A refused login waits on purpose.
+            time_limits: TimeLimits::beyond(sessions.failure_floor),
+            cross_origin: CrossOrigin::new(http.allowed_origins.clone(), &tokens.auth_header_name),
+            strict_transport: StrictTransport::of_seconds(http.hsts_seconds),
+            trusted_proxies: http.trusted_proxies.clone(),
+            ..Self::new(clock, entropy, Challenge::of_scheme(&tokens.auth_header_types[0]))
+        }
+    }
 }
 
 /// Puts the layers around a router whose routes are all there.
@@ -33,320 +74,27 @@ pub struct StackSettings {
 /// 3. `challenge`: on every 401, whatever its body is.
 /// 4. `problem_documents`: renders any problem from below; needs the request's id.
 /// 5. `body_limit`: tells the limit, and drains what nobody read, also when a handler panicked.
-/// 6. `catch_panic`: innermost, so that an answer made of a panic passes all of the above.
+/// 6. `cross_origin`: preflights and foreign pages get no further; inside 5, so that a refused body is drained, too.
+/// 7. `time_limit`: gives up a handler that takes too long.
+/// 8. `catch_panic`: innermost, so that an answer made of a panic passes all of the above.
 ///
 /// An unknown path is 404 before anything of a route is looked at.
 pub fn stack(router: Router, settings: StackSettings) -> Router {
     let sources = RequestContextSources { clock: settings.clock, entropy: settings.entropy };
+    let origins = RequestOrigins { sources, trusted_proxies: settings.trusted_proxies };
+    let limits = BodyLimits { size: settings.body_limit, time: settings.time_limits.body };
     // The layer added last is the outermost.
     router
         .fallback(async || Problem::not_found())
         .layer(from_fn(catch_panic))
-        .layer(from_fn_with_state(settings.body_limit, body_limit))
+        .layer(from_fn_with_state(settings.time_limits, time_limit))
+        .layer(from_fn_with_state(settings.cross_origin, cross_origin))
+        .layer(from_fn_with_state(limits, body_limit))
         .layer(from_fn(problem_documents))
         .layer(from_fn_with_state(settings.challenge, challenge))
-        .layer(from_fn(security_headers))
-        .layer(from_fn_with_state(sources, request_context))
+        .layer(from_fn_with_state(settings.strict_transport, security_headers))
+        .layer(from_fn_with_state(origins, request_context))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::RefCell;
-    use std::net::SocketAddr;
-    use std::sync::Once;
-
-    use axum::extract::{ConnectInfo, Request};
-    use axum::http::{StatusCode, header};
-    use axum::response::Response;
-    use axum::routing::{get, post};
-    use http_body_util::BodyExt;
-    use proptest::prelude::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpStream};
-    use tower::ServiceExt;
-    use uuid::Uuid;
-
-    use super::super::{Endpoint, EndpointField, RequestContext, open_route};
-    use super::*;
-    use crate::extract::{Body, FieldCheck};
-
-    const ECHO: Endpoint = Endpoint {
-        name: "Echo",
-        description: "",
-        methods: &["POST"],
-        fields: &[EndpointField::required("token", "Token")],
-    };
-
-    fn router() -> Router {
-        let echo = async |Body(fields): Body| {
-            let mut check = FieldCheck::new(&fields);
-            let token = check.text("token");
-            check.finish().map(|()| token)
-        };
-        let router = open_route(Router::new(), "/echo/", &ECHO, post(echo))
-            .route("/stranger", get(async || Problem::not_authenticated()))
-            .route("/context", get(async |context: RequestContext| format!("{:?}", context.origin())))
-            .route("/panic", get(async || -> &'static str { panic!("a secret") }))
-            .route("/outage", get(async || Problem::unavailable(5)))
-            .route("/users/{id}", get(async || "user"))
-            .route("/healthz", get(async || "alive"));
-        let settings = StackSettings {
-            clock: Clock::system(),
-            entropy: Entropy::seeded(1),
-            body_limit: BodyLimit::default(),
-            challenge: Challenge::of_scheme("JWT"),
-        };
-        stack(router, settings)
-    }
-
-    async fn send(method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
-        let mut request = Request::builder().method(method).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let peer = ConnectInfo("[::ffff:192.0.2.7]:4000".parse::<SocketAddr>().unwrap());
-        router().oneshot(request.extension(peer).body(axum::body::Body::empty()).unwrap()).await.unwrap()
-    }
-
-    async fn text(response: Response) -> String {
-        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn every_401_asks_for_the_first_configured_scheme_and_no_other_answer_does() {
-        for (path, accept, challenge) in [
-            ("/stranger", "*/*", "JWT realm=\"api\""),
-            ("/stranger", "application/problem+json", "JWT realm=\"api\""),
-            ("/outage", "*/*", ""),
-            ("/healthz", "*/*", ""),
-        ] {
-            let response = send("GET", path, &[("accept", accept)]).await;
-            assert_eq!(header_of(&response, "www-authenticate"), challenge, "{path} {accept}");
-        }
-    }
-
-    fn header_of<'a>(response: &'a Response, name: &str) -> &'a str {
-        response.headers().get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    #[tokio::test]
-    async fn every_answer_has_its_id_and_the_security_headers() {
-        for (method, path, status) in [
-            ("POST", "/echo/", 400),
-            ("GET", "/echo/", 405),
-            ("GET", "/unknown", 404),
-            ("GET", "/panic", 500),
-            ("GET", "/outage", 503),
-            ("GET", "/healthz", 200),
-            ("OPTIONS", "/echo", 200),
-        ] {
-            let response = send(method, path, &[]).await;
-            assert_eq!(response.status().as_u16(), status, "{method} {path}");
-            assert_eq!(header_of(&response, "cache-control"), "no-store");
-            assert_eq!(header_of(&response, "x-content-type-options"), "nosniff");
-            assert_eq!(header_of(&response, "referrer-policy"), "same-origin");
-            assert_eq!(header_of(&response, "cross-origin-opener-policy"), "same-origin");
-            assert_eq!(header_of(&response, "vary"), "Accept, Origin");
-            let id = Uuid::try_parse(header_of(&response, "x-request-id")).unwrap();
-            assert_eq!(id.get_version_num(), 7);
-        }
-    }
-
-    #[tokio::test]
-    async fn an_unknown_path_is_404_in_json_whatever_is_accepted() {
-        for headers in [&[][..], &[("accept", "text/html")]] {
-            let response = send("DELETE", "/unknown", headers).await;
-            assert_eq!(response.status(), StatusCode::NOT_FOUND);
-            assert_eq!(header_of(&response, "content-type"), "application/json");
-            assert_eq!(text(response).await, r#"{"detail":"Not found."}"#);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_a_500_that_tells_nothing() {
-        let response = send("GET", "/panic", &[]).await;
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(text(response).await, r#"{"detail":"A server error occurred."}"#);
-    }
-
-    #[tokio::test]
-    async fn a_client_that_asks_for_problem_documents_gets_them_and_the_same_headers() {
-        let id = "0193c2f0-0000-7000-8000-000000000001";
-        for (method, path, code) in [
-            ("POST", "/echo", "invalid"),
-            ("GET", "/echo", "method_not_allowed"),
-            ("GET", "/unknown", "not_found"),
-            ("GET", "/panic", "error"),
-            ("GET", "/outage", "unavailable"),
-        ] {
-            let plain = send(method, path, &[("accept", "application/json")]).await;
-            assert_eq!(header_of(&plain, "content-type"), "application/json");
-            let headers = [("accept", "application/problem+json, */*"), ("x-request-id", id)];
-            let asked = send(method, path, &headers).await;
-            assert_eq!(asked.status(), plain.status());
-            assert_eq!(header_of(&asked, "content-type"), "application/problem+json");
-            for name in ["allow", "retry-after", "vary"] {
-                assert_eq!(header_of(&asked, name), header_of(&plain, name));
-            }
-            let length: usize = header_of(&asked, "content-length").parse().unwrap();
-            let body = text(asked).await;
-            assert_eq!(body.len(), length);
-            let document: serde_json::Value = serde_json::from_str(&body).unwrap();
-            assert_eq!(document["code"], code);
-            assert_eq!(document["instance"], format!("urn:uuid:{id}"));
-        }
-        let success = send("OPTIONS", "/echo", &[("accept", "application/problem+json")]).await;
-        assert_eq!(header_of(&success, "content-type"), "application/json");
-    }
-
-    #[tokio::test]
-    async fn a_request_keeps_its_callers_id_if_it_is_a_uuid() {
-        let known = "0193c2f0-0000-7000-8000-000000000001";
-        for (sent, kept) in [
-            (known, true),
-            ("0193C2F0-0000-7000-8000-000000000001", true),
-            ("00000000-0000-0000-0000-000000000000", false),
-            ("17", false),
-            ("", false),
-        ] {
-            let response = send("GET", "/healthz", &[("x-request-id", sent)]).await;
-            assert_eq!(header_of(&response, "x-request-id") == known, kept, "{sent}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_handler_knows_where_its_request_came_from() {
-        let body = text(send("GET", "/context", &[("user-agent", "curl/8")]).await).await;
-        assert!(body.contains("192.0.2.7") && body.contains("curl/8"), "{body}");
-        assert!(!body.contains("ffff"), "an IPv4 address is shown as one: {body}");
-    }
-
-    thread_local! {
-        /// What this thread has logged: a test runs on one.
-        static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    }
-
-    struct Lines;
-
-    impl std::io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            LINES.with_borrow_mut(|lines| lines.extend_from_slice(bytes));
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// What is logged while one request is answered, line by line.
-    async fn logged(path: &str, headers: &[(&str, &str)]) -> Vec<serde_json::Value> {
-        // One subscriber for all tests: with one each, the tests that run beside this one would decide which log
-        // statements are switched on.
-        static STARTED: Once = Once::new();
-        STARTED.call_once(|| {
-            let lines =
-                tracing_subscriber::fmt().json().flatten_event(true).with_max_level(tracing::Level::INFO);
-            lines.with_writer(|| Lines).init();
-        });
-        LINES.take();
-        send("GET", path, headers).await;
-        let lines = String::from_utf8(LINES.take()).unwrap();
-        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    #[tokio::test]
-    async fn a_request_is_one_line_in_the_log_with_its_ids() {
-        let id = "0193c2f0-0000-7000-8000-000000000001";
-        let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let lines =
-            logged("/users/7?token=secret", &[("x-request-id", id), ("traceparent", traceparent)]).await;
-        let [line] = &lines[..] else { panic!("{lines:?}") };
-        for (field, value) in
-            [("level", "INFO"), ("method", "GET"), ("path", "/users/{id}"), ("ip", "192.0.2.7")]
-        {
-            assert_eq!(line[field], value);
-        }
-        assert_eq!(line["status"], 200);
-        assert!(line["duration_ms"].is_f64());
-        assert_eq!(line["span"]["request_id"], id);
-        assert_eq!(line["span"]["trace_id"], "0af7651916cd43dd8448eb211c80319c");
-    }
-
-    #[tokio::test]
-    async fn the_level_of_a_line_says_whose_affair_it_is() {
-        let levels = async |path: &str| -> Vec<String> {
-            let lines = logged(path, &[]).await;
-            lines.iter().map(|line| line["level"].as_str().unwrap().to_owned()).collect()
-        };
-        assert_eq!(levels("/unknown?secret").await, ["INFO"]);
-        assert_eq!(levels("/outage").await, ["WARN"]);
-        assert_eq!(levels("/panic").await, ["ERROR", "ERROR"], "the panic's message, and the request's line");
-        assert!(levels("/healthz").await.is_empty());
-        let lines = logged(&format!("/{}?secret", "x".repeat(5000)), &[]).await;
-        assert_eq!(lines[0]["path"].as_str().unwrap().len(), 200);
-    }
-
-    /// Sends raw bytes to a real server as `shared::lifecycle::serve` sets it up, and reads until it closes.
-    async fn exchange(request: &[u8]) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let service = router().into_make_service_with_connect_info::<SocketAddr>();
-        let server = tokio::spawn(async move { axum::serve(listener, service).await });
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(request).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        server.abort();
-        answer
-    }
-
-    fn post_request(headers: &str, body: &str) -> Vec<u8> {
-        let length = body.len();
-        format!(
-            "POST /echo/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
-        )
-        .into_bytes()
-    }
-
-    #[tokio::test]
-    async fn long_header_lines_and_long_tokens_get_through_a_real_server() {
-        let long_header = format!("Authorization: Bearer {}\r\n", "x".repeat(20_000));
-        let token = "x".repeat(20_000);
-        let answer = exchange(&post_request(&long_header, &format!(r#"{{"token": "{token}"}}"#))).await;
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:.200}");
-        assert!(answer.ends_with(&token));
-    }
-
-    #[tokio::test]
-    async fn a_client_that_sends_ten_megabytes_reads_its_413() {
-        let answer = exchange(&post_request("", &"x".repeat(10_000_000))).await;
-        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer:.200}");
-        assert!(answer.ends_with(r#"{"detail":"Request body is too large: the limit is 2621440 bytes."}"#));
-    }
-
-    #[tokio::test]
-    async fn head_has_no_body_on_the_wire_and_trace_is_a_method_like_any_other() {
-        let answer = exchange(b"HEAD /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
-        assert!(answer.starts_with("HTTP/1.1 405 ") && answer.ends_with("\r\n\r\n"), "{answer}");
-        let answer = exchange(b"TRACE /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
-        assert!(answer.ends_with("{\"detail\":\"Method \\\"TRACE\\\" not allowed.\"}"), "{answer}");
-    }
-
-    proptest! {
-        #[test]
-        fn no_header_makes_a_5xx(
-            name in prop::sample::select(&["accept", "content-type", "x-request-id", "traceparent", "user-agent", "expect"][..]),
-            value in prop_oneof![
-                prop::collection::vec(any::<u8>(), 0..60),
-                r#"[a-z*/+;=", ]{0,40}"#.prop_map(String::into_bytes),
-            ],
-        ) {
-            let Ok(value) = axum::http::HeaderValue::from_bytes(&value) else { return Ok(()) };
-            let request = Request::post("/echo").header(header::CONTENT_TYPE, "application/json").header(name, value);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-            let response = runtime.block_on(router().oneshot(request.body(axum::body::Body::from(r#"{"token": "a"}"#)).unwrap())).unwrap();
-            prop_assert!(!response.status().is_server_error());
-        }
-    }
-}
+mod tests;

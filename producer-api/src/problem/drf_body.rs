@@ -83,6 +83,7 @@ mod tests {
             (Problem::method_not_allowed("GET"), 405, r#"{"detail":"Method \"GET\" not allowed."}"#),
             (Problem::not_acceptable(), 406, r#"{"detail":"Could not satisfy the request Accept header."}"#),
             (Problem::conflict("Already there."), 409, r#"{"detail":"Already there."}"#),
+            (Problem::request_timeout(), 408, r#"{"detail":"The request body did not arrive in time."}"#),
             (
                 Problem::too_large(10),
                 413,
@@ -160,6 +161,11 @@ mod tests {
                 Problem::permission_denied(),
                 403,
                 r#"{"detail":"You do not have permission to perform this action."}"#,
+            ),
+            (
+                Problem::foreign_origin(),
+                403,
+                r#"{"detail":"Cross-origin request refused: this origin is not in CORS_ALLOWED_ORIGINS."}"#,
             ),
         ]
     }

@@ -38,6 +38,8 @@ pub enum Kind {
     NotAcceptable,
     /// The present state forbids it.
     Conflict,
+    /// The body did not come in time.
+    RequestTimeout,
     /// The body is over the limit.
     TooLarge,
     /// A Content-Type, or a charset, that we can't read.
@@ -52,7 +54,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind that is told from the others by its code.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Invalid,
         Self::ParseError,
         Self::NotAuthenticated,
@@ -67,6 +69,7 @@ impl Kind {
         Self::MethodNotAllowed,
         Self::NotAcceptable,
         Self::Conflict,
+        Self::RequestTimeout,
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::Throttled,
@@ -91,6 +94,7 @@ impl Kind {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::Conflict => StatusCode::CONFLICT,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
@@ -116,6 +120,7 @@ impl Kind {
             Self::MethodNotAllowed => "Method not allowed",
             Self::NotAcceptable => "Nothing acceptable to send",
             Self::Conflict => "Conflict with the present state",
+            Self::RequestTimeout => "The body came too slowly",
             Self::TooLarge => "The body is too large",
             Self::UnsupportedMediaType => "Unsupported media type",
             Self::Throttled => "Too many requests",
@@ -147,6 +152,7 @@ impl Kind {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NotAcceptable => "not_acceptable",
             Self::Conflict => "conflict",
+            Self::RequestTimeout => "request_timeout",
             Self::TooLarge => "too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Throttled => "throttled",

@@ -80,4 +80,12 @@ impl Problem {
     pub fn permission_denied() -> Self {
         Self::new(Kind::PermissionDenied, "You do not have permission to perform this action.")
     }
+
+    /// 403: a page of another origin would have changed something.
+    pub fn foreign_origin() -> Self {
+        Self::new(
+            Kind::PermissionDenied,
+            "Cross-origin request refused: this origin is not in CORS_ALLOWED_ORIGINS.",
+        )
+    }
 }

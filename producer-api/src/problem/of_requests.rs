@@ -44,6 +44,11 @@ impl Problem {
         Self::new(Kind::Conflict, detail.to_owned())
     }
 
+    /// 408: the body did not come in time.
+    pub fn request_timeout() -> Self {
+        Self::new(Kind::RequestTimeout, "The request body did not arrive in time.")
+    }
+
     /// 413: the body is over `limit` bytes.
     pub fn too_large(limit: usize) -> Self {
         Self::new(Kind::TooLarge, format!("Request body is too large: the limit is {limit} bytes."))

@@ -1,6 +1,5 @@
 //! An API of one test, with its own database and a clock the test moves.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -9,8 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use producer_api::config::{AccessTokenRevocation, ServeConfig};
 use producer_api::credentials::PasswordHasher;
-use producer_api::extract::BodyLimit;
-use producer_api::middleware::{Challenge, RequestContext, RequestContextSources, StackSettings};
+use producer_api::middleware::{RequestContext, RequestContextSources, StackSettings};
 use producer_api::router::router;
 use producer_api::sessions::standing::FRESH_FOR;
 use producer_api::sessions::{ForgedTokens, Standings};
@@ -22,7 +20,7 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::config::Reader;
 use shared::entropy::Entropy;
-use shared::lifecycle::{Health, Probes};
+use shared::lifecycle::{Health, HttpLimits, Probes, serve_http_on};
 use shared::outbox::Outbox;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -177,7 +175,7 @@ pub(crate) fn config(settings: &[(&str, &str)]) -> ServeConfig {
 async fn serve(pool: PgPool, clock: Clock, settings: &[(&str, &str)]) -> Replica {
     let config = config(settings);
     let entropy = Entropy::system();
-    let challenge = Challenge::of_scheme(&config.tokens.auth_header_types[0]);
+    let settings = StackSettings::of(&config, clock.clone(), entropy.clone());
     let keys = Keys::open(&config.tokens.keys, clock.clone()).unwrap();
     let state = AppState {
         database: pool.clone(),
@@ -190,17 +188,15 @@ async fn serve(pool: PgPool, clock: Clock, settings: &[(&str, &str)]) -> Replica
         },
         sessions: Arc::new(config.sessions),
         forged_tokens: ForgedTokens::default(),
-        clock: clock.clone(),
-        entropy: entropy.clone(),
+        clock,
+        entropy,
     };
     let stop = CancellationToken::new();
-    let settings = StackSettings { clock, entropy, body_limit: BodyLimit::default(), challenge };
     let probes = Probes::new(Health::default(), pool, stop.clone());
-    let routes = router(state.clone(), probes, settings).into_make_service_with_connect_info::<SocketAddr>();
+    let routes = router(state.clone(), probes, settings);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let stopped = stop.clone().cancelled_owned();
-    tokio::spawn(async move { axum::serve(listener, routes).with_graceful_shutdown(stopped).await });
+    tokio::spawn(serve_http_on(listener, routes, HttpLimits::default(), stop.clone()));
     Replica { client: Client::new(&url), state, _stop: stop.drop_guard() }
 }
 

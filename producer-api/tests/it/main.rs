@@ -28,3 +28,4 @@ mod standing_notices;
 mod standings;
 mod tasks;
 mod tokens;
+mod transport;

@@ -46,7 +46,6 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::extract::BodyLimit;
     use crate::middleware::{Challenge, StackSettings, open_route, stack};
     use crate::tokens::keys::KeysConfig;
 
@@ -66,15 +65,8 @@ mod tests {
         let keys = Keys::open(&config, Clock::system()).unwrap();
         let routes = open_route(Router::new(), "/.well-known/jwks.json", &JWKS, get(jwks)).with_state(keys);
         let (clock, entropy) = (Clock::system(), Entropy::seeded(1));
-        let routes = stack(
-            routes,
-            StackSettings {
-                clock,
-                entropy,
-                body_limit: BodyLimit::default(),
-                challenge: Challenge::of_scheme("Bearer"),
-            },
-        );
+        let settings = StackSettings::new(clock, entropy, Challenge::of_scheme("Bearer"));
+        let routes = stack(routes, settings);
         let request = Request::builder().method(method).uri(path).body(axum::body::Body::empty());
         routes.oneshot(request.unwrap()).await.unwrap()
     }
