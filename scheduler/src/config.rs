@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use shared::config::{BrokerConfig, ConfigError, DatabaseConfig, ProcessConfig, Reader, Setting};
 
+use crate::jobs::{MailConfig, mail_config};
+
 /// The program's name in logs, on the broker and in the database.
 pub const PROGRAM: &str = "scheduler";
 
@@ -20,7 +22,7 @@ const TICK_INTERVAL: Setting = Setting::new(
 );
 
 /// The scheduler's own settings, beside the sections all programs share.
-pub const SETTINGS: &[&[&Setting]] = &[&[&WORKER_SLOTS, &TICK_INTERVAL]];
+pub const SETTINGS: &[&[&Setting]] = &[&[&WORKER_SLOTS, &TICK_INTERVAL], mail_config::SETTINGS];
 
 /// Everything the scheduler is told.
 #[derive(Debug, Clone)]
@@ -35,6 +37,8 @@ pub struct Config {
     pub worker_slots: usize,
     /// How often to look for what has become due.
     pub tick_interval: Duration,
+    /// How mails leave.
+    pub mail: MailConfig,
 }
 
 impl Config {
@@ -46,6 +50,7 @@ impl Config {
             broker: BrokerConfig::read(&mut reader),
             worker_slots: reader.at_least(&WORKER_SLOTS, 1),
             tick_interval: reader.duration(&TICK_INTERVAL),
+            mail: MailConfig::read(&mut reader),
         };
         if config.tick_interval > TICK_INTERVAL_MAX {
             reader.problem("TICK_INTERVAL: at most 10s");

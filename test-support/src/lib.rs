@@ -19,6 +19,7 @@ pub mod database;
 pub mod distribution;
 pub mod environment;
 pub mod faults;
+pub mod mail_server;
 pub mod programs;
 pub mod signals;
 pub mod simplejwt;
@@ -26,4 +27,5 @@ pub mod world;
 
 pub use broker::TestBroker;
 pub use database::TestDatabase;
+pub use mail_server::MailServer;
 pub use signals::{assert_same_ids, eventually, settled};

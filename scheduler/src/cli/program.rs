@@ -10,7 +10,7 @@ use sqlx::PgPool;
 
 use super::block_on;
 use crate::config::{Config, PROGRAM};
-use crate::jobs::{self, Printer};
+use crate::jobs::{self, Mailer, Printer};
 use crate::schedule::Ticker;
 use crate::worker::{LEASE, Registry, Worker, Workshop};
 
@@ -38,11 +38,12 @@ impl Program {
             .context("DATABASE_URL can't be read")?;
         database::check_schema_at_start(&pool).await?;
         let (clock, entropy) = (Clock::system(), Entropy::system());
+        let mailer = Mailer::new(&config.mail)?;
         let program = Self {
             outbox: Outbox::new(PROGRAM, clock.clone(), entropy.clone()),
             health: Health::default(),
             shutdown: Shutdown::default(),
-            registry: Registry::new(jobs::all()),
+            registry: Registry::new(jobs::all(mailer, entropy.clone())),
             config,
             pool,
             clock,

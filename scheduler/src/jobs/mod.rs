@@ -5,17 +5,27 @@
 
 mod audit;
 mod job;
+mod mail;
 mod printer;
 mod tasks;
 mod tokens;
 
 pub use audit::make_partitions;
 pub use job::{Definition, Job, JobContext, JobError, JobResult};
+pub use mail::{MailConfig, Mailer, config as mail_config, purge as purge_mail, send as send_mail};
 pub use printer::Printer;
 pub use tasks::print_user_tasks;
 pub use tokens::purge_expired;
 
-/// Every job of this build.
-pub fn all() -> Vec<Job> {
-    vec![print_user_tasks::job(), purge_expired::job(), make_partitions::job()]
+use shared::entropy::Entropy;
+
+/// Every job of this build; mails leave by `mailer`, the secrets in them come from `entropy`.
+pub fn all(mailer: Mailer, entropy: Entropy) -> Vec<Job> {
+    vec![
+        print_user_tasks::job(),
+        purge_expired::job(),
+        make_partitions::job(),
+        send_mail::job(mailer, entropy),
+        purge_mail::job(),
+    ]
 }

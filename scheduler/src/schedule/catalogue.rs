@@ -218,12 +218,16 @@ async fn retire(connection: &mut PgConnection, job_key: &str, now: DateTime<Utc>
 mod tests {
     use std::collections::HashSet;
 
+    use shared::config::Reader;
+    use shared::entropy::Entropy;
+
     use super::*;
-    use crate::jobs;
+    use crate::jobs::{self, MailConfig, Mailer};
 
     #[test]
     fn every_job_of_this_build_has_a_key_of_its_own_and_a_schedule_that_comes_due() {
-        let all = jobs::all();
+        let mailer = Mailer::new(&MailConfig::read(&mut Reader::from_values([]))).unwrap();
+        let all = jobs::all(mailer, Entropy::seeded(1));
         let keys: HashSet<_> = all.iter().map(|job| job.definition.key).collect();
         assert_eq!(keys.len(), all.len());
         for (definition, line) in Registry::new(all).scheduled() {

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use scheduler::jobs::{Definition, Job, JobContext, JobResult, Printer};
+use scheduler::jobs::{Definition, Job, JobContext, JobResult, MailConfig, Mailer, Printer};
 use scheduler::schedule::catalogue::{Synced, sync_at};
 use scheduler::schedule::publish_tick::{Published, publish_ticks};
 use scheduler::worker::rescue::{Rescued, rescue};
 use scheduler::worker::{Claim, LeaseSettings, Registry, Workshop, claim, execute};
 use shared::clock::Clock;
+use shared::config::Reader;
 use shared::entropy::Entropy;
 use shared::ids::RunId;
 use shared::outbox::Outbox;
@@ -67,6 +68,14 @@ pub(crate) fn definition() -> Definition {
         timeout: Duration::from_secs(20),
         attempts_max: 3,
     }
+}
+
+/// A mailer with these settings and the defaults of all others.
+pub(crate) fn mailer(settings: &[(&str, &str)]) -> Mailer {
+    let values = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let mut reader = Reader::from_values(values);
+    let config = MailConfig::read(&mut reader);
+    Mailer::new(&reader.finish(config).unwrap()).unwrap()
 }
 
 /// The test's own job, which does `work`.

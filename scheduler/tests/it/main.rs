@@ -10,6 +10,7 @@ mod bench;
 mod catalogue;
 mod enqueued;
 mod jobs;
+mod mail;
 mod rescue;
 mod runs;
 mod ticks;

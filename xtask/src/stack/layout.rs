@@ -47,6 +47,11 @@ impl Layout {
         self.stack.join("logs")
     }
 
+    /// Where the mails of this stack lie, one file each.
+    pub(super) fn mail(&self) -> PathBuf {
+        self.stack.join("mail")
+    }
+
     pub(super) fn log_of(&self, instance: &str) -> PathBuf {
         self.logs().join(format!("{instance}.log"))
     }

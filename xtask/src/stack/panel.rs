@@ -41,6 +41,9 @@ pub(super) fn panel(
         ));
         rows.push(("", format!("{} / {}", demo::BIANCA.name, demo::BIANCA.password)));
     }
+    if session.keeps_mail() {
+        rows.push(("Mail", format!("{}/", layout.shown(&layout.mail()))));
+    }
     rows.push(("Logs", format!("{}/, or: cargo xtask logs --follow", layout.shown(&layout.logs()))));
     rows.push(("Stop", stop.to_owned()));
 
@@ -103,6 +106,7 @@ Warren is up.
   Audit     psql 'postgres://warren_operator:b@127.0.0.1:20000/warren'
   Logins    admin / warren-admin-demo  (superuser, user 1)
             bianca / warren-bianca-demo
+  Mail      target/stack/mail/
   Logs      target/stack/logs/, or: cargo xtask logs --follow
   Stop      Ctrl-C
 ";

@@ -80,6 +80,13 @@ pub(super) fn command(layout: &Layout, state: &State, session: &Session, program
     if !session.settings.has_any(&["SIGNING_KEY", "JWT_SECRET_KEY", "SECRET_KEY"]) {
         command.env("SIGNING_KEY", &state.signing_key);
     }
+    if session.keeps_mail() {
+        command.env("EMAIL_BACKEND", "file").env("EMAIL_FILE_PATH", layout.mail());
+    }
+    let api = session.instances.iter().find(|instance| instance.program == Program::ProducerApi);
+    if let Some(api) = api.filter(|_| !given("PUBLIC_URL")) {
+        command.env("PUBLIC_URL", api.url());
+    }
     command
 }
 

@@ -127,6 +127,11 @@ impl Session {
         })
     }
 
+    /// Whether mails are put into a folder of ours, because the caller named no place for them.
+    pub(super) fn keeps_mail(&self) -> bool {
+        !self.settings.has_any(&["EMAIL_BACKEND", "EMAIL_HOST"])
+    }
+
     /// Which database it is, whatever port our own listens on.
     fn database(&self) -> &str {
         match &self.database_url {
