@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what goes wrong should end it")]
 
+mod account_life;
 mod broker_outage;
 mod conformance_against_django;
 mod database_outage;
