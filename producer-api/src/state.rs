@@ -11,8 +11,9 @@ use sqlx::PgPool;
 
 use crate::config::SessionsConfig;
 use crate::credentials::PasswordHasher;
+use crate::limits::Limits;
 use crate::middleware::RequestContext;
-use crate::sessions::{ForgedTokens, Standings};
+use crate::sessions::{ForgedToken, ForgedTokens, Standings};
 use crate::tokens::{Claims, TokenFault, TokenIssuer};
 
 /// The application's state; cheap to clone.
@@ -36,6 +37,8 @@ pub struct AppState {
     pub standings: Standings,
     /// Counts tokens that are none of ours.
     pub forged_tokens: ForgedTokens,
+    /// How often secrets may be guessed.
+    pub limits: Limits,
 }
 
 impl AppState {
@@ -48,7 +51,7 @@ impl AppState {
     ) -> Result<Claims, TokenFault> {
         let verdict = self.tokens.judge(token, now).await;
         if matches!(verdict, Err(TokenFault::Invalid)) {
-            self.forged_tokens.note(context, now);
+            self.forged_tokens.note(ForgedToken::of(context), context.trace, now);
         }
         verdict
     }

@@ -9,9 +9,10 @@ use shared::entropy::Entropy;
 use shared::outbox::Outbox;
 
 use crate::config::{
-    HashingConfig, PROGRAM, SessionsConfig, TokensConfig, open_keys, read_sessions, read_tokens,
+    HashingConfig, LimitsConfig, PROGRAM, SessionsConfig, TokensConfig, open_keys, read_sessions, read_tokens,
 };
 use crate::credentials::PasswordHasher;
+use crate::limits::Limits;
 use crate::middleware::{RequestContext, RequestContextSources};
 use crate::sessions::{ForgedTokens, Standings};
 use crate::state::AppState;
@@ -25,6 +26,7 @@ pub(super) struct CommandConfig {
     keys: Keys,
     sessions: SessionsConfig,
     hashing: HashingConfig,
+    limits: LimitsConfig,
     database: DatabaseConfig,
 }
 
@@ -34,10 +36,11 @@ impl CommandConfig {
         let tokens = read_tokens(&mut reader);
         let sessions = read_sessions(&mut reader);
         let hashing = HashingConfig::read(&mut reader);
+        let limits = LimitsConfig::read(&mut reader);
         let database = DatabaseConfig::read(&mut reader);
         let keys = open_keys(&mut reader, &tokens);
         reader.finish(())?;
-        Ok(Self { tokens, keys: keys?, sessions, hashing, database })
+        Ok(Self { tokens, keys: keys?, sessions, hashing, limits, database })
     }
 
     /// The state, once the database has answered and is of this version; and how `command` is told of in events, which
@@ -52,6 +55,7 @@ impl CommandConfig {
             sessions: Arc::new(self.sessions),
             standings: Standings::reading_each_time(pool.clone()),
             forged_tokens: ForgedTokens::default(),
+            limits: Limits::new(&self.limits),
             database: pool,
             clock: clock.clone(),
             entropy: entropy.clone(),

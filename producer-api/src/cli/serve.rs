@@ -13,6 +13,7 @@ use shared::{broker, telemetry};
 use super::block_on;
 use crate::config::{AccessTokenRevocation, PROGRAM, ServeConfig};
 use crate::credentials::PasswordHasher;
+use crate::limits::Limits;
 use crate::middleware::StackSettings;
 use crate::router::router;
 use crate::sessions::standing::FRESH_FOR;
@@ -56,10 +57,11 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
         },
         sessions: Arc::new(config.sessions),
         forged_tokens: ForgedTokens::default(),
+        limits: Limits::new(&config.limits),
         clock,
         entropy: entropy.clone(),
     };
-    let forged_tokens = state.forged_tokens.clone();
+    let (forged_tokens, refused_logins) = (state.forged_tokens.clone(), state.limits.refused.clone());
     let standings = state.standings.clone();
     let followed = health.component("revocations", Standing::Supporting);
     let noticed = health.component("revocation notices", Standing::Supporting);
@@ -71,8 +73,10 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
     let (broker, instance) = (config.broker, config.process.instance);
     let listening = standings.listen(broker, instance, noticed, entropy, shutdown.token());
     shutdown.spawn("the notices of ended sessions", listening);
-    let telling = forged_tokens.tell_regularly(pool, outbox, shutdown.token());
+    let telling = forged_tokens.tell_regularly(pool.clone(), outbox.clone(), shutdown.token());
     shutdown.spawn("the count of forged tokens", telling);
+    let telling = refused_logins.tell_regularly(pool, outbox, shutdown.token());
+    shutdown.spawn("the count of refused logins", telling);
     shutdown.spawn("the listener", serve_http(config.process.listen_address, routes, shutdown.token()));
     Ok(shutdown.run(config.process.shutdown_timeout).await?)
 }

@@ -4,6 +4,7 @@ mod class_paths;
 mod hashing;
 mod http;
 mod keys;
+mod limits;
 mod sessions;
 mod simple_jwt_json;
 mod spellings;
@@ -17,6 +18,7 @@ use crate::tokens::keys::Keys;
 
 pub use hashing::HashingConfig;
 pub use http::HttpConfig;
+pub use limits::LimitsConfig;
 pub use sessions::{AccessTokenRevocation, RefreshReuse, SessionPolicy, SessionsConfig};
 pub use simple_jwt_json::lay_over as lay_simple_jwt_json_over;
 pub use tokens::{TokensConfig, UserIdField};
@@ -47,6 +49,7 @@ pub const SETTINGS: &[&[&Setting]] = &[
     tokens::SETTINGS,
     &[&simple_jwt_json::SIMPLE_JWT_JSON],
     sessions::SETTINGS,
+    limits::SETTINGS,
     hashing::SETTINGS,
     http::SETTINGS,
     &[&OPERATOR_PASSWORD, &SUPERUSER_PASSWORD, &NEW_PASSWORD, &DJANGO_DATABASE_URL],
@@ -65,6 +68,8 @@ pub struct ServeConfig {
     pub tokens: TokensConfig,
     /// Sessions.
     pub sessions: SessionsConfig,
+    /// How often passwords may be guessed.
+    pub limits: LimitsConfig,
     /// Password hashing.
     pub hashing: HashingConfig,
     /// Who may talk to the API.
@@ -81,6 +86,7 @@ impl ServeConfig {
             broker: BrokerConfig::read(&mut reader),
             tokens,
             sessions: SessionsConfig::read(&mut reader),
+            limits: LimitsConfig::read(&mut reader),
             hashing: HashingConfig::read(&mut reader),
             http: HttpConfig::read(&mut reader),
         };
@@ -192,6 +198,13 @@ mod tests {
             ("LEEWAY", "2h"),
             ("REFRESH_GRACE_SECONDS", "2h"),
             ("LOGIN_FAILURE_FLOOR", "2m"),
+            ("REQUIRE_VERIFIED_EMAIL", "perhaps"),
+            ("LOGIN_FAILURES_PER_ACCOUNT", "-1"),
+            ("LOGIN_FAILURES_PER_ADDRESS", "many"),
+            ("LOGIN_FAILURE_WINDOW", "59s"),
+            ("LOGIN_FAILURE_WINDOW", "25h"),
+            ("LOGIN_DELAY_FIRST", "16m"),
+            ("LOGIN_DELAY_MAX", "25h"),
             ("ALGORITHM", "ES512"),
             ("ALGORITHM", "none"),
             ("ROTATE_REFRESH_TOKENS", "perhaps"),

@@ -42,6 +42,12 @@ const LOGIN_FAILURE_FLOOR: Setting = Setting::new(
      tell whose hash is whose. 0: at once.",
 );
 
+const REQUIRE_VERIFIED_EMAIL: Setting = Setting::new(
+    "REQUIRE_VERIFIED_EMAIL",
+    "false",
+    "Whether a login is refused, like any other, while the account's e-mail address is not verified.",
+);
+
 pub(super) const SETTINGS: &[&Setting] = &[
     &SESSION_POLICY,
     &ACCESS_TOKEN_REVOCATION,
@@ -49,6 +55,7 @@ pub(super) const SETTINGS: &[&Setting] = &[
     &REFRESH_GRACE_SECONDS,
     &SESSION_LIFETIME_MAX,
     &LOGIN_FAILURE_FLOOR,
+    &REQUIRE_VERIFIED_EMAIL,
 ];
 
 /// How many active sessions a user may have.
@@ -141,6 +148,8 @@ pub struct SessionsConfig {
     pub lifetime_max: Duration,
     /// The least time a refused login takes while imported hashes remain.
     pub failure_floor: Duration,
+    /// Whether a login needs a verified address.
+    pub require_verified_email: bool,
 }
 
 impl Default for SessionsConfig {
@@ -152,6 +161,7 @@ impl Default for SessionsConfig {
             grace: Duration::from_secs(10),
             lifetime_max: Duration::ZERO,
             failure_floor: Duration::from_millis(600),
+            require_verified_email: false,
         }
     }
 }
@@ -192,6 +202,7 @@ impl SessionsConfig {
                 "ten years",
             ),
             failure_floor: at_most(reader, &LOGIN_FAILURE_FLOOR, Duration::from_mins(1), "a minute"),
+            require_verified_email: reader.boolean(&REQUIRE_VERIFIED_EMAIL),
         }
     }
 }

@@ -6,13 +6,12 @@ use sqlx::PgConnection;
 
 use super::begin::{Begun, Tokens, Wanted, begin_session};
 use super::store::{self, Account};
-use crate::credentials::{algorithm_name, imported_hashes_remain};
+use crate::config::SessionsConfig;
+use crate::credentials::{HashingError, algorithm_name, imported_hashes_remain};
 use crate::fault::Fault;
+use crate::limits::{self, LimitError, Reservation, Tried, Verdict, tried_name};
 use crate::middleware::RequestContext;
 use crate::state::AppState;
-
-/// How much of a tried name the audit trail keeps: no username is longer.
-const TRIED_NAME_CHARACTERS_MAX: usize = 150;
 
 /// A name and a password, trimmed.
 #[derive(Clone)]
@@ -45,9 +44,24 @@ pub enum LogInError {
     /// Name and password are right; the policy lets the session that is there go first.
     #[error("the user has an active session")]
     SessionActive,
+    /// Too many passwords were wrong before: none is looked at.
+    #[error("too many wrong passwords; wait {retry_after_seconds} s")]
+    Limited {
+        /// When it is worth trying again.
+        retry_after_seconds: u64,
+    },
     /// An outage, an overload or a fault.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+impl From<LimitError> for LogInError {
+    fn from(error: LimitError) -> Self {
+        match error {
+            LimitError::Limited { retry_after_seconds } => Self::Limited { retry_after_seconds },
+            LimitError::Fault(fault) => Self::Fault(fault),
+        }
+    }
 }
 
 impl From<sqlx::Error> for LogInError {
@@ -56,23 +70,43 @@ impl From<sqlx::Error> for LogInError {
     }
 }
 
-/// Checks the password outside any transaction, then, under the lock of the user's row, that nothing has changed
-/// since, and begins a session as the policy has it.
+/// Counts the try, checks the password outside any transaction, then, under the lock of the user's row, that nothing has
+/// changed since, and begins a session as the policy has it.
 pub async fn log_in(
     state: &AppState,
     context: &RequestContext,
     credentials: Credentials,
     wanted: Wanted,
 ) -> Result<LoggedIn, LogInError> {
-    let mut account = {
+    let account = {
         let mut connection = state.database.acquire().await?;
         store::find_by_username(&mut connection, &credentials.username).await?
     };
+    let user_id = account.as_ref().map(|account| account.id);
+    let tried = Tried { username: &credentials.username, user_id };
+    let mut reservation = limits::reserve(state, context, tried).await?;
+    let result = check_and_begin(state, context, (&credentials, account), wanted, &mut reservation).await;
+    if let Err(LogInError::Fault(fault)) = &result {
+        if matches!(fault, Fault::Hashing(HashingError::Overloaded)) {
+            limits::note_refused(state, context, tried);
+        }
+        reservation.give_back(state).await;
+    }
+    result
+}
+
+async fn check_and_begin(
+    state: &AppState,
+    context: &RequestContext,
+    (credentials, mut account): (&Credentials, Option<Account>),
+    wanted: Wanted,
+    reservation: &mut Reservation,
+) -> Result<LoggedIn, LogInError> {
     let mut rounds = 1..=ROUNDS_MAX;
     loop {
         let last = rounds.next().is_none_or(|round| round == ROUNDS_MAX);
-        let attempt = Attempt { credentials: &credentials, account: account.as_ref(), last };
-        match try_log_in(state, context, attempt, wanted).await? {
+        let attempt = Attempt { credentials, account: account.as_ref(), last };
+        match try_log_in(state, context, attempt, wanted, reservation).await? {
             Attempted::LoggedIn(logged_in) => return Ok(*logged_in),
             Attempted::Rehashed(present) => account = Some(*present),
         }
@@ -100,12 +134,15 @@ async fn try_log_in(
     context: &RequestContext,
     attempt: Attempt<'_>,
     wanted: Wanted,
+    reservation: &mut Reservation,
 ) -> Result<Attempted, LogInError> {
     let Attempt { credentials: Credentials { username, password }, account: verified, last } = attempt;
     let stored = verified.map(|account| account.password.clone());
     let checked = state.hasher.verify(password.clone(), stored).await.map_err(Fault::from)?;
     // A hash that was imported, or made with less than today's cost, is made anew while the password is at hand.
-    let worth_it = checked.matches && checked.outdated && verified.is_some_and(|account| account.is_active);
+    let worth_it = checked.matches
+        && checked.outdated
+        && verified.is_some_and(|account| refusal_of(account, &state.sessions).is_none());
     let rehashed =
         if worth_it { Some(state.hasher.hash(password.clone()).await.map_err(Fault::from)?) } else { None };
 
@@ -118,10 +155,11 @@ async fn try_log_in(
     {
         return Ok(Attempted::Rehashed(Box::new(present.clone())));
     }
-    let account = match judge(verified, locked, checked.matches) {
+    let account = match judge(verified, locked, checked.matches, &state.sessions) {
         Ok(account) => account,
         Err((user, reason)) => {
             let floor = refuse(state, context, &mut transaction, Refusal { user, username, reason }).await?;
+            reservation.settle(state, context, &mut transaction, verdict(reason)).await?;
             transaction.commit().await?;
             state.outbox.wake();
             if floor {
@@ -134,6 +172,7 @@ async fn try_log_in(
         rehash(state, context, &mut transaction, &account, &rehashed).await?;
     }
     let begun = begin_session(state, context, &mut transaction, &account, wanted).await?;
+    reservation.settle(state, context, &mut transaction, Verdict::Right).await?;
     // Also if there is no room for a session: the new hash stays.
     transaction.commit().await?;
     state.outbox.wake();
@@ -162,6 +201,7 @@ fn judge(
     verified: Option<&Account>,
     locked: Option<Account>,
     matches: bool,
+    config: &SessionsConfig,
 ) -> Result<Account, (Option<UserId>, LoginFailure)> {
     let (Some(verified), Some(locked)) = (verified, locked) else {
         return Err((None, LoginFailure::UnknownUser));
@@ -171,10 +211,29 @@ fn judge(
         // A password changed between the check and the lock is no longer this one.
         return Err((user, LoginFailure::WrongPassword));
     }
-    if !locked.is_active {
-        return Err((user, LoginFailure::Disabled));
+    match refusal_of(&locked, config) {
+        Some(reason) => Err((user, reason)),
+        None => Ok(locked),
     }
-    Ok(locked)
+}
+
+/// Why somebody may not log in whose password is right; none if he may.
+fn refusal_of(account: &Account, config: &SessionsConfig) -> Option<LoginFailure> {
+    if !account.is_active {
+        Some(LoginFailure::Disabled)
+    } else if config.require_verified_email && !account.email_verified {
+        Some(LoginFailure::Unverified)
+    } else {
+        None
+    }
+}
+
+/// What the password was, whatever else was wrong.
+fn verdict(reason: LoginFailure) -> Verdict {
+    match reason {
+        LoginFailure::UnknownUser | LoginFailure::WrongPassword => Verdict::Wrong,
+        LoginFailure::Disabled | LoginFailure::Unverified | LoginFailure::Limited => Verdict::Right,
+    }
 }
 
 struct Refusal<'a> {
@@ -191,7 +250,7 @@ async fn refuse(
     refusal: Refusal<'_>,
 ) -> Result<bool, Fault> {
     store::count_failure(connection, refusal.user.unwrap_or(UserId(0))).await?;
-    let username = refusal.username.chars().take(TRIED_NAME_CHARACTERS_MAX).collect();
+    let username = tried_name(refusal.username);
     let (user_id, reason, origin) = (refusal.user, refusal.reason, context.origin());
     let event = LoginFailed { user_id, username, reason, tally: None, origin };
     state.outbox.append(connection, &context.trace, event).await?;
@@ -235,6 +294,7 @@ mod tests {
             date_joined: DateTime::UNIX_EPOCH,
             password_changed_at: None,
             is_active,
+            email_verified: false,
             login_failures: 0,
         }
     }
@@ -242,14 +302,24 @@ mod tests {
     #[test]
     fn a_login_needs_the_verified_hash_still_to_be_there_and_the_account_active() {
         let verified = account("a", true);
-        let judged = |locked, matches| judge(Some(&verified), locked, matches).map(|account| account.id);
+        let config = SessionsConfig::default();
+        let judged =
+            |locked, matches| judge(Some(&verified), locked, matches, &config).map(|account| account.id);
         let refused = |reason| Err((Some(UserId(7)), reason));
         assert_eq!(judged(Some(account("a", true)), true), Ok(UserId(7)));
         assert_eq!(judged(Some(account("a", true)), false), refused(LoginFailure::WrongPassword));
         assert_eq!(judged(Some(account("b", true)), true), refused(LoginFailure::WrongPassword));
         assert_eq!(judged(Some(account("a", false)), true), refused(LoginFailure::Disabled));
         assert_eq!(judged(None, true), Err((None, LoginFailure::UnknownUser)), "deleted in between");
-        let unknown = judge(None, None, false).map(|account| account.id);
+        let unknown = judge(None, None, false, &config).map(|account| account.id);
         assert_eq!(unknown, Err((None, LoginFailure::UnknownUser)));
+        let strict = SessionsConfig { require_verified_email: true, ..config };
+        let judged = |locked, matches| {
+            judge(Some(&verified), Some(locked), matches, &strict).map(|account| account.id)
+        };
+        assert_eq!(judged(account("a", true), true), refused(LoginFailure::Unverified));
+        assert_eq!(judged(account("a", false), true), refused(LoginFailure::Disabled));
+        assert_eq!(judged(account("a", true), false), refused(LoginFailure::WrongPassword));
+        assert_eq!(judged(Account { email_verified: true, ..account("a", true) }, true), Ok(UserId(7)));
     }
 }

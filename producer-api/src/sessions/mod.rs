@@ -30,7 +30,7 @@ mod verify;
 pub use begin::{Tokens, Wanted};
 pub use denied::tell_denied;
 pub use end::{Ending, end_all_sessions};
-pub use forged_tokens::{ForgedTokens, TellError};
+pub use forged_tokens::{ForgedToken, ForgedTokens};
 pub use inspect::{Inspection, inspect};
 pub use list::{Session, list_sessions};
 pub use log_in::{Credentials, LogInError, LoggedIn, log_in};

@@ -22,6 +22,7 @@ pub(super) struct Account {
     /// The mark that SimpleJWT writes for a hash made by Django, for as long as that password is the user's.
     pub(super) imported_mark: Option<String>,
     pub(super) is_active: bool,
+    pub(super) email_verified: bool,
     pub(super) login_failures: i32,
     pub(super) date_joined: DateTime<Utc>,
     pub(super) password_changed_at: Option<DateTime<Utc>>,
@@ -34,7 +35,7 @@ macro_rules! select_account {
             Account,
             r#"
             SELECT id AS "id: UserId", username, email, password, password_stamp, is_active, login_failures,
-                date_joined, password_changed_at,
+                date_joined, password_changed_at, email_verified_at IS NOT NULL AS "email_verified!",
                 CASE WHEN password LIKE '$argon2id$%' THEN imported_password_md5 ELSE upper(md5(password)) END
                     AS "imported_mark?"
             FROM users

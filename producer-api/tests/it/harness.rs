@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use producer_api::config::{AccessTokenRevocation, ServeConfig};
 use producer_api::credentials::PasswordHasher;
+use producer_api::limits::Limits;
 use producer_api::middleware::{RequestContext, RequestContextSources, StackSettings};
 use producer_api::router::router;
 use producer_api::sessions::standing::FRESH_FOR;
@@ -188,6 +189,7 @@ async fn serve(pool: PgPool, clock: Clock, settings: &[(&str, &str)]) -> Replica
         },
         sessions: Arc::new(config.sessions),
         forged_tokens: ForgedTokens::default(),
+        limits: Limits::new(&config.limits),
         clock,
         entropy,
     };

@@ -10,6 +10,7 @@ mod harness;
 mod import;
 mod key_rotation;
 mod keys;
+mod limits;
 mod mail_links;
 mod odd_claims;
 mod outage;

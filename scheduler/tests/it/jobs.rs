@@ -92,8 +92,8 @@ async fn expired_tokens_go_and_the_sessions_that_lived_by_them_end() {
     bench.run_sql(SESSIONS).await;
     assert_eq!(
         purge(&bench).await,
-        "ended 2 expired session(s), deleted 4 expired token(s), 1 of them blacklisted, and 0 old change(s) of \
-         standing\n"
+        "ended 2 expired session(s), deleted 4 expired token(s), 1 of them blacklisted, 0 old change(s) of \
+         standing, and 0 old count(s) of wrong passwords\n"
     );
     let left: Vec<String> =
         sqlx::query_scalar("SELECT jti FROM outstanding_tokens").fetch_all(bench.pool()).await.unwrap();
@@ -109,8 +109,8 @@ async fn expired_tokens_go_and_the_sessions_that_lived_by_them_end() {
     assert_eq!(bench.events("auth.session.ended").await, 2);
     assert_eq!(
         purge(&bench).await,
-        "ended 0 expired session(s), deleted 0 expired token(s), 0 of them blacklisted, and 0 old change(s) of \
-         standing\n"
+        "ended 0 expired session(s), deleted 0 expired token(s), 0 of them blacklisted, 0 old change(s) of \
+         standing, and 0 old count(s) of wrong passwords\n"
     );
 }
 
@@ -150,6 +150,25 @@ async fn thousands_are_purged_in_batches() {
 }
 
 #[tokio::test]
+async fn counts_of_wrong_passwords_go_a_day_after_their_last_try_and_their_last_wait() {
+    let bench = Bench::new().await;
+    let counts = "INSERT INTO login_limits (kind, key, failures, counted_from, tried_at, locked_until)
+        SELECT 'account', sha256(name::bytea), 9, tried_at, tried_at, locked_until
+        FROM (SELECT $1::timestamptz - interval '1 day' AS at) AS day, LATERAL (VALUES
+            ('old', at - interval '1 second', NULL), ('old wait', at - interval '1 hour', at - interval '1 second'),
+            ('new', at, NULL), ('new wait', at - interval '1 hour', at)
+        ) AS given (name, tried_at, locked_until)";
+    sqlx::query(counts).bind(bench.clock.now()).execute(bench.pool()).await.unwrap();
+    let many = "INSERT INTO login_limits (kind, key, failures, counted_from, tried_at)
+        SELECT 'address', sha256(n::text::bytea), 1, '2026-05-01', '2026-05-01' FROM generate_series(1, 2500) AS n";
+    bench.run_sql(many).await;
+    let output = purge(&bench).await;
+    assert!(output.ends_with(" and 2502 old count(s) of wrong passwords\n"), "{output}");
+    let left = "SELECT count(*) FROM login_limits WHERE key IN (sha256('new'), sha256('new wait'))";
+    assert_eq!((bench.count(left).await, bench.count("SELECT count(*) FROM login_limits").await), (2, 2));
+}
+
+#[tokio::test]
 async fn a_purge_that_is_asked_to_stop_stops_between_batches_and_says_so() {
     let bench = Bench::new().await;
     bench.run_sql(USERS).await;
@@ -172,7 +191,7 @@ async fn partitions_are_made_ahead_and_only_once() {
 /// Whose changes of standing are left by a purge that says it deleted two.
 async fn users_left_by_a_purge_of_two_changes(bench: &Bench) -> Vec<i64> {
     let output = purge(bench).await;
-    assert!(output.ends_with("and 2 old change(s) of standing\n"), "{output}");
+    assert!(output.contains(", 2 old change(s) of standing, "), "{output}");
     let query = sqlx::query_scalar("SELECT user_id FROM standing_changes ORDER BY user_id");
     query.fetch_all(bench.pool()).await.unwrap()
 }

@@ -99,8 +99,8 @@ async fn what_has_run_out_is_flushed_at_once_and_told_by_another_programs_relay(
     assert_eq!((ended.code, ended.log.as_str()), (Some(0), ""));
     assert_eq!(
         ended.output,
-        "ended 1 expired session(s), deleted 1 expired token(s), 0 of them blacklisted, and 0 old change(s) of \
-         standing\n"
+        "ended 1 expired session(s), deleted 1 expired token(s), 0 of them blacklisted, 0 old change(s) of \
+         standing, and 0 old count(s) of wrong passwords\n"
     );
     eventually(DEADLINE, "the expired session to be refused", async || {
         (client.tasks(&over).await.status == 401).then_some(())

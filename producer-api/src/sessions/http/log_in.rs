@@ -12,6 +12,9 @@ use crate::problem::Problem;
 use crate::sessions::{self, Credentials, LogInError, LoggedIn, Tokens, Wanted};
 use crate::state::AppState;
 
+/// SimpleJWT takes a name of any length; what is longer than this is nobody's name, and nothing is counted for it.
+const USERNAME_CHARACTERS_MAX: usize = 8_192;
+
 const FIELDS: &[EndpointField] =
     &[EndpointField::required("username", "Username"), EndpointField::required("password", "Password")];
 
@@ -103,10 +106,17 @@ async fn begin(
 ) -> Result<LoggedIn, Problem> {
     let mut check = FieldCheck::new(fields);
     let credentials = Credentials { username: check.text("username"), password: check.text("password") };
+    if credentials.username.chars().count() > USERNAME_CHARACTERS_MAX {
+        check.refuse(
+            "username",
+            format!("Ensure this field has no more than {USERNAME_CHARACTERS_MAX} characters."),
+        );
+    }
     check.finish()?;
     sessions::log_in(state, context, credentials, wanted).await.map_err(|error| match error {
         LogInError::Refused => Problem::no_active_account_credentials(),
         LogInError::SessionActive => Problem::session_active(),
+        LogInError::Limited { retry_after_seconds } => Problem::throttled(Some(retry_after_seconds)),
         LogInError::Fault(fault) => fault.into(),
     })
 }

@@ -2,7 +2,8 @@
 //! small batches that each commit by themselves.
 //!
 //! Sessions go first: once the tokens are gone, nothing tells when a session's last one ran out, but that it has none
-//! left, which is enough. The blacklist of a deleted token goes with it: an expired token is refused anyway.
+//! left, which is enough. The blacklist of a deleted token goes with it: an expired token is refused anyway. Counts of
+//! wrong passwords that nobody asks for any more go, too.
 
 use std::time::Duration;
 
@@ -25,6 +26,10 @@ const SESSION_BATCH: i64 = 100;
 const TOKEN_BATCH: i64 = 1_000;
 /// How many changes of standing are deleted in one transaction.
 const CHANGE_BATCH: i64 = 5_000;
+/// How many counts of wrong passwords are deleted in one transaction.
+const LIMIT_BATCH: i64 = 1_000;
+/// How long after its last try, or its last wait, such a count is kept: the API's settings let none last longer.
+const LIMITS_KEPT: Duration = Duration::from_hours(24);
 /// How long changes of standing are kept: a replica of the API that has not read for half as long begins anew.
 const CHANGES_KEPT: Duration = Duration::from_hours(1);
 /// A login writes its session and its token in one transaction; this much more, and no half-made one is met.
@@ -74,10 +79,13 @@ impl Purge {
         let changes = delete_read_changes(self, now)
             .await
             .map_err(JobError::passing("changes of standing can't be deleted"))?;
+        let limits = delete_old_limits(self, now)
+            .await
+            .map_err(JobError::passing("counts of wrong passwords can't be deleted"))?;
         let stopped = if self.stop.is_cancelled() { "; stopped early, the next run goes on" } else { "" };
         Ok(format!(
             "ended {ended} expired session(s), deleted {deleted} expired token(s), {blacklisted} of them \
-             blacklisted, and {changes} old change(s) of standing{stopped}\n"
+             blacklisted, {changes} old change(s) of standing, and {limits} old count(s) of wrong passwords{stopped}\n"
         ))
     }
 }
@@ -172,6 +180,19 @@ async fn delete_read_changes(purge: &Purge, now: DateTime<Utc>) -> Result<u64, s
         let mut connection = purge.database.acquire().await?;
         let batch = store::delete_foreign_changes(&mut connection, CHANGE_BATCH).await?
             + store::delete_changes_before(&mut connection, now - CHANGES_KEPT, CHANGE_BATCH).await?;
+        deleted += batch;
+        if batch == 0 {
+            break;
+        }
+    }
+    Ok(deleted)
+}
+
+async fn delete_old_limits(purge: &Purge, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+    let mut deleted = 0;
+    while !purge.stop.is_cancelled() {
+        let mut connection = purge.database.acquire().await?;
+        let batch = store::delete_limits_before(&mut connection, now - LIMITS_KEPT, LIMIT_BATCH).await?;
         deleted += batch;
         if batch == 0 {
             break;

@@ -185,3 +185,29 @@ pub(super) async fn delete_foreign_changes(
     .await
     .map(|result| result.rows_affected())
 }
+
+/// Deletes counts of wrong passwords, at most `limit`, in which nothing has happened since `before`. One that is in use
+/// is left alone.
+pub(super) async fn delete_limits_before(
+    connection: &mut PgConnection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    sqlx::query!(
+        r#"
+        DELETE FROM login_limits
+        WHERE (kind, key) IN (
+            SELECT kind, key FROM login_limits
+            WHERE tried_at < $1 AND (locked_until IS NULL OR locked_until < $1)
+            ORDER BY tried_at
+            LIMIT $2
+            FOR UPDATE SKIP LOCKED
+        )
+        "#,
+        before,
+        limit,
+    )
+    .execute(connection)
+    .await
+    .map(|result| result.rows_affected())
+}

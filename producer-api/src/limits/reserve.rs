@@ -1,0 +1,182 @@
+//! Counting a try before its secret is looked at.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use shared::ids::UserId;
+use tokio::time::Instant;
+
+use super::keys::Key;
+use super::refused::RefusedTry;
+use super::rule::{Count, Entry, Rule};
+use super::settle::{Counted, Reservation};
+use super::{Limits, WAITING_MAX, store};
+use crate::fault::Fault;
+use crate::middleware::RequestContext;
+use crate::state::AppState;
+
+/// How long a try waits for those under way to end before it is refused.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// How often one that waits looks again: so long and up to as much more for each ten that wait in this process, so that all
+/// of them together ask no oftener than ten do.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// When a client should come back that has waited in vain.
+const RETRY_AFTER_WAITING: u64 = 1;
+
+/// Whose secret is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Tried<'a> {
+    /// The name, as the account is looked up by it.
+    pub username: &'a str,
+    /// The account, if there is one.
+    pub user_id: Option<UserId>,
+}
+
+/// Why a secret is not looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum LimitError {
+    /// Too many were wrong, or are looked at just now.
+    #[error("too many wrong secrets; wait {retry_after_seconds} s")]
+    Limited {
+        /// When it is worth trying again.
+        retry_after_seconds: u64,
+    },
+    /// An outage or a fault: nothing is looked at that can't be counted.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<sqlx::Error> for LimitError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// Counts a try for its name and its address, or says how long to wait; a refused one is noted, to be told with others.
+/// While as many are under way as may be wrong, it waits a little for the first to end: many right ones at once all come
+/// through.
+pub async fn reserve(
+    state: &AppState,
+    context: &RequestContext,
+    tried: Tried<'_>,
+) -> Result<Reservation, LimitError> {
+    let keys = state.limits.keys(context, tried);
+    let entered = match enter(state, &keys).await? {
+        Entered::Busy => wait(state, &keys).await?,
+        entered => entered,
+    };
+    let retry_after_seconds = match entered {
+        Entered::Counted(counted) => return Ok(Reservation::new(counted, tried)),
+        Entered::Locked(wait) => whole_seconds(wait),
+        Entered::Busy => RETRY_AFTER_WAITING,
+    };
+    note_refused(state, context, tried);
+    Err(LimitError::Limited { retry_after_seconds })
+}
+
+/// Counts a try whose secret nobody looked at: [`reserve`] does so itself, its caller where hashing was refused.
+pub fn note_refused(state: &AppState, context: &RequestContext, tried: Tried<'_>) {
+    state.limits.refused.note(RefusedTry::new(context, tried), context.trace, state.clock.now());
+}
+
+impl Limits {
+    /// What this try counts for, in the order in which it is locked.
+    fn keys(&self, context: &RequestContext, tried: Tried<'_>) -> Vec<(Key, Rule)> {
+        let name = Key::of_name(tried.username, tried.user_id.is_some());
+        let address = context.ip.map(Key::of_address);
+        let keys = [Some(name), address].into_iter().flatten();
+        keys.filter_map(|key| self.rule(key.scope).map(|rule| (key, rule))).collect()
+    }
+}
+
+enum Entered {
+    Counted(Vec<Counted>),
+    Busy,
+    /// For so long.
+    Locked(TimeDelta),
+}
+
+async fn wait(state: &AppState, keys: &[(Key, Rule)]) -> Result<Entered, sqlx::Error> {
+    let Ok(_place) = state.limits.waiting.try_acquire() else { return Ok(Entered::Busy) };
+    let deadline = Instant::now() + WAIT_MAX;
+    loop {
+        let waiting = WAITING_MAX - state.limits.waiting.available_permits();
+        let spread = LOOK_AGAIN * u32::try_from(1 + waiting / 10).unwrap_or(1);
+        tokio::time::sleep(LOOK_AGAIN + state.entropy.jitter(spread)).await;
+        match enter(state, keys).await? {
+            Entered::Busy if Instant::now() < deadline => {}
+            entered => return Ok(entered),
+        }
+    }
+}
+
+/// In one short transaction: all keys, or none.
+async fn enter(state: &AppState, keys: &[(Key, Rule)]) -> Result<Entered, sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(Entered::Counted(Vec::new()));
+    }
+    let rows: Vec<&Key> = keys.iter().map(|(key, _)| key).collect();
+    let mut transaction = state.database.begin().await?;
+    store::insert_missing(&mut transaction, &rows, state.clock.now()).await?;
+    let counts = store::lock(&mut transaction, &rows).await?;
+    if counts.iter().any(Option::is_none) {
+        // The purge took an old one in between.
+        return Ok(Entered::Busy);
+    }
+    // After the locks: what others did before is before.
+    let now = state.clock.now();
+    match judge(keys, &counts, now) {
+        Judged::Counted(counted) => {
+            let written: Vec<(&Key, Count)> = rows.iter().copied().zip(counted.iter().copied()).collect();
+            store::write(&mut transaction, &written).await?;
+            transaction.commit().await?;
+            let counted = keys.iter().cloned().zip(counted);
+            Ok(Entered::Counted(
+                counted
+                    .map(|((key, rule), count)| Counted { key, rule, counted_from: count.counted_from })
+                    .collect(),
+            ))
+        }
+        Judged::Refused(entered) => Ok(entered),
+    }
+}
+
+enum Judged {
+    Counted(Vec<Count>),
+    Refused(Entered),
+}
+
+/// What all keys say together: the longest wait, else whether one is busy.
+fn judge(keys: &[(Key, Rule)], counts: &[Option<Count>], now: DateTime<Utc>) -> Judged {
+    let entries: Vec<Entry> =
+        keys.iter().zip(counts).map(|((_, rule), count)| rule.enter(*count, now)).collect();
+    let locked = |entry: &Entry| if let Entry::Locked(until) = entry { Some(*until) } else { None };
+    if let Some(until) = entries.iter().filter_map(locked).max() {
+        return Judged::Refused(Entered::Locked(until - now));
+    }
+    let counted = |entry: &Entry| if let Entry::Counted(count) = entry { Some(*count) } else { None };
+    match entries.iter().map(counted).collect() {
+        Some(counts) => Judged::Counted(counts),
+        None => Judged::Refused(Entered::Busy),
+    }
+}
+
+/// Rounded up: who comes back after so many is let in.
+fn whole_seconds(wait: TimeDelta) -> u64 {
+    let millis = u64::try_from((wait + TimeDelta::microseconds(999)).num_milliseconds()).unwrap_or(0);
+    millis.div_ceil(1_000).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_and_never_too_short() {
+        for (micros, seconds) in
+            [(1, 1), (999_999, 1), (1_000_000, 1), (1_000_001, 2), (900_000_000, 900), (-5, 1)]
+        {
+            assert_eq!(whole_seconds(TimeDelta::microseconds(micros)), seconds, "{micros}");
+        }
+    }
+}

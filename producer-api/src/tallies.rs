@@ -1,0 +1,205 @@
+//! Counts what anybody can do any number of times, such as showing forged tokens, and tells of it every few seconds: one
+//! event for each key, with an exact count.
+//!
+//! Each alone is no event, so that a stranger can't fill the trail; the count is exact for as long as this process lives.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use shared::contracts::Event;
+use shared::contracts::auth::Tally;
+use shared::outbox::{AppendError, Outbox};
+use shared::telemetry::{TraceContext, error_chain};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+/// How long tries are gathered before they are told.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// How many keys are told apart; the rest is counted together.
+const KEYS_MAX: usize = 10_000;
+
+/// Something that is counted, as it was the first time.
+pub trait Tallied: Debug + Clone + Send + Sync + 'static {
+    /// What is counted apart.
+    type Key: Debug + Clone + Eq + Hash + Send;
+    /// What tells of it.
+    type Event: Event + Send;
+    /// What it is, for a log line.
+    const WHAT: &'static str;
+
+    /// Its key.
+    fn key(&self) -> Self::Key;
+
+    /// What is told of all that have this one's key.
+    fn event(&self, tally: Tally) -> Self::Event;
+
+    /// What is told of all that were too many to be told apart.
+    fn event_of_the_rest(tally: Tally) -> Self::Event;
+}
+
+/// The counts. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Tallies<T: Tallied>(Arc<Mutex<Counts<T>>>);
+
+/// By key; under none, all that were too many.
+type Counts<T> = HashMap<Option<<T as Tallied>::Key>, Counted<T>>;
+
+#[derive(Debug, Clone)]
+struct Counted<T> {
+    first: T,
+    tally: Tally,
+    trace: TraceContext,
+}
+
+/// Why the counts could not be told; they are kept.
+#[derive(Debug, thiserror::Error)]
+pub enum TellError {
+    /// The database could not be asked, or refused.
+    #[error("the database can't be used")]
+    Database(#[from] sqlx::Error),
+    /// An event could not be written.
+    #[error("the event can't be written")]
+    Append(#[from] AppendError),
+}
+
+impl<T: Tallied> Default for Tallies<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T: Tallied> Tallies<T> {
+    /// Counts one.
+    pub fn note(&self, one: T, trace: TraceContext, now: DateTime<Utc>) {
+        let key = Some(one.key());
+        let tally = Tally { count: 1, first_at: now, last_at: now };
+        add(&mut self.lock(), key, Counted { first: one, tally, trace });
+    }
+
+    /// Tells what was counted since the last time, all or nothing.
+    pub async fn tell(&self, database: &PgPool, outbox: &Outbox) -> Result<(), TellError> {
+        let counts = std::mem::take(&mut *self.lock());
+        if counts.is_empty() {
+            return Ok(());
+        }
+        let result = append(&counts, database, outbox).await;
+        if result.is_err() {
+            let mut kept = self.lock();
+            for (key, counted) in counts {
+                add(&mut kept, key, counted);
+            }
+        }
+        result
+    }
+
+    /// Tells every few seconds, and once more when the program stops.
+    pub async fn tell_regularly(
+        self,
+        database: PgPool,
+        outbox: Outbox,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+            if let Err(error) = self.tell(&database, &outbox).await {
+                tracing::warn!(error = error_chain(&error), "{} can't be told of yet", T::WHAT);
+            }
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts<T>> {
+        // A panic elsewhere leaves whole counts behind.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn add<T: Tallied>(counts: &mut Counts<T>, key: Option<T::Key>, counted: Counted<T>) {
+    let key = if counts.len() < KEYS_MAX || counts.contains_key(&key) { key } else { None };
+    let Tally { count, first_at, last_at } = counted.tally;
+    counts
+        .entry(key)
+        .and_modify(|known| {
+            known.tally.count += count;
+            known.tally.first_at = known.tally.first_at.min(first_at);
+            known.tally.last_at = known.tally.last_at.max(last_at);
+        })
+        .or_insert(counted);
+}
+
+async fn append<T: Tallied>(counts: &Counts<T>, database: &PgPool, outbox: &Outbox) -> Result<(), TellError> {
+    let mut transaction = database.begin().await?;
+    for (key, Counted { first, tally, trace }) in counts {
+        // Of those that are counted together none stands for the others.
+        let event = match key {
+            Some(_) => first.event(tally.clone()),
+            None => T::event_of_the_rest(tally.clone()),
+        };
+        outbox.append(&mut transaction, trace, event).await?;
+    }
+    transaction.commit().await?;
+    outbox.wake();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::contracts::Origin;
+    use shared::contracts::auth::{AccessDenial, AccessDenied};
+    use shared::entropy::Entropy;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    struct Numbered(usize);
+
+    impl Tallied for Numbered {
+        type Key = usize;
+        type Event = AccessDenied;
+        const WHAT: &'static str = "numbers";
+
+        fn key(&self) -> usize {
+            self.0
+        }
+
+        fn event(&self, Tally { count, first_at, last_at }: Tally) -> AccessDenied {
+            AccessDenied {
+                user_id: None,
+                username: None,
+                session_id: None,
+                reason: AccessDenial::ForgedToken,
+                object: None,
+                count,
+                first_at,
+                last_at,
+                origin: Origin::default(),
+            }
+        }
+
+        fn event_of_the_rest(tally: Tally) -> AccessDenied {
+            Self(0).event(tally)
+        }
+    }
+
+    #[test]
+    fn beyond_so_many_keys_the_rest_is_counted_together_and_nothing_is_lost() {
+        let tallies = Tallies::<Numbered>::default();
+        let trace = TraceContext::new(&Entropy::seeded(1));
+        for number in 0..KEYS_MAX + 50 {
+            tallies.note(Numbered(number), trace, DateTime::UNIX_EPOCH);
+            tallies.note(Numbered(number), trace, DateTime::UNIX_EPOCH);
+        }
+        let counts = tallies.lock();
+        assert_eq!((counts.len(), counts[&None].tally.count), (KEYS_MAX + 1, 100));
+        assert_eq!(counts.values().map(|counted| counted.tally.count).sum::<u64>(), 20_100);
+    }
+}
