@@ -6,6 +6,7 @@ use axum::routing::{delete, get, post};
 use shared::lifecycle::{Probes, probe_router};
 
 use crate::accounts::http as accounts;
+use crate::accounts::staff::http as staff;
 use crate::middleware::{StackSettings, open_route, page_route, protected_route, stack};
 use crate::sessions::{http as sessions, require_sign_in};
 use crate::state::AppState;
@@ -43,7 +44,16 @@ pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Route
     let me = get(accounts::read).patch(accounts::update).delete(accounts::delete);
     routes = protected_route(routes, "/api/users/me/", &accounts::ME, me, sign_in.clone());
     let end = delete(sessions::end);
-    routes = protected_route(routes, "/api/sessions/{id}/", &sessions::SESSION, end, sign_in);
+    routes = protected_route(routes, "/api/sessions/{id}/", &sessions::SESSION, end, sign_in.clone());
+    routes = protected_route(routes, "/api/users/", &staff::USERS, get(staff::list), sign_in.clone());
+    routes = protected_route(routes, "/api/users/{id}/", &staff::USER, get(staff::show), sign_in.clone());
+    for (path, endpoint, action) in [
+        ("/api/users/{id}/disable/", &staff::DISABLE, post(staff::disable)),
+        ("/api/users/{id}/enable/", &staff::ENABLE, post(staff::enable)),
+        ("/api/users/{id}/unlock/", &staff::UNLOCK, post(staff::unlock)),
+    ] {
+        routes = protected_route(routes, path, endpoint, action, sign_in.clone());
+    }
 
     stack(routes.with_state(state).merge(probe_router(probes)), settings)
 }

@@ -16,6 +16,7 @@ mod register;
 mod reset_password;
 mod set_active;
 mod set_password;
+pub mod staff;
 mod store;
 mod update_profile;
 mod username;

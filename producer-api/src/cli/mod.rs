@@ -5,9 +5,12 @@ mod create_superuser;
 mod database;
 mod import_users;
 mod inspect_token;
+mod limits;
+mod list_users;
 mod mint_tokens;
 mod rotate_keys;
 mod serve;
+mod table;
 mod users;
 
 use std::process::ExitCode;
@@ -41,6 +44,9 @@ enum Command {
     /// Accounts.
     #[command(subcommand)]
     Users(UsersCommand),
+    /// Who has to wait because of wrong passwords.
+    #[command(subcommand)]
+    Limits(LimitsCommand),
     /// The keys that sign tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -89,6 +95,18 @@ enum UsersCommand {
         #[arg(long)]
         username: String,
     },
+    /// Lists all accounts.
+    List {
+        /// As JSON, one object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forgets the wrong passwords of an account: it may log in at once.
+    Unlock {
+        /// Its name.
+        #[arg(long)]
+        username: String,
+    },
     /// Gives an account the password in `NEW_PASSWORD`, and ends all its sessions.
     SetPassword {
         /// Its name.
@@ -98,6 +116,18 @@ enum UsersCommand {
     /// Makes accounts of a Django project's users, with their ids and password hashes. May be run again: what is there
     /// is left as it is. Exit code 1: some were refused.
     Import(import_users::ImportUsers),
+}
+
+#[derive(Debug, Subcommand)]
+enum LimitsCommand {
+    /// Lists the accounts and addresses with wrong passwords, those that wait longest first; a thousand at the most.
+    List {
+        /// As JSON, one object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forgets wrong passwords: whoever has to wait for them may log in at once.
+    Clear(limits::Clear),
 }
 
 #[derive(Debug, Subcommand)]
@@ -146,6 +176,10 @@ pub fn run(line: CommandLine) -> ExitCode {
         }
         Command::Users(UsersCommand::Disable { username }) => users::set_active(reader, &username, false),
         Command::Users(UsersCommand::Enable { username }) => users::set_active(reader, &username, true),
+        Command::Users(UsersCommand::List { json }) => list_users::list_users(reader, json),
+        Command::Users(UsersCommand::Unlock { username }) => limits::unlock(reader, &username),
+        Command::Limits(LimitsCommand::List { json }) => limits::list(reader, json),
+        Command::Limits(LimitsCommand::Clear(what)) => limits::clear(reader, what),
         Command::Users(UsersCommand::SetPassword { username }) => users::set_password(reader, &username),
         Command::Keys(KeysCommand::Rotate) => rotate_keys::rotate_keys(reader),
         Command::Tokens(TokensCommand::Mint { user, sliding }) => mint_tokens::mint(reader, &user, sliding),

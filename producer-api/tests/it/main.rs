@@ -25,6 +25,7 @@ mod session_list;
 mod sessions;
 mod settings;
 mod sliding;
+mod staff;
 mod standing_notices;
 mod standings;
 mod tasks;

@@ -11,6 +11,7 @@ mod database_outage;
 mod flush_expired_tokens;
 mod import;
 mod killed_programs;
+mod limit_commands;
 mod orderly_end;
 mod python_consumer;
 mod refused_logins;

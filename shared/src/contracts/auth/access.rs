@@ -17,6 +17,8 @@ pub enum AccessDenial {
     NotOwner,
     /// The route is for staff.
     NotStaff,
+    /// It is a superuser's account, and only another superuser may touch it.
+    NotSuperuser,
 }
 
 /// Somebody asked for what is not his. Forged tokens are counted and told every few seconds, each address by itself.
