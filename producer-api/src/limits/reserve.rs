@@ -133,7 +133,7 @@ async fn enter(state: &AppState, keys: &[(Key, Rule)]) -> Result<Entered, sqlx::
             let counted = keys.iter().cloned().zip(counted);
             Ok(Entered::Counted(
                 counted
-                    .map(|((key, rule), count)| Counted { key, rule, counted_from: count.counted_from })
+                    .map(|((key, rule), count)| Counted { key, rule, since: count.counted_from })
                     .collect(),
             ))
         }

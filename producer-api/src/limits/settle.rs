@@ -29,7 +29,8 @@ pub fn tried_name(username: &str) -> String {
 pub(super) struct Counted {
     pub(super) key: Key,
     pub(super) rule: Rule,
-    pub(super) counted_from: DateTime<Utc>,
+    /// Since when the count goes on.
+    pub(super) since: DateTime<Utc>,
 }
 
 /// A try that is counted and not yet looked at. Dropped before it is settled, it counts as wrong a minute later.
@@ -100,7 +101,7 @@ impl Reservation {
         for (counted, count) in self.counted.iter().zip(counts) {
             // Cleared by an operator meanwhile, and this try with the rest.
             let Some(count) = count else { continue };
-            let (count, begins) = counted.rule.settle(count, counted.counted_from, verdict, now);
+            let (count, begins) = counted.rule.settle(count, counted.since, verdict, now);
             written.push((&counted.key, count));
             locked.extend(begins.map(|until| (counted, count, until)));
         }

@@ -9,6 +9,7 @@ use super::store;
 
 /// An account as staff and operators see it; its password is nobody's business.
 #[derive(Debug, Clone, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "Django's columns, as clients know them")]
 pub struct User {
     /// Its id.
     pub id: UserId,
