@@ -51,9 +51,14 @@ impl AppState {
     ) -> Result<Claims, TokenFault> {
         let verdict = self.tokens.judge(token, now).await;
         if matches!(verdict, Err(TokenFault::Invalid)) {
-            self.forged_tokens.note(ForgedToken::of(context), context.trace, now);
+            self.note_forged_token(context, now);
         }
         verdict
+    }
+
+    /// Counts a token, or the link of a mail, that is none of ours.
+    pub fn note_forged_token(&self, context: &RequestContext, now: DateTime<Utc>) {
+        self.forged_tokens.note(ForgedToken::of(context), context.trace, now);
     }
 
     /// The session that a token claims. Where tokens don't carry one, such a claim is another service's business.

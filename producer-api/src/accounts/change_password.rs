@@ -40,7 +40,7 @@ pub async fn change_password(
     present: String,
     new: String,
 ) -> Result<(), ChangePasswordError> {
-    let confirmed = confirm_password(state, who.user_id, present).await?;
+    let confirmed = confirm_password(state, context, who, present).await?;
     let about = {
         let mut connection = state.database.acquire().await?;
         let profile = store::profile(&mut connection, who.user_id).await?;

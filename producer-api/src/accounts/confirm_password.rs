@@ -1,9 +1,11 @@
-//! Asking a signed-in user for his password once more, before what can't be undone.
-
-use shared::ids::UserId;
+//! Asking a signed-in user for his password once more, before what can't be undone. Wrong ones count like those of a
+//! login: whoever has a stolen token can't guess on.
 
 use super::store;
 use crate::fault::Fault;
+use crate::limits::{self, LimitError, Tried, Verdict};
+use crate::middleware::RequestContext;
+use crate::sessions::SignedIn;
 use crate::state::AppState;
 
 /// Why the password was not confirmed.
@@ -12,6 +14,12 @@ pub enum ConfirmPasswordError {
     /// It is not the user's.
     #[error("the password is wrong")]
     Wrong,
+    /// Too many passwords were wrong before: none is looked at.
+    #[error("too many wrong passwords; wait {retry_after_seconds} s")]
+    Limited {
+        /// When it is worth trying again.
+        retry_after_seconds: u64,
+    },
     /// An outage, an overload or a fault.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -23,16 +31,44 @@ impl From<sqlx::Error> for ConfirmPasswordError {
     }
 }
 
+impl From<LimitError> for ConfirmPasswordError {
+    fn from(error: LimitError) -> Self {
+        match error {
+            LimitError::Limited { retry_after_seconds } => Self::Limited { retry_after_seconds },
+            LimitError::Fault(fault) => Self::Fault(fault),
+        }
+    }
+}
+
 /// The stored hash that `password` belongs to. Whoever goes on under the user's lock checks that it is still there.
 pub(super) async fn confirm_password(
     state: &AppState,
-    user: UserId,
+    context: &RequestContext,
+    who: &SignedIn,
     password: String,
 ) -> Result<String, ConfirmPasswordError> {
-    let stored = {
-        let mut connection = state.database.acquire().await?;
-        store::stored_hash(&mut connection, user).await?
-    };
-    let checked = state.hasher.verify(password, stored.clone()).await.map_err(Fault::from)?;
-    stored.filter(|_| checked.matches).ok_or(ConfirmPasswordError::Wrong)
+    let tried = Tried { username: &who.username, user_id: Some(who.user_id) };
+    let mut reservation = limits::reserve(state, context, tried).await?;
+    let checked = async {
+        let stored = {
+            let mut connection = state.database.acquire().await?;
+            store::stored_hash(&mut connection, who.user_id).await?
+        };
+        let checked = state.hasher.verify(password, stored.clone()).await?;
+        let confirmed = stored.filter(|_| checked.matches);
+        let verdict = if confirmed.is_some() { Verdict::Right } else { Verdict::Wrong };
+        let mut transaction = state.database.begin().await?;
+        reservation.settle(state, context, &mut transaction, verdict).await?;
+        transaction.commit().await?;
+        state.outbox.wake();
+        Ok::<_, Fault>(confirmed)
+    }
+    .await;
+    match checked {
+        Ok(confirmed) => confirmed.ok_or(ConfirmPasswordError::Wrong),
+        Err(fault) => {
+            reservation.give_back(state).await;
+            Err(fault.into())
+        }
+    }
 }

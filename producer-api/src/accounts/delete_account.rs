@@ -18,7 +18,7 @@ pub async fn delete_account(
     who: &SignedIn,
     password: String,
 ) -> Result<(), ConfirmPasswordError> {
-    let confirmed = confirm_password(state, who.user_id, password).await?;
+    let confirmed = confirm_password(state, context, who, password).await?;
     let mut transaction = state.database.begin().await?;
     let user = store::lock(&mut transaction, who.user_id).await?.ok_or(ConfirmPasswordError::Wrong)?;
     if store::stored_hash(&mut transaction, user.id).await?.as_ref() != Some(&confirmed) {

@@ -131,22 +131,23 @@ impl MailToken {
     }
 }
 
-/// Tells of a link that is no good, in a transaction of its own: there is nothing else to commit.
+/// Tells of a link that is no good, in a transaction of its own: there is nothing else to commit. One that was never given
+/// is forged: a stranger can send any number of them, so they are counted.
 pub(super) async fn tell_refused(
     state: &AppState,
     context: &RequestContext,
     refusal: &Refusal,
 ) -> Result<(), Fault> {
-    let mut transaction = state.database.begin().await?;
-    let token = refusal.token.as_ref();
-    let user = match token {
-        Some(token) => store::profile(&mut transaction, token.user_id).await?,
-        None => None,
+    let Some(token) = &refusal.token else {
+        state.note_forged_token(context, state.clock.now());
+        return Ok(());
     };
+    let mut transaction = state.database.begin().await?;
+    let user = store::profile(&mut transaction, token.user_id).await?;
     let event = MailTokenRefused {
-        user_id: token.map(|token| token.user_id),
+        user_id: Some(token.user_id),
         username: user.map(|user| user.username),
-        purpose: token.and_then(MailToken::purpose),
+        purpose: token.purpose(),
         reason: refusal.fault,
         origin: context.origin(),
     };

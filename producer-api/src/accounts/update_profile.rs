@@ -13,6 +13,7 @@ use super::store::{self, Profile};
 use super::username::Username;
 use crate::fault::Fault;
 use crate::middleware::RequestContext;
+use crate::sessions::SignedIn;
 use crate::state::AppState;
 
 /// What is to be another value. What is `None` stays.
@@ -70,16 +71,17 @@ pub async fn profile(state: &AppState, user: UserId) -> Result<Option<Profile>, 
 pub async fn update_profile(
     state: &AppState,
     context: &RequestContext,
-    user: UserId,
+    who: &SignedIn,
     change: ProfileChange,
 ) -> Result<Profile, UpdateProfileError> {
     let ProfileChange { username, first_name, last_name, email, password } = change;
+    let user = who.user_id;
     let before = profile(state, user).await?.ok_or(UpdateProfileError::Gone)?;
     let email = email.filter(|email| email.as_str() != before.email);
     let confirmed = match (&email, password) {
         (None, _) => None,
         (Some(_), None) => return Err(UpdateProfileError::PasswordMissing),
-        (Some(_), Some(password)) => Some(confirm_password(state, user, password).await?),
+        (Some(_), Some(password)) => Some(confirm_password(state, context, who, password).await?),
     };
     let mut transaction = state.database.begin().await?;
     let mut after = store::lock(&mut transaction, user).await?.ok_or(UpdateProfileError::Gone)?;

@@ -163,8 +163,15 @@ async fn whatever_is_wrong_with_a_link_the_answer_is_the_same() {
     {
         assert_eq!(verify(&api.client, token).await.expect(400).body, refused(), "{token}");
     }
-    let reasons = ["expired", "withdrawn", "unknown", "unknown", "unknown", "unknown", "unknown"];
+    let reasons = ["expired", "withdrawn", "unknown"];
     assert_eq!(api.reasons("auth.mail_token.refused").await, reasons);
+    // Those that nobody was ever sent are forged, and counted.
+    api.state.forged_tokens.tell(api.database.pool(), &api.state.outbox).await.unwrap();
+    let (name, forged) = api.events().await.pop().unwrap();
+    assert_eq!(
+        (name.as_str(), &forged["reason"], &forged["count"]),
+        ("auth.access.denied", &json!("forged_token"), &json!(4))
+    );
     accounts::set_active(&api.state, &api.context(), None, "froggly", false).await.unwrap();
     assert_eq!(verify(&api.client, &good).await.expect(400).body, refused());
     assert_eq!(api.reasons("auth.mail_token.refused").await.last().unwrap(), "disabled");

@@ -209,3 +209,25 @@ async fn a_password_is_changed_by_the_present_one_and_every_session_ends() {
     let stranger = api.client.post("/api/password/change/", &json!({})).await;
     stranger.expect(401);
 }
+
+/// Goes red when a wrong password is not counted where a token opens the door already.
+#[tokio::test]
+async fn whoever_has_a_token_can_not_guess_its_users_password() {
+    let api = Api::start().await;
+    let login = api.client.join("froggly").await;
+    for _ in 0..10 {
+        change(&api.client, &login, "not my password", NEW).await.expect(400);
+    }
+    let request = || api.client.request(Method::DELETE, "/api/users/me/").bearer_auth(&login.access);
+    for answer in [
+        change(&api.client, &login, PASSWORD, NEW).await,
+        send(request().json(&json!({ "password": PASSWORD }))).await,
+        api.client.try_log_in("froggly", PASSWORD).await,
+    ] {
+        assert_eq!(answer.expect(429).header("retry-after"), "1");
+    }
+    assert_eq!(api.event_types().await.iter().filter(|name| *name == "auth.account.locked").count(), 1);
+    api.client.tasks(&login).await.expect(200);
+    api.advance(1);
+    change(&api.client, &login, PASSWORD, NEW).await.expect(200);
+}

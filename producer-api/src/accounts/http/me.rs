@@ -85,7 +85,7 @@ pub async fn update(
         password: check.optional_text("password"),
     };
     check.finish()?;
-    let updated = accounts::update_profile(&state, &context, who.user_id, change).await;
+    let updated = accounts::update_profile(&state, &context, &who, change).await;
     updated.map(|profile| Json(profile.into())).map_err(|error| match error {
         UpdateProfileError::UsernameTaken => {
             field_problem("username", &["A user with that username already exists.".to_owned()])

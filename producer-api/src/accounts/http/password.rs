@@ -121,6 +121,9 @@ pub async fn change(
 pub(super) fn confirmation_problem(field: &str, error: ConfirmPasswordError) -> Problem {
     match error {
         ConfirmPasswordError::Wrong => field_problem(field, &[WRONG_PASSWORD.to_owned()]),
+        ConfirmPasswordError::Limited { retry_after_seconds } => {
+            Problem::throttled(Some(retry_after_seconds))
+        }
         ConfirmPasswordError::Fault(fault) => fault.into(),
     }
 }

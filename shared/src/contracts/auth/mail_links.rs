@@ -48,7 +48,7 @@ impl Event for PasswordResetRequested {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MailTokenFault {
-    /// It was never given, or is forgotten by now.
+    /// It was given for something else.
     Unknown,
     /// Its time is over.
     Expired,
@@ -64,7 +64,7 @@ pub enum MailTokenFault {
     Disabled,
 }
 
-/// A mailed link was followed that is no good.
+/// A mailed link was followed that is no good. One that was never given is told of as a forged token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailTokenRefused {
     /// Whose it was, if it is known.
