@@ -121,6 +121,7 @@ async fn enter(state: &AppState, keys: &[(Key, Rule)]) -> Result<Entered, sqlx::
     let counts = store::lock(&mut transaction, &rows).await?;
     if counts.iter().any(Option::is_none) {
         // The purge took an old one in between.
+        transaction.rollback().await?;
         return Ok(Entered::Busy);
     }
     // After the locks: what others did before is before.
@@ -137,7 +138,11 @@ async fn enter(state: &AppState, keys: &[(Key, Rule)]) -> Result<Entered, sqlx::
                     .collect(),
             ))
         }
-        Judged::Refused(entered) => Ok(entered),
+        Judged::Refused(entered) => {
+            // At once, because others wait for these rows.
+            transaction.rollback().await?;
+            Ok(entered)
+        }
     }
 }
 
