@@ -177,6 +177,40 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_two_keys_the_longer_wait_counts_and_a_busy_one_stops_the_other() {
+        let now = DateTime::UNIX_EPOCH;
+        let rule = Rule {
+            failures_max: 1,
+            window: TimeDelta::minutes(15),
+            delay_first: Duration::from_secs(1),
+            delay_max: Duration::from_mins(15),
+        };
+        let keys = [Key::of_name("froggly", true), Key::of_address(std::net::Ipv4Addr::LOCALHOST.into())];
+        let keys = keys.map(|key| (key, rule));
+        let waits = |seconds| {
+            let until = Some(now + TimeDelta::seconds(seconds));
+            Some(Count { failures: 1, counted_from: now, tried_at: now, locked_until: until })
+        };
+        let busy = Some(Count { failures: 1, counted_from: now, tried_at: now, locked_until: None });
+        let judged = |counts: [Option<Count>; 2]| match judge(&keys, &counts, now) {
+            Judged::Counted(counts) => format!("counted {}", counts.len()),
+            Judged::Refused(Entered::Locked(wait)) => format!("{} s", wait.num_seconds()),
+            Judged::Refused(_) => "busy".to_owned(),
+        };
+        for (counts, expected) in [
+            ([waits(5), waits(60)], "60 s"),
+            ([waits(60), waits(5)], "60 s"),
+            ([busy, waits(5)], "5 s"),
+            ([None, waits(5)], "5 s"),
+            ([busy, None], "busy"),
+            ([None, busy], "busy"),
+            ([None, None], "counted 2"),
+        ] {
+            assert_eq!(judged(counts), expected);
+        }
+    }
+
+    #[test]
     fn a_wait_is_told_in_whole_seconds_and_never_too_short() {
         for (micros, seconds) in
             [(1, 1), (999_999, 1), (1_000_000, 1), (1_000_001, 2), (900_000_000, 900), (-5, 1)]
