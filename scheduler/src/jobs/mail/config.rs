@@ -271,16 +271,14 @@ fn read_public_url(reader: &mut Reader) -> String {
             && url.query().is_none()
             && url.fragment().is_none()
     };
-    match Url::parse(&text).ok().filter(right) {
-        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-        None => {
-            reader.problem(
-                "PUBLIC_URL: must be http://host or https://host, with a port and a path if need be, but without a \
-                 login, ? and #",
-            );
-            String::new()
-        }
+    if let Some(url) = Url::parse(&text).ok().filter(right) {
+        return url.as_str().trim_end_matches('/').to_owned();
     }
+    reader.problem(
+        "PUBLIC_URL: must be http://host or https://host, with a port and a path if need be, but without a login, ? \
+         and #",
+    );
+    String::new()
 }
 
 #[cfg(test)]
@@ -322,7 +320,7 @@ mod tests {
         assert!(matches!(read(&[("EMAIL_BACKEND", &path("smtp"))]).unwrap().backend, Backend::Smtp(_)));
         assert!(matches!(read(&[("EMAIL_BACKEND", &path("console"))]).unwrap().backend, Backend::Console));
         let file = read(&[("EMAIL_BACKEND", &path("filebased")), ("EMAIL_FILE_PATH", "/mails")]).unwrap();
-        assert!(matches!(file.backend, Backend::File(folder) if folder == PathBuf::from("/mails")));
+        assert!(matches!(file.backend, Backend::File(folder) if folder.as_os_str() == "/mails"));
         let server = smtp(&[("EMAIL_USE_TLS", "True"), ("EMAIL_USER", "u"), ("EMAIL_PASS", "p")]);
         assert_eq!(server.encryption, Encryption::StartTls);
         assert_eq!(server.login, Some((Secret::new("u"), Secret::new("p"))));

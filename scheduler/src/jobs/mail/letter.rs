@@ -123,7 +123,7 @@ impl Letter {
         Self::conflict(
             site,
             owner,
-            format!("Somebody registered the account \"{other}\" at {site} with your e-mail address"),
+            &format!("Somebody registered the account \"{other}\" at {site} with your e-mail address"),
         )
     }
 
@@ -133,13 +133,13 @@ impl Letter {
         Self::conflict(
             site,
             owner,
-            format!(
+            &format!(
                 "The user \"{other}\" at {site} asked for your e-mail address as that of another account"
             ),
         )
     }
 
-    fn conflict(site: &str, owner: &str, what: String) -> Self {
+    fn conflict(site: &str, owner: &str, what: &str) -> Self {
         let name = shown(owner);
         Self::new("Your e-mail address was given by somebody", site, &name)
             .says(format!(

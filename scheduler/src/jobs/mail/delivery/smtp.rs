@@ -109,9 +109,8 @@ impl Failure {
                 Outcome::Refused
             }
             None if self.is_lasting => Outcome::Refused,
-            Some(_) => Outcome::Failed,
             None if may_have_left => Outcome::Unconfirmed,
-            None => Outcome::Failed,
+            _ => Outcome::Failed,
         };
         let what = if outcome == Outcome::Unconfirmed {
             "the mail server got the whole mail and did not answer"
