@@ -45,11 +45,16 @@ pub use unlock::{Cleared, UnlockError, clear_address, clear_all, clear_name, unl
 /// How many tries of this process may wait for others to end; those beyond are refused at once.
 const WAITING_MAX: usize = 256;
 
+/// How many of this process are counted at once: each holds a connection, and those of one name or address wait for one
+/// another.
+const ENTERING_MAX: usize = 3;
+
 /// The limits in force. Clones share who waits and what was refused.
 #[derive(Debug, Clone)]
 pub struct Limits {
     account: Option<Rule>,
     address: Option<Rule>,
+    entering: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     /// Counts tries that were refused; told every few seconds.
     pub refused: RefusedTries,
@@ -69,6 +74,7 @@ impl Limits {
         Self {
             account: rule(config.failures_per_account),
             address: rule(config.failures_per_address),
+            entering: Arc::new(Semaphore::new(ENTERING_MAX)),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             refused: RefusedTries::default(),
         }

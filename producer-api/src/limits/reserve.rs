@@ -20,6 +20,8 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// How often one that waits looks again: so long and up to as much more for each ten that wait in this process, so that all
 /// of them together ask no oftener than ten do.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long a try waits for its turn at the counts: as long as for a connection, for want of which it is answered 503.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(3);
 /// When a client should come back that has waited in vain.
 const RETRY_AFTER_WAITING: u64 = 1;
 
@@ -110,15 +112,30 @@ async fn wait(state: &AppState, keys: &[(Key, Rule)]) -> Result<Entered, sqlx::E
     }
 }
 
-/// In one short transaction: all keys, or none.
+/// For all keys, or none. A flood at one name waits here and not for the rows, where it would hold every connection; and one
+/// look suffices to refuse it.
 async fn enter(state: &AppState, keys: &[(Key, Rule)]) -> Result<Entered, sqlx::Error> {
     if keys.is_empty() {
         return Ok(Entered::Counted(Vec::new()));
     }
     let rows: Vec<&Key> = keys.iter().map(|(key, _)| key).collect();
+    let turn = tokio::time::timeout(TURN_WAIT_MAX, state.limits.entering.acquire()).await;
+    let _turn = turn.map_err(|_| sqlx::Error::PoolTimedOut)?;
+    let seen = {
+        let mut connection = state.database.acquire().await?;
+        store::read(&mut connection, &rows).await?
+    };
+    match judge(keys, &seen, state.clock.now()) {
+        Judged::Refused(entered) => Ok(entered),
+        Judged::Counted(_) => count(state, keys, &rows).await,
+    }
+}
+
+/// Counts it in one short transaction, if what was seen is so still.
+async fn count(state: &AppState, keys: &[(Key, Rule)], rows: &[&Key]) -> Result<Entered, sqlx::Error> {
     let mut transaction = state.database.begin().await?;
-    store::insert_missing(&mut transaction, &rows, state.clock.now()).await?;
-    let counts = store::lock(&mut transaction, &rows).await?;
+    store::insert_missing(&mut transaction, rows, state.clock.now()).await?;
+    let counts = store::lock(&mut transaction, rows).await?;
     if counts.iter().any(Option::is_none) {
         // The purge took an old one in between.
         transaction.rollback().await?;

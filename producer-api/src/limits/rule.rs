@@ -62,7 +62,8 @@ impl Rule {
     /// Counts a try beforehand, if it may go on.
     pub(super) fn enter(&self, count: Option<Count>, now: DateTime<Utc>) -> Entry {
         let count = match count {
-            Some(count) if !self.is_forgotten(&count, now) => count,
+            // Of one that was always right there is nothing to remember, not even since when.
+            Some(count) if count.failures > 0 && !self.is_forgotten(&count, now) => count,
             _ => Count { failures: 0, counted_from: now, tried_at: now, locked_until: None },
         };
         if let Some(until) = count.locked_until.filter(|until| *until > now) {
@@ -277,6 +278,15 @@ mod tests {
         key.try_once(Verdict::Right, at(899)).unwrap();
         assert_eq!(key.try_once(Verdict::Wrong, at(900)), Ok(None), "a new count");
         assert_eq!(key.try_once(Verdict::Wrong, at(901)), Ok(None));
+        assert_eq!(key.try_once(Verdict::Wrong, at(902)), Ok(Some(1)));
+    }
+
+    #[test]
+    fn a_count_begins_with_the_first_failure_not_with_a_login_that_was_right() {
+        let mut key = Key::default();
+        key.try_once(Verdict::Right, at(0)).unwrap();
+        key.try_once(Verdict::Wrong, at(800)).unwrap();
+        key.try_once(Verdict::Wrong, at(901)).unwrap();
         assert_eq!(key.try_once(Verdict::Wrong, at(902)), Ok(Some(1)));
     }
 

@@ -59,27 +59,42 @@ pub(super) async fn insert_missing(
     .map(|_| ())
 }
 
+/// The rows of the keys, and what else is done to them: sqlx checks statements that are literals alone.
+macro_rules! select_counts {
+    ($keys:expr, $what_else:literal) => {{
+        let (kinds, digests) = columns($keys);
+        sqlx::query_as!(
+            Row,
+            r#"
+            SELECT kind, key, failures, counted_from, tried_at, locked_until FROM login_limits
+            WHERE (kind, key) IN (SELECT given.kind, given.key FROM UNNEST($1::text[], $2::bytea[]) AS given (kind, key))
+            ORDER BY kind
+            "# + $what_else,
+            &kinds,
+            &digests,
+        )
+    }};
+}
+
+/// Reads the rows of the keys; in their order, none where there is no row.
+pub(super) async fn read(
+    connection: &mut PgConnection,
+    keys: &[&Key],
+) -> Result<Vec<Option<Count>>, sqlx::Error> {
+    select_counts!(keys, "").fetch_all(connection).await.map(|rows| in_order(keys, &rows))
+}
+
 /// Locks the rows of the keys; in their order, none where there is no row.
 pub(super) async fn lock(
     connection: &mut PgConnection,
     keys: &[&Key],
 ) -> Result<Vec<Option<Count>>, sqlx::Error> {
-    let (kinds, digests) = columns(keys);
-    let rows = sqlx::query_as!(
-        Row,
-        r#"
-        SELECT kind, key, failures, counted_from, tried_at, locked_until FROM login_limits
-        WHERE (kind, key) IN (SELECT given.kind, given.key FROM UNNEST($1::text[], $2::bytea[]) AS given (kind, key))
-        ORDER BY kind
-        FOR UPDATE
-        "#,
-        &kinds,
-        &digests,
-    )
-    .fetch_all(connection)
-    .await?;
+    select_counts!(keys, "FOR UPDATE").fetch_all(connection).await.map(|rows| in_order(keys, &rows))
+}
+
+fn in_order(keys: &[&Key], rows: &[Row]) -> Vec<Option<Count>> {
     let of = |key: &&Key| rows.iter().find(|row| row.kind == key.kind() && row.key == key.digest);
-    Ok(keys.iter().map(|key| of(key).map(Row::count)).collect())
+    keys.iter().map(|key| of(key).map(Row::count)).collect()
 }
 
 /// Writes the counts of rows that the caller has locked.
