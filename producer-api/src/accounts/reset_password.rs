@@ -2,6 +2,7 @@
 
 use shared::contracts::auth::MailTokenFault;
 use shared::contracts::mail::MailPurpose;
+use shared::telemetry::error_chain;
 
 use super::mail_links::{LinkError, Presented, Refusal, tell_refused};
 use super::mail_store;
@@ -9,6 +10,7 @@ use super::new_password::{Chosen, announce, replace_password};
 use super::office::Office;
 use super::store;
 use crate::fault::Fault;
+use crate::limits;
 use crate::middleware::RequestContext;
 use crate::state::AppState;
 
@@ -98,5 +100,10 @@ async fn try_reset(
     let ended = replace_password(office, context, &mut transaction, who, &hash, Chosen::ByLink).await?;
     transaction.commit().await?;
     announce(office, user.id, &ended);
+    // Whoever holds the mailbox need not wait for guesses at a password that is gone. If it fails he waits a little.
+    let program = (&state.database, &state.outbox);
+    if let Err(error) = limits::unlock(program, context, None, &user.username).await {
+        tracing::warn!(error = error_chain(&error), "wrong passwords can't be forgotten after a reset");
+    }
     Ok(Ok(()))
 }

@@ -240,7 +240,15 @@ pub(super) async fn prove_email(
     at: DateTime<Utc>,
 ) -> Result<Proved, sqlx::Error> {
     let proved = sqlx::query!(
-        "UPDATE users SET email = $2, email_verified_at = $3, pending_email = NULL WHERE id = $1",
+        r#"
+        UPDATE users
+        SET email = $2, email_verified_at = $3, pending_email = NULL,
+            -- Only what was proved is somebody's to be told.
+            former_email = CASE
+                WHEN email_verified_at IS NOT NULL AND lower(email) <> lower($2) THEN email ELSE former_email
+            END
+        WHERE id = $1
+        "#,
         user.0,
         email,
         at,

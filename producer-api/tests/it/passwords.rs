@@ -231,3 +231,18 @@ async fn whoever_has_a_token_can_not_guess_its_users_password() {
     api.advance(1);
     change(&api.client, &login, PASSWORD, NEW).await.expect(200);
 }
+
+/// Row B06 of `auth-audit.md`, section E: guesses at an account keep nobody from choosing a new password, nor from using it.
+#[tokio::test]
+async fn a_reset_ends_the_wait_that_guesses_brought_about() {
+    let api = Api::start().await;
+    api.client.register("froggly").await.expect(201);
+    for _ in 0..10 {
+        api.client.try_log_in("froggly", "a guess").await.expect(401);
+    }
+    api.client.try_log_in("froggly", PASSWORD).await.expect(429);
+    let token = api.link(1, "reset_password", "froggly@example.com", 300).await;
+    confirm(&api.client, &token, NEW).await.expect(200);
+    api.client.try_log_in("froggly", NEW).await.expect(200);
+    assert!(api.event_types().await.contains(&"auth.account.unlocked".to_owned()));
+}

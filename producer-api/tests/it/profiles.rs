@@ -102,6 +102,8 @@ async fn another_address_needs_the_password_and_counts_once_it_is_verified() {
         (&profile["email"], &profile["pending_email"], &profile["email_verified"]),
         (&json!("new@example.com"), &json!(null), &json!(true))
     );
+    let former = "SELECT count(*) FROM users WHERE former_email = 'froggly@example.com'";
+    assert_eq!(api.count(former).await, 1, "for the notice that is on its way there");
     let events = api.event_types().await;
     assert_eq!(events.last().unwrap(), "auth.email.changed");
     assert_eq!(api.reasons("auth.mail_token.refused").await, ["withdrawn"]);

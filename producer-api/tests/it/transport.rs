@@ -138,3 +138,17 @@ async fn b07_an_untrusted_peer_cannot_choose_the_address_that_its_logins_are_tol
         assert_eq!(told, expected, "{settings:?}");
     }
 }
+
+#[tokio::test]
+async fn b07_an_untrusted_peer_that_names_another_address_each_time_waits_all_the_same() {
+    let limit = ("LOGIN_FAILURES_PER_ADDRESS", "3");
+    for (trusted, statuses) in [("10.0.0.0/8", [401, 401, 401, 429]), ("127.0.0.0/8", [401; 4])] {
+        let api = Api::start_with(&[limit, ("TRUSTED_PROXIES", trusted)]).await;
+        for (turn, status) in statuses.into_iter().enumerate() {
+            let body = format!(r#"{{"username": "nobody{turn}", "password": "wrong"}}"#);
+            let address = format!("198.51.100.{turn}");
+            let headers = [("content-type", "application/json"), ("x-forwarded-for", address.as_str())];
+            ask(&api, Method::POST, "/api/token/", &headers, &body).await.expect(status);
+        }
+    }
+}

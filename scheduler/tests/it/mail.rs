@@ -235,6 +235,18 @@ async fn each_purpose_writes_to_the_address_that_it_is_about() {
     assert_eq!(post.bench.count("SELECT count(*) FROM mail_tokens").await, 3, "notices have none");
 }
 
+/// Goes red when whoever took an account over can outrun its owner's mail server.
+#[tokio::test]
+async fn an_address_that_was_given_up_is_told_even_if_the_new_one_is_proved_before_the_notice_arrives() {
+    let post = Post::new().await;
+    let change = "UPDATE users SET former_email = email, email = pending_email, pending_email = NULL,
+                      email_verified_at = '2026-05-04T09:00:00Z' WHERE id = 1";
+    post.bench.run_sql(change).await;
+    let mail = post.send(ADA, MailPurpose::EmailChangeRequested).await;
+    assert_eq!(mail.recipients, ["ada@example.org"]);
+    assert!(mail.part("text/plain").contains("has another e-mail address"), "{}", mail.part("text/plain"));
+}
+
 #[tokio::test]
 async fn where_nothing_is_to_be_sent_the_run_succeeds_and_says_why() {
     let post = Post::new().await;
@@ -628,6 +640,13 @@ async fn what_is_remembered_of_mails_goes_when_nobody_needs_it() {
              FROM generate_series(1, 1103) AS n",
         )
         .await;
+    bench
+        .run_sql(
+            "UPDATE users SET former_email = 'old@example.org', email_verified_at = '2026-05-02T09:00:00Z'
+             WHERE id IN (2, 4);
+             UPDATE users SET email_verified_at = '2026-05-02T08:59:59Z' WHERE id = 2",
+        )
+        .await;
     let job = purge_mail::job();
     let purge = |stop: CancellationToken| {
         let context = JobContext {
@@ -648,7 +667,10 @@ async fn what_is_remembered_of_mails_goes_when_nobody_needs_it() {
     stopped.cancel();
     assert!(purge(stopped).await.unwrap().contains("stopped early"));
     let said = purge(CancellationToken::new()).await.unwrap();
-    assert_eq!(said, "deleted 1205 expired mail link(s) and 1100 old attempt(s) to send a mail\n");
+    let expected = "deleted 1205 expired mail link(s) and 1100 old attempt(s) to send a mail, forgot 1 former \
+                    address(es)\n";
+    assert_eq!(said, expected);
+    assert_eq!(bench.count("SELECT id FROM users WHERE former_email IS NOT NULL").await, 4);
     assert_eq!(bench.count("SELECT count(*) FROM mail_tokens").await, 5);
     assert_eq!(bench.count("SELECT count(*) FROM mail_attempts").await, 3);
 }

@@ -138,9 +138,12 @@ async fn an_account_lives_from_registration_to_deletion_and_every_step_is_mailed
     assert_eq!(life.mail.mails().len(), 7);
 }
 
+/// Row A14 of `auth-audit.md`, section E: whatever host a request names, links begin with the setting.
 async fn registers(life: &Life) -> String {
     let account = json!({ "username": "ada", "email": OLD, "password": PASSWORD });
-    let registered = life.client.post("/api/register/", &account).await.expect(201).body;
+    let request = life.client.request(Method::POST, "/api/register/").header("host", "evil.example");
+    let request = request.header("x-forwarded-host", "evil.example").header("forwarded", "host=evil.example");
+    let registered = send(request.json(&account)).await.expect(201).body;
     assert_eq!(registered, json!({ "id": 1, "username": "ada", "email": OLD }));
     life.log_in(PASSWORD).await.expect(401);
     let link = life

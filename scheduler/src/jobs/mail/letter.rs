@@ -106,6 +106,20 @@ impl Letter {
             ))
     }
 
+    /// Tells a user that his account has another address already, at the one before.
+    pub(super) fn email_changed(site: &str, username: &str) -> Self {
+        let name = shown(username);
+        Self::new("Your e-mail address was changed", site, &name)
+            .says(format!(
+                "Your account \"{name}\" at {site} has another e-mail address. It was asked for with your password, and \
+                 confirmed; this one is not in force any more."
+            ))
+            .adds("If it was you, you need not do anything.")
+            .adds(format!(
+                "If it was not you, somebody has taken your account over: please write to those who run {site} at once."
+            ))
+    }
+
     /// Tells a user that he has another password.
     pub(super) fn password_changed(site: &str, username: &str) -> Self {
         let name = shown(username);
@@ -218,12 +232,13 @@ mod tests {
         format!("{SITE}/api/email/verify/?token=abc_-123")
     }
 
-    fn all(username: &str) -> [Letter; 7] {
+    fn all(username: &str) -> [Letter; 8] {
         [
             Letter::verify_email(SITE, username, url(), DAY),
             Letter::change_email(SITE, username, url(), DAY),
             Letter::reset_password(SITE, username, url(), Duration::from_mins(5)),
             Letter::email_change_requested(SITE, username),
+            Letter::email_changed(SITE, username),
             Letter::password_changed(SITE, username),
             Letter::address_registered_again(SITE, username, "eve"),
             Letter::address_wanted(SITE, username, "eve"),

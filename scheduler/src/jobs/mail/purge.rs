@@ -12,6 +12,8 @@ use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
 const TOKENS_KEPT: Duration = Duration::from_hours(24);
 /// How long one can look up what became of a mail.
 const ATTEMPTS_KEPT: Duration = Duration::from_hours(30 * 24);
+/// How long a notice may be on its way to the address before the present one: a mail is tried for about a day.
+const FORMER_ADDRESSES_KEPT: Duration = Duration::from_hours(48);
 /// How many rows are deleted in one transaction.
 const BATCH: i64 = 1_000;
 
@@ -38,9 +40,13 @@ async fn purge(context: JobContext) -> JobResult {
     let attempts = delete_attempts(&database, &stop, now - ATTEMPTS_KEPT)
         .await
         .map_err(JobError::passing("attempts can't be deleted"))?;
+    let addresses = forget_addresses(&database, &stop, now - FORMER_ADDRESSES_KEPT)
+        .await
+        .map_err(JobError::passing("former addresses can't be forgotten"))?;
     let stopped = if stop.is_cancelled() { "; stopped early, the next run goes on" } else { "" };
     Ok(format!(
-        "deleted {tokens} expired mail link(s) and {attempts} old attempt(s) to send a mail{stopped}\n"
+        "deleted {tokens} expired mail link(s) and {attempts} old attempt(s) to send a mail, forgot {addresses} former \
+         address(es){stopped}\n"
     ))
 }
 
@@ -74,4 +80,20 @@ async fn delete_attempts(
         }
     }
     Ok(deleted)
+}
+
+async fn forget_addresses(
+    database: &PgPool,
+    stop: &CancellationToken,
+    before: chrono::DateTime<chrono::Utc>,
+) -> Result<u64, sqlx::Error> {
+    let mut forgotten = 0;
+    while !stop.is_cancelled() {
+        let batch = store::forget_former_addresses(&mut *database.acquire().await?, before, BATCH).await?;
+        forgotten += batch;
+        if batch == 0 {
+            break;
+        }
+    }
+    Ok(forgotten)
 }

@@ -164,6 +164,9 @@ impl Sending {
             }
             Plan::Notice { address } => {
                 let letter = match purpose {
+                    MailPurpose::EmailChangeRequested if user.pending_email.is_none() => {
+                        Letter::email_changed(site, &user.username)
+                    }
                     MailPurpose::EmailChangeRequested => Letter::email_change_requested(site, &user.username),
                     _ => Letter::password_changed(site, &user.username),
                 };
@@ -293,10 +296,16 @@ async fn plan(
             return Ok(Err("the account is disabled"));
         }
         MailPurpose::VerifyEmail if user.is_verified => return Ok(Err("the address is verified")),
-        MailPurpose::ChangeEmail | MailPurpose::EmailChangeRequested if user.pending_email.is_none() => {
-            return Ok(Err("no other address is asked for"));
-        }
-        MailPurpose::ChangeEmail => user.pending_email.clone().unwrap_or_default(),
+        MailPurpose::ChangeEmail => match &user.pending_email {
+            Some(pending) => pending.clone(),
+            None => return Ok(Err("no other address is asked for")),
+        },
+        MailPurpose::EmailChangeRequested => match (&user.pending_email, &user.former_email) {
+            (Some(_), _) => user.email.clone(),
+            // The other one was proved before the notice could be delivered.
+            (None, Some(former)) => former.clone(),
+            (None, None) => return Ok(Err("no other address is asked for")),
+        },
         _ => user.email.clone(),
     };
     if address.is_empty() {

@@ -17,6 +17,8 @@ pub(super) struct User {
     pub(super) username: String,
     pub(super) email: String,
     pub(super) pending_email: Option<String>,
+    /// The proved one before the present one, for as long as a notice may still be on its way there.
+    pub(super) former_email: Option<String>,
     pub(super) is_active: bool,
     pub(super) is_verified: bool,
 }
@@ -72,7 +74,7 @@ pub(super) async fn lock_user(
     sqlx::query_as!(
         User,
         r#"
-        SELECT username, email, pending_email, is_active, email_verified_at IS NOT NULL AS "is_verified!"
+        SELECT username, email, pending_email, former_email, is_active, email_verified_at IS NOT NULL AS "is_verified!"
         FROM users
         WHERE id = $1
         FOR NO KEY UPDATE
@@ -284,6 +286,30 @@ pub(super) async fn delete_attempts(
             SELECT run_id, attempt FROM mail_attempts
             WHERE begun_at <= $1
             ORDER BY begun_at
+            LIMIT $2
+            FOR UPDATE SKIP LOCKED
+        )
+        "#,
+        before,
+        limit,
+    )
+    .execute(connection)
+    .await
+    .map(|result| result.rows_affected())
+}
+
+/// Forgets former addresses whose successors were proved before `before`, at most `limit`.
+pub(super) async fn forget_former_addresses(
+    connection: &mut PgConnection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    sqlx::query!(
+        r#"
+        UPDATE users SET former_email = NULL
+        WHERE id IN (
+            SELECT id FROM users
+            WHERE former_email IS NOT NULL AND (email_verified_at IS NULL OR email_verified_at < $1)
             LIMIT $2
             FOR UPDATE SKIP LOCKED
         )
