@@ -1,5 +1,5 @@
--- The address before the present one: the notice that another was asked for goes there, also if that one is proved before
--- the notice could be delivered. Whoever took an account over must not be able to outrun its owner's mail server. The job
+-- The address before the present one: a notice that was due before the present one was proved goes there, however late it
+-- can be delivered. Of several the first: a second change outruns nothing. Whoever took an account over must not be able to outrun its owner's mail server. The job
 -- `purge-mail` forgets it.
 ALTER TABLE users
     ADD COLUMN former_email text,

@@ -1,9 +1,9 @@
-//! Asking a signed-in user for his password once more, before what can't be undone. Wrong ones count like those of a
-//! login: whoever has a stolen token can't guess on.
+//! Asking a signed-in user for his password once more, before what can't be undone. Wrong ones count as at a
+//! login, for the account: whoever has a stolen token can't guess on, under another name either.
 
 use super::store;
 use crate::fault::Fault;
-use crate::limits::{self, LimitError, Tried, Verdict};
+use crate::limits::{self, Asked, LimitError, Tried, Verdict};
 use crate::middleware::RequestContext;
 use crate::sessions::SignedIn;
 use crate::state::AppState;
@@ -47,7 +47,7 @@ pub(super) async fn confirm_password(
     who: &SignedIn,
     password: String,
 ) -> Result<String, ConfirmPasswordError> {
-    let tried = Tried { username: &who.username, user_id: Some(who.user_id) };
+    let tried = Tried { username: &who.username, user_id: Some(who.user_id), asked: Asked::ToConfirm };
     let mut reservation = limits::reserve(state, context, tried).await?;
     let checked = async {
         let stored = {

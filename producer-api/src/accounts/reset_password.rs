@@ -92,6 +92,10 @@ async fn try_reset(
     if let Err(fault) = found.judge(PURPOSES, now) {
         return Ok(Err(found.refused(fault)));
     }
+    if found.email != user.email {
+        // Whoever reads the mail of an address that was given up is not the account's owner any more.
+        return Ok(Err(found.refused(MailTokenFault::Withdrawn)));
+    }
     if !user.is_active {
         return Ok(Err(found.refused(MailTokenFault::Disabled)));
     }

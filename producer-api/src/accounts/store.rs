@@ -232,30 +232,46 @@ pub(super) enum Proved {
     TakenByAnother,
 }
 
-/// Gives a user an address as verified. The unique key lets one account prove an address.
+/// Marks a user's address as his. The unique key lets one account prove an address.
 pub(super) async fn prove_email(
+    connection: &mut PgConnection,
+    user: UserId,
+    at: DateTime<Utc>,
+) -> Result<Proved, sqlx::Error> {
+    proved(
+        sqlx::query!("UPDATE users SET email_verified_at = $2 WHERE id = $1", user.0, at)
+            .execute(connection)
+            .await,
+    )
+}
+
+/// Gives a user the address that he wanted, as his. The one before is remembered for the notices that are on their way
+/// there: of several the first, which its owner had before anybody could have taken the account over.
+pub(super) async fn change_email(
     connection: &mut PgConnection,
     user: UserId,
     email: &str,
     at: DateTime<Utc>,
 ) -> Result<Proved, sqlx::Error> {
-    let proved = sqlx::query!(
-        r#"
-        UPDATE users
-        SET email = $2, email_verified_at = $3, pending_email = NULL,
-            -- Only what was proved is somebody's to be told.
-            former_email = CASE
-                WHEN email_verified_at IS NOT NULL AND lower(email) <> lower($2) THEN email ELSE former_email
-            END
-        WHERE id = $1
-        "#,
-        user.0,
-        email,
-        at,
+    proved(
+        sqlx::query!(
+            r#"
+            UPDATE users
+            SET email = $2, email_verified_at = $3, pending_email = NULL,
+                former_email = COALESCE(former_email, NULLIF(email, ''))
+            WHERE id = $1
+            "#,
+            user.0,
+            email,
+            at,
+        )
+        .execute(connection)
+        .await,
     )
-    .execute(connection)
-    .await;
-    match proved {
+}
+
+fn proved(result: Result<sqlx::postgres::PgQueryResult, sqlx::Error>) -> Result<Proved, sqlx::Error> {
+    match result {
         Err(error) if violates(&error, "users_verified_email_key") => Ok(Proved::TakenByAnother),
         other => other.map(|_| Proved::Now),
     }

@@ -6,11 +6,13 @@ use shared::ids::UserId;
 use shared::runs::enqueue_mail;
 use sqlx::PgConnection;
 
+use super::ask_for_mail::{SPACING_SECONDS, may_ask};
 use super::confirm_password::{ConfirmPasswordError, confirm_password};
 use super::email_address::EmailAddress;
 use super::mail_store;
 use super::store::{self, Profile};
 use super::username::Username;
+use crate::config::UserIdField;
 use crate::fault::Fault;
 use crate::middleware::RequestContext;
 use crate::sessions::SignedIn;
@@ -37,6 +39,15 @@ pub enum UpdateProfileError {
     /// Somebody else has this name.
     #[error("the username is taken")]
     UsernameTaken,
+    /// The settings put names into tokens: a name that was given up would open its next owner's account.
+    #[error("usernames stand in tokens here and can't be changed")]
+    NamesStandInTokens,
+    /// So many addresses were asked for just now.
+    #[error("another address was asked for too often; wait {retry_after_seconds} s")]
+    TooOften {
+        /// When it is worth trying again.
+        retry_after_seconds: u64,
+    },
     /// Another address needs the password.
     #[error("another address needs the password")]
     PasswordMissing,
@@ -67,7 +78,7 @@ pub async fn profile(state: &AppState, user: UserId) -> Result<Option<Profile>, 
 }
 
 /// Changes a profile, all of it or nothing; gives it as it is then. Another address is kept as the one wanted, a link to
-/// prove it goes there, and a notice to the present one if that is verified.
+/// prove it goes there, and a notice to the present one.
 pub async fn update_profile(
     state: &AppState,
     context: &RequestContext,
@@ -77,7 +88,9 @@ pub async fn update_profile(
     let ProfileChange { username, first_name, last_name, email, password } = change;
     let user = who.user_id;
     let before = profile(state, user).await?.ok_or(UpdateProfileError::Gone)?;
-    let email = email.filter(|email| email.as_str() != before.email);
+    // Whoever asks for the address that he has wants no other one any more.
+    let stays = email.as_ref().is_some_and(|email| email.as_str() == before.email);
+    let email = email.filter(|_| !stays);
     let confirmed = match (&email, password) {
         (None, _) => None,
         (Some(_), None) => return Err(UpdateProfileError::PasswordMissing),
@@ -95,6 +108,10 @@ pub async fn update_profile(
     change("username", &mut after.username, username.map(|username| username.as_str().to_owned()));
     change("first_name", &mut after.first_name, first_name);
     change("last_name", &mut after.last_name, last_name);
+    let renamed = fields.iter().any(|field| field == "username");
+    if renamed && state.tokens.config().user_id_field == UserIdField::Username {
+        return Err(UpdateProfileError::NamesStandInTokens);
+    }
     if !fields.is_empty() && !store::update_profile(&mut transaction, &after).await? {
         return Err(UpdateProfileError::UsernameTaken);
     }
@@ -103,6 +120,11 @@ pub async fn update_profile(
             return Err(ConfirmPasswordError::Wrong.into());
         }
         want_email(state, context, &mut transaction, &mut after, &email).await?;
+        fields.push("pending_email".to_owned());
+    }
+    if stays && after.pending_email.take().is_some() {
+        mail_store::withdraw(&mut transaction, user, MailPurpose::ChangeEmail, state.clock.now()).await?;
+        store::set_pending_email(&mut transaction, user, None).await?;
         fields.push("pending_email".to_owned());
     }
     if fields.is_empty() {
@@ -130,12 +152,15 @@ async fn want_email(
     email: &EmailAddress,
 ) -> Result<(), UpdateProfileError> {
     let (user, now) = (profile.id, state.clock.now());
+    if !may_ask(connection, user, MailPurpose::ChangeEmail, now).await? {
+        return Err(UpdateProfileError::TooOften { retry_after_seconds: SPACING_SECONDS });
+    }
     // Links to an address that was wanted before prove nothing that is wanted now.
     mail_store::withdraw(connection, user, MailPurpose::ChangeEmail, now).await?;
     store::set_pending_email(connection, user, Some(email.as_str())).await?;
     profile.pending_email = Some(email.as_str().to_owned());
-    let notice = profile.email_verified_at.map(|_| MailPurpose::EmailChangeRequested);
-    for purpose in [Some(MailPurpose::ChangeEmail), notice].into_iter().flatten() {
+    // Proved or not: most imported users never proved theirs.
+    for purpose in [MailPurpose::ChangeEmail, MailPurpose::EmailChangeRequested] {
         let mail = SendMail { user_id: Some(user), purpose };
         enqueue_mail(connection, &state.outbox, &state.entropy, &context.trace, mail, now)
             .await

@@ -38,12 +38,20 @@ async fn use_link(
         Ok(purpose) => purpose,
         Err(fault) => return Ok(Err(found.refused(fault))),
     };
-    if store::prove_email(&mut transaction, user.id, &found.email, now).await? == Proved::TakenByAnother {
+    let proved = match purpose {
+        MailPurpose::ChangeEmail => store::change_email(&mut transaction, user.id, &found.email, now).await?,
+        _ => store::prove_email(&mut transaction, user.id, now).await?,
+    };
+    if proved == Proved::TakenByAnother {
         return Ok(Err(found.refused(MailTokenFault::AddressTaken)));
     }
     mail_store::mark_used(&mut transaction, found.id, now).await?;
-    for purpose in PURPOSES {
-        mail_store::withdraw(&mut transaction, user.id, *purpose, now).await?;
+    mail_store::withdraw(&mut transaction, user.id, purpose, now).await?;
+    if purpose == MailPurpose::ChangeEmail {
+        // What went to the address that was given up is worth nothing any more.
+        for of_former in [MailPurpose::VerifyEmail, MailPurpose::ResetPassword] {
+            mail_store::withdraw(&mut transaction, user.id, of_former, now).await?;
+        }
     }
     let change =
         AccountChange { user_id: user.id, username: user.username, actor_id: None, origin: context.origin() };

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use shared::contracts::auth::LimitScope;
+use shared::ids::UserId;
 
 /// A key whose wrong secrets are counted; none for the whole world.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,6 +21,12 @@ impl Key {
     pub(super) fn of_name(name: &str, exists: bool) -> Self {
         let subject = exists.then(|| name.to_owned());
         Self { scope: LimitScope::Account, digest: sha256(name), subject }
+    }
+
+    /// Of the account of somebody who is signed in and asked for his password once more. No name has a NUL.
+    pub(super) fn of_confirmations(user: UserId) -> Self {
+        let subject = Some(format!("user {user}, signed in"));
+        Self { scope: LimitScope::Account, digest: sha256(&format!("\0{user}")), subject }
     }
 
     /// Of a client's address: an IPv4 address, or the /64 of an IPv6 address, which one customer has to himself.

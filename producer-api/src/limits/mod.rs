@@ -3,7 +3,7 @@
 //! Whoever looks at a secret that a client sent does so between two calls:
 //!
 //! ```text
-//! let tried = Tried { username: "ada", user_id: Some(id) };
+//! let tried = Tried { username: "ada", user_id: Some(id), asked: Asked::ToLogIn };
 //! let mut reservation = limits::reserve(&state, &context, tried).await?;   // 429, or 503, or the try is counted
 //! let result = … the check; in the transaction that records it:
 //!     reservation.settle(&state, &context, &mut transaction, Verdict::Right or Verdict::Wrong).await?;
@@ -38,7 +38,7 @@ use rule::Rule;
 
 pub use list::{Limit, list};
 pub use refused::RefusedTries;
-pub use reserve::{LimitError, Tried, note_refused, reserve};
+pub use reserve::{Asked, LimitError, Tried, note_refused, reserve};
 pub use settle::{Reservation, Verdict, tried_name};
 pub use unlock::{Cleared, UnlockError, clear_address, clear_all, clear_name, unlock};
 

@@ -32,6 +32,18 @@ pub struct Tried<'a> {
     pub username: &'a str,
     /// The account, if there is one.
     pub user_id: Option<UserId>,
+    /// What for.
+    pub asked: Asked,
+}
+
+/// What a secret is asked for. The two are counted apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// By a stranger, to log in: counted for the name.
+    ToLogIn,
+    /// By somebody signed in, to confirm who he is: counted for the account, whatever its name is by then. So nobody else's
+    /// guesses keep him from it.
+    ToConfirm,
 }
 
 /// Why a secret is not looked at.
@@ -84,7 +96,10 @@ pub fn note_refused(state: &AppState, context: &RequestContext, tried: Tried<'_>
 impl Limits {
     /// What this try counts for, in the order in which it is locked.
     fn keys(&self, context: &RequestContext, tried: Tried<'_>) -> Vec<(Key, Rule)> {
-        let name = Key::of_name(tried.username, tried.user_id.is_some());
+        let name = match (tried.asked, tried.user_id) {
+            (Asked::ToConfirm, Some(user_id)) => Key::of_confirmations(user_id),
+            _ => Key::of_name(tried.username, tried.user_id.is_some()),
+        };
         let address = context.ip.map(Key::of_address);
         let keys = [Some(name), address].into_iter().flatten();
         keys.filter_map(|key| self.rule(key.scope).map(|rule| (key, rule))).collect()

@@ -51,7 +51,8 @@ pub async fn unlock(
     let mut transaction = database.begin().await?;
     let user_id = store::id_of(&mut transaction, username).await?;
     let user_id = user_id.ok_or_else(|| UnlockError::UnknownUser(username.to_owned()))?;
-    let cleared = store::delete(&mut transaction, &Key::of_name(username, true)).await?;
+    let cleared = store::delete(&mut transaction, &Key::of_name(username, true)).await?
+        | store::delete(&mut transaction, &Key::of_confirmations(user_id)).await?;
     if !cleared {
         return Ok(Cleared::Nothing);
     }

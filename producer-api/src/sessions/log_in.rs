@@ -9,7 +9,7 @@ use super::store::{self, Account};
 use crate::config::SessionsConfig;
 use crate::credentials::{HashingError, algorithm_name, imported_hashes_remain};
 use crate::fault::Fault;
-use crate::limits::{self, LimitError, Reservation, Tried, Verdict, tried_name};
+use crate::limits::{self, Asked, LimitError, Reservation, Tried, Verdict, tried_name};
 use crate::middleware::RequestContext;
 use crate::state::AppState;
 
@@ -83,7 +83,7 @@ pub async fn log_in(
         store::find_by_username(&mut connection, &credentials.username).await?
     };
     let user_id = account.as_ref().map(|account| account.id);
-    let tried = Tried { username: &credentials.username, user_id };
+    let tried = Tried { username: &credentials.username, user_id, asked: Asked::ToLogIn };
     let mut reservation = limits::reserve(state, context, tried).await?;
     let result = check_and_begin(state, context, (&credentials, account), wanted, &mut reservation).await;
     if let Err(LogInError::Fault(fault)) = &result {

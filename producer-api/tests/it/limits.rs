@@ -309,7 +309,7 @@ async fn what_was_lost_with_its_client_or_its_program_counts_as_wrong_after_a_mi
     let api = Api::start_with(&[("LOGIN_FAILURES_PER_ACCOUNT", "2")]).await;
     let user_id = Some(shared::ids::UserId(api.client.join("froggly").await.user_id));
     for _ in 0..2 {
-        let tried = limits::Tried { username: "froggly", user_id };
+        let tried = limits::Tried { username: "froggly", user_id, asked: limits::Asked::ToLogIn };
         drop(limits::reserve(&api.state, &api.context(), tried).await.unwrap());
     }
     let login = tokio::spawn({
@@ -473,4 +473,18 @@ async fn a_refused_login_of_an_unverified_account_waits_for_the_floor_as_any_oth
         assert!(!login.is_finished(), "{name}");
         login.abort();
     }
+}
+
+/// Whoever guesses at a name from elsewhere must not keep its user, who is signed in, from changing the password.
+#[tokio::test]
+async fn guesses_of_others_keep_nobody_who_is_signed_in_from_changing_his_password() {
+    let api = Api::start().await;
+    let victim = api.client.join("froggly").await;
+    for _ in 0..10 {
+        log_in_from(&api.client, [127, 0, 0, 9], "froggly", "wrong").await.expect(401);
+    }
+    let change = json!({ "current_password": PASSWORD, "new_password": "a warren of many burrows" });
+    let request =
+        api.client.request(reqwest::Method::POST, "/api/password/change/").bearer_auth(&victim.access);
+    test_support::api::send(request.json(&change)).await.expect(200);
 }

@@ -205,3 +205,16 @@ async fn another_link_can_be_asked_for_and_the_answer_does_not_tell_who_gets_one
     let answer = api.client.post("/api/email/verify/resend/", &json!({ "email": "no address" })).await;
     assert_eq!(answer.expect(400).body, json!({ "email": ["Enter a valid email address."] }));
 }
+
+/// Goes red when a stranger, by registering with an address, takes the link that its user asks for.
+#[tokio::test]
+async fn a_link_asked_for_again_goes_to_everybody_who_has_the_address_unproved() {
+    let api = Api::start().await;
+    for name in ["froggly", "stranger"] {
+        register(&api.client, name, "a@example.com").await.expect(201);
+    }
+    let before = api.mails().await.len();
+    api.client.post("/api/email/verify/resend/", &json!({ "email": "a@example.com" })).await.expect(202);
+    let sent: Vec<i64> = api.mails().await.split_off(before).into_iter().map(|(user, _)| user).collect();
+    assert!(sent.contains(&1), "froggly was there first, and the link went to {sent:?}");
+}

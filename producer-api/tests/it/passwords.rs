@@ -222,7 +222,6 @@ async fn whoever_has_a_token_can_not_guess_its_users_password() {
     for answer in [
         change(&api.client, &login, PASSWORD, NEW).await,
         send(request().json(&json!({ "password": PASSWORD }))).await,
-        api.client.try_log_in("froggly", PASSWORD).await,
     ] {
         assert_eq!(answer.expect(429).header("retry-after"), "1");
     }
@@ -245,4 +244,61 @@ async fn a_reset_ends_the_wait_that_guesses_brought_about() {
     confirm(&api.client, &token, NEW).await.expect(200);
     api.client.try_log_in("froggly", NEW).await.expect(200);
     assert!(api.event_types().await.contains(&"auth.account.unlocked".to_owned()));
+}
+
+/// Who reads the mailbox that was given up must not come in by it: not even by a link that was on its way.
+#[tokio::test]
+async fn a_link_that_went_to_an_address_given_up_meanwhile_gives_no_password() {
+    let api = Api::start().await;
+    api.client.register("froggly").await.expect(201);
+    let old = api.link(1, "reset_password", "froggly@example.com", 300).await;
+    api.execute("UPDATE users SET pending_email = 'new@example.com'").await;
+    let change = api.link(1, "change_email", "new@example.com", 600).await;
+    api.client.post("/api/email/verify/", &json!({ "token": change })).await.expect(200);
+    assert_eq!(confirm(&api.client, &old, NEW).await.expect(400).body, refused());
+    api.client.try_log_in("froggly", PASSWORD).await.expect(200);
+}
+
+/// Goes red when another name makes wrong passwords forgotten.
+#[tokio::test]
+async fn whoever_has_a_token_can_not_guess_on_under_another_name() {
+    let api = Api::start().await;
+    let login = api.client.join("froggly").await;
+    for _ in 0..10 {
+        change(&api.client, &login, "not my password", NEW).await.expect(400);
+    }
+    change(&api.client, &login, "not my password", NEW).await.expect(429);
+    let rename = api.client.request(Method::PATCH, "/api/users/me/").bearer_auth(&login.access);
+    // Whether the name may be changed without the password is another question.
+    let _ = send(rename.json(&json!({ "username": "toady" }))).await;
+    change(&api.client, &login, "not my password", NEW).await.expect(429);
+}
+
+/// The limit holds for questions side by side, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_forty_that_ask_for_a_link_at_once_five_are_sent_one() {
+    let api = Api::start().await;
+    api.client.register("froggly").await.expect(201);
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let client = api.client.clone();
+        asking.spawn(async move { ask(&client, "froggly@example.com").await });
+    }
+    asking.join_all().await;
+    let sent = api.mails().await.into_iter().filter(|mail| *mail == (1, "reset_password".to_owned())).count();
+    assert_eq!(sent, 5);
+}
+
+/// Whoever keeps asking for somebody else's links must not keep him from getting one that is good now.
+#[tokio::test]
+async fn a_stranger_that_asks_for_links_keeps_nobody_from_a_good_one() {
+    let api = Api::start().await;
+    api.client.register("froggly").await.expect(201);
+    for _ in 0..6 {
+        ask(&api.client, "froggly@example.com").await;
+    }
+    // All the links that he was sent have run out.
+    api.advance(600);
+    ask(&api.client, "froggly@example.com").await;
+    assert_eq!(api.mails().await.pop(), Some((1, "reset_password".to_owned())));
 }

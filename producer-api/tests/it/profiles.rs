@@ -143,3 +143,52 @@ async fn an_account_is_deleted_with_its_tasks_and_its_trail_stays() {
     let answer = api.client.tasks(&login).await.expect(401);
     assert_ne!(answer.body["code"], refused_access("")["nothing"], "{}", answer.body);
 }
+
+/// Whoever has an account must not have any number of mails sent to strangers.
+#[tokio::test]
+async fn an_address_wanted_again_and_again_is_written_to_as_often_as_one_that_is_asked_for() {
+    let api = Api::start().await;
+    let login = api.client.join("froggly").await;
+    let wanted = json!({ "email": "stranger@example.com", "password": PASSWORD });
+    for _ in 0..8 {
+        patch(&api.client, &login, &wanted).await;
+    }
+    let sent = api.mails().await.into_iter().filter(|(_, purpose)| purpose == "change_email").count();
+    assert!(sent <= 5, "{sent} mails to somebody else");
+}
+
+/// Where names stand in tokens, a name that was given up opens nobody else's account.
+#[tokio::test]
+async fn a_token_with_a_name_that_was_given_up_is_not_its_next_owners() {
+    let simple = [
+        ("USER_ID_FIELD", "username"),
+        ("SESSION_POLICY", "unlimited"),
+        ("ACCESS_TOKEN_REVOCATION", "none"),
+        ("REFRESH_REUSE", "refuse"),
+        ("REFRESH_GRACE_SECONDS", "0"),
+    ];
+    let api = Api::start_with(&simple).await;
+    let thief = api.client.join("director").await;
+    let _ = patch(&api.client, &thief, &json!({ "username": "nobody-in-particular" })).await;
+    api.advance(60);
+    // Where the name can't be given up, nobody gets it.
+    let owner = api.client.register("director").await;
+    if owner.status == 201 {
+        let seen = call(&api.client, &thief, Method::GET, &json!({})).await;
+        assert_ne!(seen.status, 200, "the token of one account opens another: {}", seen.body);
+        let renewed = api.client.refresh(&thief.refresh).await;
+        assert_ne!(renewed.status, 200, "the token of one account renews itself as another's");
+    }
+}
+
+/// Asking for the address that one has takes back the wish for another.
+#[tokio::test]
+async fn whoever_asks_for_his_present_address_wants_no_other_any_more() {
+    let api = Api::start().await;
+    let login = api.client.join("froggly").await;
+    let typo = json!({ "email": "nwe@example.com", "password": PASSWORD });
+    patch(&api.client, &login, &typo).await.expect(200);
+    let back = json!({ "email": "froggly@example.com", "password": PASSWORD });
+    let profile = patch(&api.client, &login, &back).await.expect(200).body;
+    assert_eq!(profile["pending_email"], json!(null));
+}

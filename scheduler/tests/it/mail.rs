@@ -685,3 +685,57 @@ async fn a_mail_is_tried_for_about_a_day() {
     assert_eq!(post.bench.count(given).await, 1);
     assert_eq!(post.bench.events("default.send-mail").await, 1);
 }
+
+/// Whoever took an account over can't outrun its owner's mail server by changing the address once more.
+#[tokio::test]
+async fn a_notice_reaches_the_address_of_its_time_even_if_two_others_followed() {
+    let post = Post::new().await;
+    let run_id = post.enqueue(Some(VERA), MailPurpose::EmailChangeRequested).await;
+    post.bench.run_sql("UPDATE users SET pending_email = 'eve@example.org' WHERE id = 4").await;
+    post.server.next(Conduct::Answer(At::Recipient, "451 greylisted"));
+    assert_eq!(post.attempt(run_id).await, "retrying 1");
+    // The new one is proved, as the API does it, and a third one is asked for.
+    post.bench
+        .run_sql(
+            "UPDATE users SET former_email = email, email = pending_email, pending_email = 'eve2@example.org',
+                 email_verified_at = '2027-01-01T09:00:00Z' WHERE id = 4",
+        )
+        .await;
+    assert_eq!(post.attempt(run_id).await, "succeeded 2");
+    assert_eq!(post.server.mails()[0].recipients, ["vera@example.org"]);
+}
+
+/// The same of the notice that the password is another one.
+#[tokio::test]
+async fn a_notice_of_another_password_reaches_the_address_of_its_time() {
+    let post = Post::new().await;
+    let run_id = post.enqueue(Some(VERA), MailPurpose::PasswordChanged).await;
+    post.server.next(Conduct::Answer(At::Recipient, "451 greylisted"));
+    assert_eq!(post.attempt(run_id).await, "retrying 1");
+    post.bench
+        .run_sql(
+            "UPDATE users SET former_email = email, email = 'eve@example.org',
+                 email_verified_at = '2027-01-01T09:00:00Z' WHERE id = 4",
+        )
+        .await;
+    assert_eq!(post.attempt(run_id).await, "succeeded 2");
+    assert_eq!(post.server.mails()[0].recipients, ["vera@example.org"]);
+}
+
+/// The links of a purpose are all dead when one is used, also those that were not drawn yet.
+#[tokio::test]
+async fn a_link_to_choose_a_password_is_not_drawn_after_one_was_chosen() {
+    let post = Post::new().await;
+    let run_id = post.enqueue(Some(ADA), MailPurpose::ResetPassword).await;
+    post.server.next(Conduct::Close(At::End));
+    assert_eq!(post.attempt(run_id).await, "retrying 1");
+    // The mail had arrived, and its link was used.
+    post.bench
+        .run_sql(
+            "UPDATE mail_tokens SET ended_at = now(), end_reason = 'used';
+         UPDATE users SET password = '!2', password_changed_at = now() + interval '10 years' WHERE id = 1",
+        )
+        .await;
+    assert_eq!(post.attempt(run_id).await, "succeeded 2");
+    assert_eq!(post.tokens(ADA, MailPurpose::ResetPassword).await, ["used"]);
+}

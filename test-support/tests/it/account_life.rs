@@ -97,7 +97,7 @@ impl Life {
 }
 
 /// The trail of the account that lives here, from its first row to its last.
-const TRAIL: [&str; 21] = [
+const TRAIL: [&str; 22] = [
     "auth.user.registered",
     "auth.login.failed unverified",
     "auth.email.verified",
@@ -114,6 +114,7 @@ const TRAIL: [&str; 21] = [
     "auth.password_reset.completed",
     "auth.session.ended password_reset",
     "auth.token.blacklisted password_changed",
+    "auth.account.unlocked",
     "auth.login.failed wrong_password",
     "auth.login.succeeded",
     "auth.session.ended account_deleted",

@@ -90,6 +90,10 @@ pub async fn update(
         UpdateProfileError::UsernameTaken => {
             field_problem("username", &["A user with that username already exists.".to_owned()])
         }
+        UpdateProfileError::NamesStandInTokens => {
+            field_problem("username", &["Usernames are part of tokens here and can't be changed.".to_owned()])
+        }
+        UpdateProfileError::TooOften { retry_after_seconds } => Problem::throttled(Some(retry_after_seconds)),
         UpdateProfileError::PasswordMissing => {
             field_problem("password", &["This field is required.".to_owned()])
         }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
 use shared::contracts::auth::EmailConflict;
 use shared::contracts::mail::{MailPurpose, SEND_MAIL, SEND_MAIL_ATTEMPTS_MAX, SEND_MAIL_TIMEOUT, SendMail};
 use shared::entropy::Entropy;
@@ -125,7 +126,7 @@ impl Sending {
         let Some(user) = store::lock_user(&mut transaction, user_id).await? else {
             return Ok(Begun::Nothing("the account is gone"));
         };
-        let plan = match plan(&mut transaction, user_id, &user, purpose).await? {
+        let plan = match plan(&mut transaction, (user_id, &user), purpose, self.context.scheduled_at).await? {
             Ok(plan) => plan,
             Err(why) => return Ok(Begun::Nothing(why)),
         };
@@ -164,7 +165,7 @@ impl Sending {
             }
             Plan::Notice { address } => {
                 let letter = match purpose {
-                    MailPurpose::EmailChangeRequested if user.pending_email.is_none() => {
+                    MailPurpose::EmailChangeRequested if address != user.email => {
                         Letter::email_changed(site, &user.username)
                     }
                     MailPurpose::EmailChangeRequested => Letter::email_change_requested(site, &user.username),
@@ -285,27 +286,35 @@ impl Sending {
 /// Who is written to, or why nobody is.
 async fn plan(
     connection: &mut PgConnection,
-    user_id: UserId,
-    user: &User,
+    (user_id, user): (UserId, &User),
     purpose: MailPurpose,
+    asked_at: DateTime<Utc>,
 ) -> Result<Result<Plan, &'static str>, sqlx::Error> {
+    // A notice is for whoever had the account when it was due: an address proved later can't outrun it.
+    let later = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at >= asked_at);
+    let former = user.former_email.clone().filter(|_| later(user.email_verified_at));
     let address = match purpose {
         MailPurpose::VerifyEmail | MailPurpose::ChangeEmail | MailPurpose::ResetPassword
             if !user.is_active =>
         {
             return Ok(Err("the account is disabled"));
         }
-        MailPurpose::VerifyEmail if user.is_verified => return Ok(Err("the address is verified")),
+        MailPurpose::VerifyEmail if user.email_verified_at.is_some() => {
+            return Ok(Err("the address is verified"));
+        }
+        MailPurpose::ResetPassword if later(user.password_changed_at) => {
+            return Ok(Err("another password was chosen meanwhile"));
+        }
         MailPurpose::ChangeEmail => match &user.pending_email {
             Some(pending) => pending.clone(),
             None => return Ok(Err("no other address is asked for")),
         },
-        MailPurpose::EmailChangeRequested => match (&user.pending_email, &user.former_email) {
-            (Some(_), _) => user.email.clone(),
-            // The other one was proved before the notice could be delivered.
-            (None, Some(former)) => former.clone(),
-            (None, None) => return Ok(Err("no other address is asked for")),
-        },
+        MailPurpose::EmailChangeRequested | MailPurpose::PasswordChanged if former.is_some() => {
+            former.unwrap_or_default()
+        }
+        MailPurpose::EmailChangeRequested if user.pending_email.is_none() => {
+            return Ok(Err("no other address is asked for"));
+        }
         _ => user.email.clone(),
     };
     if address.is_empty() {

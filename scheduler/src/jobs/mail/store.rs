@@ -20,7 +20,9 @@ pub(super) struct User {
     /// The proved one before the present one, for as long as a notice may still be on its way there.
     pub(super) former_email: Option<String>,
     pub(super) is_active: bool,
-    pub(super) is_verified: bool,
+    /// Since when the present address is known to be his.
+    pub(super) email_verified_at: Option<DateTime<Utc>>,
+    pub(super) password_changed_at: Option<DateTime<Utc>>,
 }
 
 /// Who has proved that an address is his.
@@ -74,7 +76,7 @@ pub(super) async fn lock_user(
     sqlx::query_as!(
         User,
         r#"
-        SELECT username, email, pending_email, former_email, is_active, email_verified_at IS NOT NULL AS "is_verified!"
+        SELECT username, email, pending_email, former_email, is_active, email_verified_at, password_changed_at
         FROM users
         WHERE id = $1
         FOR NO KEY UPDATE
