@@ -10,7 +10,6 @@
     reason = "a benchmark ends at a fault and prints what it found"
 )]
 
-use std::fs;
 use std::time::Duration;
 
 use jsonwebtoken::{EncodingKey, Header, encode};
@@ -21,6 +20,7 @@ use shared::entropy::Entropy;
 use sqlx::PgPool;
 use test_support::api::{Client, send};
 use test_support::distribution::Distribution;
+use test_support::machine::load;
 use test_support::programs::{Program, RunningProgram, SIGNING_KEY};
 use test_support::{TestBroker, TestDatabase, eventually};
 use tokio::task::JoinSet;
@@ -135,10 +135,4 @@ async fn make_sessions(database: &PgPool) -> Vec<String> {
         encode(&Header::default(), &claims, &key).unwrap()
     };
     sessions.iter().map(token).collect()
-}
-
-fn load() -> String {
-    let averages = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{} on {cores} cores", averages.split(' ').next().unwrap_or_default())
 }
