@@ -24,7 +24,7 @@ const NOT_OF_SERVICES: [&str; 8] = [
 ];
 
 /// Secrets that a service does without: the mail catcher wants no login.
-const OPTIONAL_SECRETS: [&str; 1] = ["EMAIL_HOST_PASSWORD"];
+const OPTIONAL_SECRETS: [&str; 2] = ["EMAIL_HOST_PASSWORD", "EMAIL_PASS"];
 
 /// The servers they need, and the one-shot migration.
 const OTHERS: [&str; 4] = ["mail", "migrate", "postgres", "rabbitmq"];
