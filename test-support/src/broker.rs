@@ -3,7 +3,7 @@
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection};
-use shared::config::{BrokerConfig, Secret};
+use shared::config::BrokerConfig;
 use shared::entropy::Entropy;
 use url::Url;
 use uuid::Uuid;
@@ -81,7 +81,7 @@ impl TestBroker {
 
     /// The settings by which a program reaches it.
     pub fn config(&self) -> BrokerConfig {
-        BrokerConfig { url: Secret::new(format!("{}?heartbeat=10&connection_timeout=5000", self.amqp_url)) }
+        BrokerConfig::at(&self.amqp_url).expect("a URL of RabbitMQ")
     }
 
     /// A connection of the test's own.

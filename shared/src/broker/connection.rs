@@ -1,5 +1,8 @@
 //! Connections to RabbitMQ. Each gives its role as its name, so that the management UI shows who is who.
 
+use std::io;
+use std::time::Duration;
+
 use deadpool_lapin::{Manager, Pool};
 use futures_util::StreamExt;
 use lapin::{Connection, ConnectionProperties, Event};
@@ -8,9 +11,23 @@ use tokio::task::JoinHandle;
 use crate::config::BrokerConfig;
 use crate::lifecycle::Component;
 
+/// Gives up after `deadline` what opens a connection, its channels or what is declared on them. lapin has no time limit
+/// of its own: it doesn't read the URL's `connection_timeout`, waits for ever for a broker that accepts and says nothing,
+/// and forgets whoever waits if the connection is refused in the moment before its first frame is queued (4.12.3).
+pub(crate) async fn within<T, E: From<lapin::Error>>(
+    deadline: Duration,
+    opening: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    tokio::time::timeout(deadline, opening).await.unwrap_or_else(|_| {
+        let words = format!("RabbitMQ did not answer within {deadline:?}");
+        Err(lapin::Error::from(io::Error::new(io::ErrorKind::TimedOut, words)).into())
+    })
+}
+
 /// Opens a connection, called `instance (role)` in the management UI.
 pub async fn connect(config: &BrokerConfig, instance: &str, role: &str) -> Result<Connection, lapin::Error> {
-    Connection::connect(config.url.expose(), properties(instance, role)).await
+    within(config.connection_timeout, Connection::connect(config.url.expose(), properties(instance, role)))
+        .await
 }
 
 /// A pool from which the relay borrows its one connection for as long as it works. To be made inside a Tokio runtime.
@@ -44,4 +61,44 @@ pub fn watch_blocked(connection: &Connection, component: Component) -> JoinHandl
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::broker::{ExclusiveQueue, ExclusiveSubscription, Subscription};
+    use crate::contracts::Exchange;
+    use crate::entropy::Entropy;
+    use crate::lifecycle::Interruption;
+    use crate::telemetry::error_chain;
+
+    const WORDS: &str = "RabbitMQ did not answer within 100ms";
+
+    /// A broker whose kernel accepts connections while the broker itself never says a word.
+    async fn mute_broker() -> (TcpListener, BrokerConfig) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("amqp://guest:guest@{}/?connection_timeout=100", listener.local_addr().unwrap());
+        (listener, BrokerConfig::at(&url).unwrap())
+    }
+
+    fn passes_and_says_why(interruption: &Interruption) -> bool {
+        matches!(interruption, Interruption::Passing(error) if error_chain(error.as_ref()).contains(WORDS))
+    }
+
+    #[tokio::test]
+    async fn who_opens_over_a_broker_that_says_nothing_is_told_so_and_may_try_again() {
+        let (_listener, config) = mute_broker().await;
+        let error = connect(&config, "test", "test").await.unwrap_err();
+        assert!(error.to_string().contains(WORDS), "{error}");
+
+        let interruption = Subscription::open(&config, "test", "audit.events", 1).await.unwrap_err();
+        assert!(passes_and_says_why(&interruption), "{interruption:?}");
+
+        let queue = ExclusiveQueue { reader: "test", exchange: Exchange::AuthEvents, patterns: &["#"] };
+        let entropy = Entropy::seeded(1);
+        let interruption = ExclusiveSubscription::open(&config, "test", &queue, &entropy).await.unwrap_err();
+        assert!(passes_and_says_why(&interruption), "{interruption:?}");
+    }
 }

@@ -9,7 +9,7 @@ use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions}
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, Consumer};
 
-use super::connection::connect;
+use super::connection::{connect, within};
 use super::declare::{DeclareError, declare};
 use super::subscription::SubscriptionError;
 use crate::config::BrokerConfig;
@@ -52,11 +52,14 @@ impl ExclusiveSubscription {
         let name = format!("{}.{instance}.{:016x}", queue.reader, u64::from_be_bytes(entropy.bytes()));
         let broken = |source| SubscriptionError::Broken { queue: name.clone(), source };
         let role = format!("listens for {}", queue.reader);
-        let connection = connect(config, instance, &role).await.map_err(broken)?;
-        declare(&connection).await.map_err(DeclareError::interruption)?;
-        let channel = connection.create_channel().await.map_err(broken)?;
-        let consumer = subscribe(&channel, &name, instance, queue).await.map_err(broken)?;
-        Ok(Self { connection, _channel: channel, consumer, queue: name })
+        within(config.connection_timeout, async {
+            let connection = connect(config, instance, &role).await.map_err(broken)?;
+            declare(&connection).await.map_err(DeclareError::interruption)?;
+            let channel = connection.create_channel().await.map_err(broken)?;
+            let consumer = subscribe(&channel, &name, instance, queue).await.map_err(broken)?;
+            Ok(Self { connection, _channel: channel, consumer, queue: name.clone() })
+        })
+        .await
     }
 
     /// The queue's name.

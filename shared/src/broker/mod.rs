@@ -3,6 +3,7 @@
 //! Rules of this room:
 //! - Publishing and consuming use different connections: a blocked publisher could not acknowledge.
 //! - One loop owns a publishing channel; a channel is never shared.
+//! - Opening has a deadline; an open connection has its heartbeat, and publishing the relay's own deadline.
 //! - lapin's automatic recovery stays off: whatever breaks, [`crate::lifecycle::supervise`] starts again from the
 //!   connection.
 
@@ -14,6 +15,7 @@ mod receive;
 mod subscription;
 pub mod topology;
 
+pub(crate) use connection::within;
 pub use connection::{connect, pool, watch_blocked};
 pub use declare::{DeclareError, declare};
 pub use exclusive::{ExclusiveQueue, ExclusiveSubscription};

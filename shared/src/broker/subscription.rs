@@ -8,7 +8,7 @@ use lapin::options::{
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Consumer};
 
-use super::connection::connect;
+use super::connection::{connect, within};
 use super::declare::{DeclareError, declare};
 use crate::config::BrokerConfig;
 use crate::lifecycle::Interruption;
@@ -48,12 +48,15 @@ impl Subscription {
         prefetch: u16,
     ) -> Result<Self, Interruption> {
         let broken = |source| SubscriptionError::Broken { queue: queue.to_owned(), source };
-        let connection = connect(config, instance, &format!("consumes {queue}")).await.map_err(broken)?;
-        declare(&connection).await.map_err(DeclareError::interruption)?;
-        let channel = connection.create_channel().await.map_err(broken)?;
-        channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(broken)?;
-        let consumer = consume(&channel, queue, instance).await.map_err(broken)?;
-        Ok(Self { connection, channel, consumer, queue: queue.to_owned() })
+        within(config.connection_timeout, async {
+            let connection = connect(config, instance, &format!("consumes {queue}")).await.map_err(broken)?;
+            declare(&connection).await.map_err(DeclareError::interruption)?;
+            let channel = connection.create_channel().await.map_err(broken)?;
+            channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(broken)?;
+            let consumer = consume(&channel, queue, instance).await.map_err(broken)?;
+            Ok(Self { connection, channel, consumer, queue: queue.to_owned() })
+        })
+        .await
     }
 
     /// The next delivery.

@@ -1,5 +1,7 @@
 //! Where RabbitMQ is.
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::reader::Reader;
@@ -9,7 +11,7 @@ use super::setting::Setting;
 const AMQP_URL: Setting = Setting::secret(
     "AMQP_URL",
     "RabbitMQ, as `amqp://user:password@host:port/vhost` (`amqps://` for TLS). If set, the five settings below don't \
-     count.",
+     count. `?heartbeat=` (seconds, 10) and `?connection_timeout=` (milliseconds, 10000) may follow.",
 );
 const RABBITMQ_HOST: Setting = Setting::new("RABBITMQ_HOST", "localhost", "RabbitMQ's host.");
 const RABBITMQ_PORT: Setting = Setting::new("RABBITMQ_PORT", "5672", "RabbitMQ's AMQP port.");
@@ -23,17 +25,34 @@ pub(super) const SETTINGS: &[&Setting] =
 
 /// A peer that is gone is noticed within two of these.
 const HEARTBEAT_SECONDS: &str = "10";
-/// How long a connection may take to open.
-const CONNECTION_TIMEOUT_MILLISECONDS: &str = "5000";
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The broker of a program.
 #[derive(Debug, Clone)]
 pub struct BrokerConfig {
-    /// The connection URL, heartbeat and time limit included.
+    /// The connection URL, heartbeat included.
     pub url: Secret,
+    /// How long it may take until a role has its connection, its channel and what it declares there; the URL's
+    /// `connection_timeout`. From then on the heartbeat watches.
+    pub connection_timeout: Duration,
 }
 
 impl BrokerConfig {
+    /// The broker at `url`, with what its [query parameters](https://www.rabbitmq.com/docs/uri-query-parameters) say of
+    /// heartbeat and time limit; `None` if it is no such URL.
+    pub fn at(url: &str) -> Option<Self> {
+        let mut url = Url::parse(url).ok().filter(|url| ["amqp", "amqps"].contains(&url.scheme()))?;
+        let value = |name| url.query_pairs().find(|(present, _)| present == name).map(|(_, value)| value);
+        let connection_timeout = match value("connection_timeout") {
+            Some(milliseconds) => Duration::from_millis(milliseconds.parse().ok()?),
+            None => CONNECTION_TIMEOUT,
+        };
+        if value("heartbeat").is_none() {
+            url.query_pairs_mut().append_pair("heartbeat", HEARTBEAT_SECONDS);
+        }
+        Some(Self { url: Secret::new(url.as_str()), connection_timeout })
+    }
+
     /// Reads the section.
     pub fn read(reader: &mut Reader) -> Self {
         let given = reader.optional_secret(&AMQP_URL);
@@ -44,27 +63,19 @@ impl BrokerConfig {
             password: reader.optional(&RABBITMQ_PASSWORD).unwrap_or_else(|| "guest".to_owned()),
             vhost: reader.required(&RABBITMQ_VHOST),
         };
-        let url = match &given {
-            Some(given) => {
-                Url::parse(given.expose()).ok().filter(|url| ["amqp", "amqps"].contains(&url.scheme()))
-            }
-            None => parts.url(),
+        let config = match &given {
+            Some(given) => Self::at(given.expose()),
+            None => parts.url().and_then(|url| Self::at(url.as_str())),
         };
-        let Some(mut url) = url else {
+        config.unwrap_or_else(|| {
             reader.problem(match given {
-                Some(_) => "AMQP_URL: must be amqp://user:password@host:port/vhost, or amqps://…".to_owned(),
+                Some(_) => "AMQP_URL: must be amqp://user:password@host:port/vhost, or amqps://…; connection_timeout, if \
+                            given, in milliseconds"
+                    .to_owned(),
                 None => format!("RABBITMQ_HOST: {:?} is not a host name", parts.host),
             });
-            return Self { url: Secret::new("") };
-        };
-        for (name, value) in
-            [("heartbeat", HEARTBEAT_SECONDS), ("connection_timeout", CONNECTION_TIMEOUT_MILLISECONDS)]
-        {
-            if !url.query_pairs().any(|(present, _)| present == name) {
-                url.query_pairs_mut().append_pair(name, value);
-            }
-        }
-        Self { url: Secret::new(url.as_str()) }
+            Self { url: Secret::new(""), connection_timeout: CONNECTION_TIMEOUT }
+        })
     }
 }
 
@@ -101,11 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_make_a_url_with_heartbeat_and_time_limit() {
-        assert_eq!(
-            read(&[]).unwrap(),
-            "amqp://guest:guest@localhost:5672/%2F?heartbeat=10&connection_timeout=5000"
-        );
+    fn the_parts_make_a_url_with_heartbeat() {
+        assert_eq!(read(&[]).unwrap(), "amqp://guest:guest@localhost:5672/%2F?heartbeat=10");
         assert_eq!(
             read(&[
                 ("RABBITMQ_HOST", "mq"),
@@ -113,14 +121,22 @@ mod tests {
                 ("RABBITMQ_VHOST", "warren")
             ])
             .unwrap(),
-            "amqp://guest:p%40ss%2Fword@mq:5672/warren?heartbeat=10&connection_timeout=5000"
+            "amqp://guest:p%40ss%2Fword@mq:5672/warren?heartbeat=10"
         );
     }
 
     #[test]
     fn a_given_url_goes_first_and_keeps_its_own_heartbeat() {
         let url = read(&[("AMQP_URL", "amqp://a:b@h:1/v?heartbeat=3"), ("RABBITMQ_HOST", "other")]).unwrap();
-        assert_eq!(url, "amqp://a:b@h:1/v?heartbeat=3&connection_timeout=5000");
+        assert_eq!(url, "amqp://a:b@h:1/v?heartbeat=3");
+    }
+
+    #[test]
+    fn a_given_time_limit_counts_and_a_wrong_one_is_refused() {
+        let config = |url| BrokerConfig::at(url).map(|config| config.connection_timeout);
+        assert_eq!(config("amqp://h"), Some(Duration::from_secs(10)));
+        assert_eq!(config("amqp://h/v?connection_timeout=250"), Some(Duration::from_millis(250)));
+        assert_eq!(config("amqp://h/v?connection_timeout=soon"), None);
     }
 
     #[test]

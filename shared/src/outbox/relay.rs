@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::append::Outbox;
 use super::claim::claim;
 use super::settle::{Plan, Settled};
-use crate::broker::{ConfirmedChannel, DeclareError, Message, declare, watch_blocked};
+use crate::broker::{ConfirmedChannel, DeclareError, Message, declare, watch_blocked, within};
 use crate::clock::Clock;
 use crate::contracts::Exchange;
 use crate::entropy::Entropy;
@@ -20,8 +20,8 @@ use crate::lifecycle::{Component, Interruption, supervise};
 pub struct RelaySettings {
     /// The most messages in flight at once.
     pub window: u16,
-    /// How long the broker may take to confirm a window.
-    pub confirm_deadline: Duration,
+    /// How long the broker may take to let the relay in, and then to confirm a window.
+    pub deadline: Duration,
     /// How often to look for rows that nobody told this relay about: those of other programs, and those whose wait
     /// is over.
     pub poll_interval: Duration,
@@ -29,11 +29,7 @@ pub struct RelaySettings {
 
 impl Default for RelaySettings {
     fn default() -> Self {
-        Self {
-            window: 500,
-            confirm_deadline: Duration::from_secs(10),
-            poll_interval: Duration::from_millis(250),
-        }
+        Self { window: 500, deadline: Duration::from_secs(10), poll_interval: Duration::from_millis(250) }
     }
 }
 
@@ -66,7 +62,8 @@ impl Relay {
 
     /// Works over one connection until something breaks; a connection that saw an error never goes back to the pool.
     async fn session(&self, stop: &CancellationToken) -> Result<(), Interruption> {
-        let connection = self.broker.get().await?;
+        let connection =
+            within(self.settings.deadline, async { Ok::<_, Interruption>(self.broker.get().await?) }).await?;
         let blocked = watch_blocked(&connection, self.component.clone());
         let result = self.send_over(&connection, stop).await;
         blocked.abort();
@@ -77,8 +74,11 @@ impl Relay {
     }
 
     async fn send_over(&self, connection: &Object, stop: &CancellationToken) -> Result<(), Interruption> {
-        declare(connection).await.map_err(DeclareError::interruption)?;
-        let channel = ConfirmedChannel::open(connection, self.program).await?;
+        let channel = within(self.settings.deadline, async {
+            declare(connection).await.map_err(DeclareError::interruption)?;
+            Ok::<_, Interruption>(ConfirmedChannel::open(connection, self.program).await?)
+        })
+        .await?;
         let mut proven = false;
         loop {
             let mut busy = false;
@@ -118,7 +118,7 @@ impl Relay {
             return Ok(false);
         }
         let messages: Vec<Message> = claimed.iter().map(|row| row.message.clone()).collect();
-        let (verdicts, result) = channel.publish_window(&messages, self.settings.confirm_deadline).await;
+        let (verdicts, result) = channel.publish_window(&messages, self.settings.deadline).await;
         let plan = Plan::new(&claimed, &verdicts, self.clock.now(), &self.entropy);
         let settled = plan.settle(&mut transaction).await?;
         transaction.commit().await?;

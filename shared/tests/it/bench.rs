@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use shared::broker;
 use shared::clock::Clock;
+use shared::config::BrokerConfig;
 use shared::contracts::{Event, EventType};
 use shared::entropy::Entropy;
 use shared::lifecycle::{Health, Standing};
@@ -114,16 +115,26 @@ impl RunningRelay {
         outbox: &Outbox,
         window: u16,
     ) -> Self {
+        let settings = RelaySettings { window, ..RelaySettings::default() };
+        Self::start_over(database, &test_broker.config(), outbox, settings)
+    }
+
+    pub(crate) fn start_over(
+        database: &TestDatabase,
+        broker: &BrokerConfig,
+        outbox: &Outbox,
+        settings: RelaySettings,
+    ) -> Self {
         let (health, stop) = (Health::default(), CancellationToken::new());
         let relay = Relay {
             database: database.pool().clone(),
-            broker: broker::pool(&test_broker.config(), "test", "relay").unwrap(),
+            broker: broker::pool(broker, "test", "relay").unwrap(),
             outbox: outbox.clone(),
             program: "test",
             clock: Clock::system(),
             entropy: Entropy::system(),
             component: health.component("relay", Standing::Supporting),
-            settings: RelaySettings { window, ..RelaySettings::default() },
+            settings,
         };
         let end = tokio::spawn(relay.run(stop.clone()));
         Self { health, stop, end }

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use shared::broker::topology::AUDIT_QUEUE;
+use shared::config::BrokerConfig;
+use shared::outbox::RelaySettings;
 use test_support::faults::{PrivatePostgres, PrivateRabbitmq};
 use test_support::{TestBroker, TestDatabase, assert_same_ids, eventually, settled};
 use uuid::Uuid;
@@ -89,11 +91,27 @@ async fn events_can_be_appended_while_no_broker_is_there() {
     let nowhere = {
         let mut url = url::Url::parse(broker.amqp_url()).unwrap();
         url.set_port(Some(1)).unwrap();
-        shared::config::BrokerConfig { url: shared::config::Secret::new(url.as_str()) }
+        BrokerConfig::at(url.as_str()).unwrap()
     };
     assert!(shared::broker::connect(&nowhere, "test", "test").await.is_err());
     append_all(database.pool(), &outbox(), (0..10).map(|number| Fact { number })).await;
     assert_eq!(waiting(&database).await, 10);
     let _relay = RunningRelay::start(&database, &broker, &outbox(), 500);
     settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
+}
+
+/// Goes red when nothing limits how long the relay waits for its connection.
+#[tokio::test]
+async fn a_relay_before_a_broker_that_says_nothing_reports_it_and_tries_again() {
+    let database = TestDatabase::create().await;
+    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("amqp://guest:guest@{}", mute.local_addr().unwrap());
+    let settings = RelaySettings { deadline: Duration::from_millis(100), ..RelaySettings::default() };
+    let relay = RunningRelay::start_over(&database, &BrokerConfig::at(&url).unwrap(), &outbox(), settings);
+    let first = mute.accept().await.unwrap();
+    let second = mute.accept().await.unwrap();
+    let said = relay.health.readiness().checks["relay"].clone();
+    assert!(said.contains("RabbitMQ did not answer within 100ms"), "{said}");
+    relay.stop().await.unwrap();
+    drop((first, second));
 }
