@@ -1,6 +1,7 @@
 //! Passwords: what is allowed, and how they are hashed and checked, those that came from Django included. Knows no
 //! user, except that some of them still have an imported hash; whose password it judges it is told in words.
 
+mod argon2_memory;
 mod django_hashes;
 mod hashing_pool;
 mod password_hashing;

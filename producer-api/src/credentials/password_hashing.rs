@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
+use argon2::{Algorithm, Params, Version};
 use shared::entropy::Entropy;
 use tokio::time::Instant;
 
+use super::argon2_memory::Argon2Memory;
 use super::hashing_pool::{HashingError, HashingPool};
 use super::password_policy::{PersonalWords, faults_at_sight, guessing_fault};
 use super::stored_hash::{LANES, MEMORY_KIB, PASSES, StoredHash, Unverifiable, algorithm_name, is_ours};
@@ -39,6 +39,7 @@ pub struct Checked {
 #[derive(Debug, Clone)]
 pub struct PasswordHasher {
     pool: HashingPool,
+    memory: Argon2Memory,
     entropy: Entropy,
     decoy: Arc<str>,
 }
@@ -48,8 +49,9 @@ impl PasswordHasher {
     /// password, the decoy.
     pub fn new(config: &HashingConfig, entropy: Entropy) -> Result<Self, HashingError> {
         let nobodys = entropy.bytes::<32>();
-        let decoy = hash(&nobodys, &entropy.bytes())?;
-        Ok(Self { pool: HashingPool::new(config), entropy, decoy: decoy.into() })
+        let memory = Argon2Memory::default();
+        let decoy = hash(&memory, &nobodys, &entropy.bytes())?;
+        Ok(Self { pool: HashingPool::new(config), memory, entropy, decoy: decoy.into() })
     }
 
     /// What [`password_faults`](super::password_faults) finds, without holding up anybody else: the dear rule is asked
@@ -69,8 +71,8 @@ impl PasswordHasher {
 
     /// Hashes a new password, in PHC form.
     pub async fn hash(&self, password: String) -> Result<String, HashingError> {
-        let salt = self.entropy.bytes();
-        self.pool.run(MEMORY_MIB, move || hash(password.as_bytes(), &salt)).await
+        let (memory, salt) = (self.memory.clone(), self.entropy.bytes());
+        self.pool.run(MEMORY_MIB, move || hash(&memory, password.as_bytes(), &salt)).await
     }
 
     /// Whether `password` belongs to `stored`. Without a stored hash that can be checked the decoy is, at the cost of a
@@ -80,15 +82,15 @@ impl PasswordHasher {
         let outdated = stored.as_deref().is_some_and(|stored| !is_ours(stored));
         let checkable = stored.and_then(|stored| self.checkable(&stored));
         let mib = checkable.as_ref().map_or(MEMORY_MIB, StoredHash::memory_mib);
-        let decoy = Arc::clone(&self.decoy);
+        let (decoy, memory) = (Arc::clone(&self.decoy), self.memory.clone());
         self.pool
             .run(mib, move || {
                 let began = Instant::now();
                 let matches = if let Some(stored) = checkable {
-                    stored.verify(password.as_bytes())
+                    stored.verify(password.as_bytes(), &memory)
                 } else {
                     // The decoy's password is nobody's, 32 random bytes; whatever comes out, it is a no.
-                    let _ = StoredHash::parse(&decoy).map(|decoy| decoy.verify(b"decoy"));
+                    let _ = StoredHash::parse(&decoy).map(|decoy| decoy.verify(b"decoy", &memory));
                     false
                 };
                 Ok(Checked { matches, outdated: matches && outdated, began })
@@ -123,12 +125,11 @@ impl PasswordHasher {
     }
 }
 
-fn hash(password: &[u8], salt: &[u8; 16]) -> Result<String, HashingError> {
+fn hash(memory: &Argon2Memory, password: &[u8], salt: &[u8; 16]) -> Result<String, HashingError> {
     let params =
         Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| HashingError::Failed(error.into()))?;
-    let hash: PasswordHash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_with_salt(password, salt)
-        .map_err(HashingError::Failed)?;
+    let cost = (Algorithm::Argon2id, Version::V0x13, params);
+    let hash = memory.hash(cost, password, salt).map_err(HashingError::Failed)?;
     Ok(hash.to_string())
 }
 

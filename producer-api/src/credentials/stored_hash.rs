@@ -2,9 +2,10 @@
 //!
 //! Ours is Argon2id in PHC form, see [`is_ours`]. Others come from Django and are replaced at the next login.
 
+use argon2::Params;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Argon2, Params, PasswordVerifier as _};
 
+use super::argon2_memory::Argon2Memory;
 use super::django_hashes::DjangoHash;
 
 /// What our own hashes cost, OWASP's minimum: 19 MiB, two passes, one lane.
@@ -86,9 +87,9 @@ impl StoredHash {
     }
 
     /// Whether the password belongs to it.
-    pub(super) fn verify(&self, password: &[u8]) -> bool {
+    pub(super) fn verify(&self, password: &[u8], memory: &Argon2Memory) -> bool {
         match self {
-            Self::Argon2 { hash, .. } => Argon2::default().verify_password(password, &**hash).is_ok(),
+            Self::Argon2 { hash, .. } => memory.verify(password, hash),
             Self::Django(hash) => hash.verify(password),
         }
     }
@@ -193,13 +194,14 @@ mod tests {
     fn every_hash_that_django_writes_fits_its_password_alone() {
         for (password, stored, mib) in BY_DJANGO {
             let hash = StoredHash::parse(stored).map_err(|reason| format!("{stored}: {reason}")).unwrap();
-            assert!(hash.verify(password.as_bytes()), "{stored}");
+            assert!(hash.verify(password.as_bytes(), &Argon2Memory::default()), "{stored}");
             assert_eq!(hash.memory_mib(), mib, "{stored}");
             assert!(!is_ours(stored) && unverifiable(stored).is_none(), "{stored}");
         }
         for (_, stored, _) in &BY_DJANGO[..6] {
             assert!(
-                !StoredHash::parse(stored).is_ok_and(|hash| hash.verify(b"correct horse batterz")),
+                !StoredHash::parse(stored)
+                    .is_ok_and(|hash| hash.verify(b"correct horse batterz", &Argon2Memory::default())),
                 "{stored}"
             );
         }
@@ -208,8 +210,8 @@ mod tests {
     #[test]
     fn a_password_counts_in_full_where_bcrypt_alone_would_cut_it() {
         let hash = StoredHash::parse(LONG).map_err(|reason| reason.to_string()).unwrap();
-        assert!(hash.verify("x".repeat(100).as_bytes()));
-        assert!(!hash.verify("x".repeat(99).as_bytes()));
+        assert!(hash.verify("x".repeat(100).as_bytes(), &Argon2Memory::default()));
+        assert!(!hash.verify("x".repeat(99).as_bytes(), &Argon2Memory::default()));
     }
 
     #[test]
