@@ -11,14 +11,14 @@ use tokio::task::JoinHandle;
 use crate::config::BrokerConfig;
 use crate::lifecycle::Component;
 
-/// Gives up after `deadline` what opens a connection, its channels or what is declared on them. lapin has no time limit
-/// of its own: it doesn't read the URL's `connection_timeout`, waits for ever for a broker that accepts and says nothing,
-/// and forgets whoever waits if the connection is refused in the moment before its first frame is queued (4.12.3).
+/// Gives up after `deadline` what the broker is to answer. lapin has no time limit of its own: it doesn't read the URL's
+/// `connection_timeout`, waits for ever for a broker that accepts and says nothing, and forgets whoever waits if the
+/// connection ends in the moment before his frame is queued (4.12.3).
 pub(crate) async fn within<T, E: From<lapin::Error>>(
     deadline: Duration,
-    opening: impl Future<Output = Result<T, E>>,
+    answer: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    tokio::time::timeout(deadline, opening).await.unwrap_or_else(|_| {
+    tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| {
         let words = format!("RabbitMQ did not answer within {deadline:?}");
         Err(lapin::Error::from(io::Error::new(io::ErrorKind::TimedOut, words)).into())
     })

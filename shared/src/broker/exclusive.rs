@@ -3,6 +3,8 @@
 //! Its name is new for each connection, so that a connection that is only half gone never stands in the way of the next.
 //! It is bounded and drops the oldest: who misses something here must learn it in another way.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
@@ -39,6 +41,7 @@ pub struct ExclusiveSubscription {
     _channel: Channel,
     consumer: Consumer,
     queue: String,
+    deadline: Duration,
 }
 
 impl ExclusiveSubscription {
@@ -57,7 +60,8 @@ impl ExclusiveSubscription {
             declare(&connection).await.map_err(DeclareError::interruption)?;
             let channel = connection.create_channel().await.map_err(broken)?;
             let consumer = subscribe(&channel, &name, instance, queue).await.map_err(broken)?;
-            Ok(Self { connection, _channel: channel, consumer, queue: name.clone() })
+            let deadline = config.connection_timeout;
+            Ok(Self { connection, _channel: channel, consumer, queue: name.clone(), deadline })
         })
         .await
     }
@@ -79,7 +83,7 @@ impl ExclusiveSubscription {
     /// Ends the connection, and with it the queue.
     pub async fn close(self) {
         // Without the farewell the broker notices by the heartbeat.
-        let _ = self.connection.close(200, "done".into()).await;
+        let _ = within(self.deadline, self.connection.close(200, "done".into())).await;
     }
 }
 

@@ -3,7 +3,7 @@
 //! Rules of this room:
 //! - Publishing and consuming use different connections: a blocked publisher could not acknowledge.
 //! - One loop owns a publishing channel; a channel is never shared.
-//! - Opening has a deadline; an open connection has its heartbeat, and publishing the relay's own deadline.
+//! - Whatever the broker is to answer has a deadline; waiting for deliveries has the heartbeat.
 //! - lapin's automatic recovery stays off: whatever breaks, [`crate::lifecycle::supervise`] starts again from the
 //!   connection.
 

@@ -1,5 +1,7 @@
 //! One consumer on one queue, on a connection of its own.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
@@ -37,6 +39,7 @@ pub struct Subscription {
     channel: Channel,
     consumer: Consumer,
     queue: String,
+    deadline: Duration,
 }
 
 impl Subscription {
@@ -54,7 +57,8 @@ impl Subscription {
             let channel = connection.create_channel().await.map_err(broken)?;
             channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(broken)?;
             let consumer = consume(&channel, queue, instance).await.map_err(broken)?;
-            Ok(Self { connection, channel, consumer, queue: queue.to_owned() })
+            let deadline = config.connection_timeout;
+            Ok(Self { connection, channel, consumer, queue: queue.to_owned(), deadline })
         })
         .await
     }
@@ -63,7 +67,7 @@ impl Subscription {
     pub async fn next(&mut self) -> Result<Delivery, SubscriptionError> {
         match self.consumer.next().await {
             Some(Ok(delivery)) => Ok(delivery),
-            Some(Err(source)) => Err(SubscriptionError::Broken { queue: self.queue.clone(), source }),
+            Some(Err(source)) => Err(self.broken(source)),
             None => Err(SubscriptionError::Ended(self.queue.clone())),
         }
     }
@@ -79,43 +83,45 @@ impl Subscription {
     }
 
     async fn ack(&self, delivery: &Delivery, options: BasicAckOptions) -> Result<(), SubscriptionError> {
-        match delivery.acker.ack(options).await {
+        self.settled(within(self.deadline, delivery.acker.ack(options)).await)
+    }
+
+    fn settled(&self, result: Result<bool, lapin::Error>) -> Result<(), SubscriptionError> {
+        match result {
             Ok(true) => Ok(()),
             // The channel it came by is gone: the message will come again.
             Ok(false) => Err(SubscriptionError::Ended(self.queue.clone())),
-            Err(source) => Err(SubscriptionError::Broken { queue: self.queue.clone(), source }),
+            Err(source) => Err(self.broken(source)),
         }
+    }
+
+    fn broken(&self, source: lapin::Error) -> SubscriptionError {
+        SubscriptionError::Broken { queue: self.queue.clone(), source }
     }
 
     /// Tells the broker to send no more; deliveries in hand can still be acknowledged.
     pub async fn cancel(&self) -> Result<(), SubscriptionError> {
-        self.channel
-            .basic_cancel(self.consumer.tag(), BasicCancelOptions::default())
-            .await
-            .map_err(|source| SubscriptionError::Broken { queue: self.queue.clone(), source })
+        let cancelled = self.channel.basic_cancel(self.consumer.tag(), BasicCancelOptions::default());
+        within(self.deadline, cancelled).await.map_err(|source| self.broken(source))
     }
 
     /// Subscribes again on the same channel, after [`Subscription::cancel`].
     pub async fn resume(&mut self, instance: &str) -> Result<(), SubscriptionError> {
-        self.consumer = consume(&self.channel, &self.queue, instance)
-            .await
-            .map_err(|source| SubscriptionError::Broken { queue: self.queue.clone(), source })?;
+        let consuming = consume(&self.channel, &self.queue, instance);
+        self.consumer = within(self.deadline, consuming).await.map_err(|source| self.broken(source))?;
         Ok(())
     }
 
     /// Refuses a delivery for good: the broker puts it where the queue's dead letters go.
     pub async fn reject(&self, delivery: &Delivery) -> Result<(), SubscriptionError> {
-        match delivery.acker.reject(BasicRejectOptions { requeue: false }).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(SubscriptionError::Ended(self.queue.clone())),
-            Err(source) => Err(SubscriptionError::Broken { queue: self.queue.clone(), source }),
-        }
+        let rejected = delivery.acker.reject(BasicRejectOptions { requeue: false });
+        self.settled(within(self.deadline, rejected).await)
     }
 
     /// Ends the connection; the queue gets back what was not acknowledged.
     pub async fn close(self) {
         // Whether the broker hears the farewell or not, it takes the messages back.
-        let _ = self.connection.close(200, "done".into()).await;
+        let _ = within(self.deadline, self.connection.close(200, "done".into())).await;
     }
 }
 

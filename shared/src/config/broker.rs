@@ -32,8 +32,8 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct BrokerConfig {
     /// The connection URL, heartbeat included.
     pub url: Secret,
-    /// How long it may take until a role has its connection, its channel and what it declares there; the URL's
-    /// `connection_timeout`. From then on the heartbeat watches.
+    /// How long it may take until a role has its connection, its channel and what it declares there, and then until the
+    /// broker answers what it is asked; the URL's `connection_timeout`.
     pub connection_timeout: Duration,
 }
 
