@@ -88,8 +88,8 @@ async fn end_by_refresh(
     }
     let mut ended = None;
     if let Some((account, session)) = presented.account.as_ref().zip(session) {
-        // Where tokens don't carry their session, SimpleJWT's blacklist ends this token alone: a refresh that takes no
-        // lock may be giving out another at this moment. A session without a good token is no session to a login.
+        // Where tokens don't carry their session, SimpleJWT's blacklist ends this token alone: with rotation alone there
+        // may be others. A session without a good token is no session to a login.
         if reason == BlacklistReason::Logout || state.sessions.tokens_carry_session() {
             let user = (account.id, account.username.as_str());
             let ending = Ending::by_rule(SessionEnd::Logout, now);

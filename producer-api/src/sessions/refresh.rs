@@ -59,7 +59,9 @@ async fn exchange(
 ) -> Result<Option<Refreshed>, RefreshError> {
     let config = state.tokens.config();
     let exchanging = config.rotate_refresh_tokens && config.blacklist_after_rotation;
-    let lock = if exchanging { Lock::User } else { Lock::to_renew(state, claims) };
+    // Whoever records a token waits for those who end its session, or delete its user: it would be on no blacklist, or a row
+    // of nobody.
+    let lock = if config.rotate_refresh_tokens { Lock::User } else { Lock::to_renew(state, claims) };
     let mut transaction = state.database.begin().await?;
     let presented = Presented::look_up(state, &mut transaction, claims, lock).await?;
     let (second_use, successor) = judge_second_use(state, &mut transaction, &presented, now).await?;

@@ -1,12 +1,15 @@
 //! Rotation: one successor whoever asks and how often, and what a stolen token is worth.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use producer_api::accounts;
 use serde_json::json;
 use test_support::api::{Client, Login, PASSWORD};
+use test_support::eventually;
 
 use crate::harness::{Api, claims_of, claims_text, refused, refused_access, signed, tasks_with};
+use crate::policies::waiters;
 
 const ROTATING: [(&str, &str); 2] = [("ROTATE_REFRESH_TOKENS", "true"), ("BLACKLIST_AFTER_ROTATION", "true")];
 const NO_ACCOUNT: &str = "No active account found for the given token.";
@@ -286,6 +289,41 @@ async fn an_ended_session_is_not_exchanged_however_it_ended() {
             );
         }
         assert_eq!(api.event_types().await, Vec::<String>::new(), "{how}: no reuse, nothing was stolen");
+    }
+}
+
+/// Goes red when a refresh gives a new refresh token beside whoever ends its session, where nobody blacklists it; and when
+/// one that meets the deletion of its user is a fault (500).
+#[tokio::test]
+async fn a_rotation_waits_for_whoever_ends_its_session_or_deletes_its_user() {
+    let rotation_alone = [("ROTATE_REFRESH_TOKENS", "true")];
+    for settings in [&rotation_alone[..], &ROTATING] {
+        for mode in [("ACCESS_TOKEN_REVOCATION", "session"), ("ACCESS_TOKEN_REVOCATION", "none")] {
+            for (holding, ending, refusal) in [
+                ("DELETE FROM users", "SELECT", json!({ "detail": NO_ACCOUNT })),
+                (
+                    "SELECT FROM users FOR NO KEY UPDATE",
+                    "UPDATE user_sessions SET is_active = false, logout_time = now(), end_reason = 'logout'",
+                    refused("Token is blacklisted"),
+                ),
+            ] {
+                let settings: Vec<_> = settings.iter().copied().chain([mode]).collect();
+                let api = Api::start_with(&settings).await;
+                let login = api.client.join("froggly").await;
+                let mut holder = api.database.pool().begin().await.unwrap();
+                sqlx::query(holding).execute(&mut *holder).await.unwrap();
+                let client = api.client.clone();
+                let refresh = tokio::spawn(async move { client.refresh(&login.refresh).await });
+                eventually(Duration::from_secs(30), "a refresh that waits or has its answer", async || {
+                    (refresh.is_finished() || waiters(api.database.pool()).await > 0).then_some(())
+                })
+                .await;
+                sqlx::query(ending).execute(&mut *holder).await.unwrap();
+                holder.commit().await.unwrap();
+                let answer = refresh.await.unwrap().expect(401);
+                assert_eq!(answer.body, refusal, "{settings:?} {holding}");
+            }
+        }
     }
 }
 
