@@ -292,6 +292,32 @@ async fn an_ended_session_is_not_exchanged_however_it_ended() {
     }
 }
 
+/// Goes red when nothing but the blacklist keeps a token of an ended session from being renewed.
+#[tokio::test]
+async fn a_session_that_an_operator_ended_by_sql_is_not_renewed() {
+    let sliding = ("AUTH_TOKEN_CLASSES", "AccessToken,SlidingToken");
+    for mode in [("ACCESS_TOKEN_REVOCATION", "session"), ("ACCESS_TOKEN_REVOCATION", "none")] {
+        for settings in [vec![mode, sliding], rotating_with(&[mode, sliding])] {
+            let api = Api::start_with(&settings).await;
+            let login = api.client.join("froggly").await;
+            let other = json!({ "username": "toadly", "password": PASSWORD });
+            api.client.register("toadly").await.expect(201);
+            let slid =
+                api.client.post("/api/token/sliding/", &other).await.expect(200).text("token").to_owned();
+            api.execute(
+                "UPDATE user_sessions SET is_active = false, logout_time = now(), end_reason = 'logout'",
+            )
+            .await;
+            assert_eq!(
+                api.client.refresh(&login.refresh).await.expect(401).body,
+                refused("Token is blacklisted")
+            );
+            let answer = api.client.post("/api/token/sliding/refresh/", &json!({ "token": slid })).await;
+            assert_eq!(answer.expect(401).body, refused("Token is blacklisted"), "{settings:?}");
+        }
+    }
+}
+
 /// Goes red when a refresh gives a new refresh token beside whoever ends its session, where nobody blacklists it; and when
 /// one that meets the deletion of its user is a fault (500).
 #[tokio::test]

@@ -106,6 +106,25 @@ async fn an_access_token_opens_to_the_second_of_its_end_and_leeway() {
     }
 }
 
+/// Goes red when the row of a token that another service minted may be purged, and its place on the blacklist with it,
+/// while the token, or what was made of it, is still good.
+#[tokio::test]
+async fn the_row_of_a_blacklisted_token_from_elsewhere_is_kept_until_nothing_of_it_is_good() {
+    let api = start(&[("LEEWAY", "60")]).await;
+    let (now, end) = (api.now().timestamp(), api.now().timestamp() + 600);
+    let refresh =
+        signed(&format!(r#"{{"token_type":"refresh","exp":{end},"iat":{now},"jti":"a","user_id":1}}"#));
+    api.advance(659);
+    api.client.refresh(&refresh).await.expect(200);
+    api.client.blacklist(&refresh).await.expect(200);
+    let kept = "SELECT extract(epoch FROM kept_until)::bigint FROM outstanding_tokens WHERE jti = 'a'";
+    assert_eq!(
+        api.count(kept).await,
+        end + 300 + 2 * 60,
+        "as long as an access token that was made just now"
+    );
+}
+
 #[tokio::test]
 async fn renamed_claims_are_written_read_and_missed_under_their_names() {
     let settings = [
