@@ -1,6 +1,7 @@
 //! An API of one test, with its own database and a clock the test moves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -57,25 +58,33 @@ impl Api {
     pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::create().await;
         let pool = database.pool().clone();
-        Self::start_over_with(database, pool, settings).await
+        Self::start_over_with(database, pool, (FRESH_FOR, settings)).await
+    }
+
+    /// One that, once it has read what changed, believes for so long what it remembers: long enough, and a busy machine
+    /// doesn't make it ask the database after all.
+    pub(crate) async fn start_believing_for(fresh_for: Duration, settings: &[(&str, &str)]) -> Self {
+        let database = TestDatabase::create().await;
+        let pool = database.pool().clone();
+        Self::start_over_with(database, pool, (fresh_for, settings)).await
     }
 
     /// Over another pool than the test's own.
     pub(crate) async fn start_over(database: TestDatabase, pool: PgPool) -> Self {
-        Self::start_over_with(database, pool, &[]).await
+        Self::start_over_with(database, pool, (FRESH_FOR, &[])).await
     }
 
-    async fn start_over_with(database: TestDatabase, pool: PgPool, settings: &[(&str, &str)]) -> Self {
+    async fn start_over_with(database: TestDatabase, pool: PgPool, how: (Duration, &[(&str, &str)])) -> Self {
         // Whole seconds, so that lifetimes are easy to reason about.
         let clock = Clock::manual(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
-        let Replica { client, state, _stop: stop } = serve(pool, clock.clone(), settings).await;
+        let Replica { client, state, _stop: stop } = serve(pool, clock.clone(), how).await;
         Self { database, clock, client, state, _stop: stop }
     }
 
     /// A second replica with these settings and connections of its own: its requests meet ours in the database alone.
     pub(crate) async fn replica(&self, settings: &[(&str, &str)]) -> Replica {
         let pool = PgPoolOptions::new().max_connections(10).connect(self.database.url()).await.unwrap();
-        serve(pool, self.clock.clone(), settings).await
+        serve(pool, self.clock.clone(), (FRESH_FOR, settings)).await
     }
 
     /// What an operator's command is told as.
@@ -173,7 +182,7 @@ pub(crate) fn config(settings: &[(&str, &str)]) -> ServeConfig {
     ServeConfig::read(Reader::from_values(values)).unwrap().0
 }
 
-async fn serve(pool: PgPool, clock: Clock, settings: &[(&str, &str)]) -> Replica {
+async fn serve(pool: PgPool, clock: Clock, (fresh_for, settings): (Duration, &[(&str, &str)])) -> Replica {
     let config = config(settings);
     let entropy = Entropy::system();
     let settings = StackSettings::of(&config, clock.clone(), entropy.clone());
@@ -184,7 +193,7 @@ async fn serve(pool: PgPool, clock: Clock, settings: &[(&str, &str)]) -> Replica
         hasher: PasswordHasher::new(&config.hashing, entropy.clone()).unwrap(),
         tokens: Arc::new(TokenIssuer::new(config.tokens, keys, entropy.clone())),
         standings: match config.sessions.revocation {
-            AccessTokenRevocation::Session => Standings::remembering(pool.clone(), FRESH_FOR),
+            AccessTokenRevocation::Session => Standings::remembering(pool.clone(), fresh_for),
             AccessTokenRevocation::None => Standings::reading_each_time(pool.clone()),
         },
         sessions: Arc::new(config.sessions),

@@ -31,3 +31,4 @@ mod standings;
 mod tasks;
 mod tokens;
 mod transport;
+mod warm_replica;
