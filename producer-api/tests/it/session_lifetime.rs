@@ -1,10 +1,14 @@
 //! How long a session lasts: as long as its tokens are refreshed, and no longer than `SESSION_LIFETIME_MAX`.
 
+use std::time::Duration;
+
 use producer_api::sessions::inspect;
 use serde_json::json;
 use test_support::api::{Answer, Client, PASSWORD};
+use test_support::eventually;
 
 use crate::harness::{Api, claims_of, refused, refused_access, signed, tasks_with};
+use crate::policies::waiters;
 
 const ROTATING: [(&str, &str); 2] = [("ROTATE_REFRESH_TOKENS", "true"), ("BLACKLIST_AFTER_ROTATION", "true")];
 const SLIDING: (&str, &str) = ("AUTH_TOKEN_CLASSES", "SlidingToken");
@@ -132,6 +136,35 @@ async fn a_limit_set_later_ends_a_session_that_is_older_when_it_is_refreshed() {
     assert_eq!(api.event_types().await, events);
     let answer = tasks_with(&limited.client, &token).await.expect(401);
     assert!(answer.body.to_string().contains("Token is blacklisted"), "{}", answer.body);
+}
+
+/// Goes red when an end is not told under the lock of its user: beside a login's its events come in no order.
+#[tokio::test]
+async fn a_session_that_many_find_over_waits_for_its_user_and_ends_once() {
+    let api = Api::start().await;
+    let limited = api.replica(&[ONE_HOUR]).await;
+    let login = api.client.join("froggly").await;
+    api.advance(3_600);
+    api.forget_events().await;
+    let mut holder = api.database.pool().begin().await.unwrap();
+    sqlx::query("SELECT FROM users FOR NO KEY UPDATE").execute(&mut *holder).await.unwrap();
+    let refreshes: Vec<_> = (0..5)
+        .map(|_| {
+            let (client, refresh) = (limited.client.clone(), login.refresh.clone());
+            tokio::spawn(async move { client.refresh(&refresh).await })
+        })
+        .collect();
+    let ended = eventually(Duration::from_secs(30), "five that wait or have their answers", async || {
+        let ended = refreshes.iter().filter(|refresh| refresh.is_finished()).count();
+        (i64::try_from(ended).unwrap() + waiters(api.database.pool()).await >= 5).then_some(ended)
+    })
+    .await;
+    assert_eq!(ended, 0, "nobody passed the lock");
+    holder.commit().await.unwrap();
+    for refresh in refreshes {
+        assert_eq!(refresh.await.unwrap().expect(401).body, refused("Token is expired"));
+    }
+    assert_eq!(api.event_types().await, ["auth.session.ended", "auth.token.blacklisted"]);
 }
 
 #[tokio::test]
