@@ -47,6 +47,11 @@ async fn a_token_is_good_for_its_own_purpose_alone() {
     for token in [&login.access, &login.refresh] {
         assert_eq!(api.client.verify(token).await.expect(200).body, json!({}));
     }
+    // Row C07 of `auth-audit.md`, section E: a mailed secret opens nothing but its own page.
+    let mailed = api.link(login.user_id, "reset_password", "froggly@example.com", 60).await;
+    let answer = crate::harness::tasks_with(&api.client, &mailed).await.expect(401);
+    assert_eq!(answer.body, crate::harness::refused_access("Token is invalid"));
+    assert_eq!(api.client.refresh(&mailed).await.expect(401).body, refused("Token is invalid"));
 }
 
 #[tokio::test]
