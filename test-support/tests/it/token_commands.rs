@@ -211,3 +211,47 @@ async fn a_password_is_set_from_the_environment_and_seen_nowhere() {
     }
     operated.client.try_log_in("froggly", NEW_PASSWORD).await.expect(200);
 }
+
+/// Goes red when the account lacks a right or its address is not vouched for, when a second run changes it, and when its
+/// password is shown.
+#[tokio::test]
+async fn a_superuser_is_made_once_and_may_do_what_staff_may() {
+    let operated = Operated::start().await;
+    let make = |username: &str, email: &str, password: &str| {
+        let arguments = ["users", "create-superuser", "--username", username, "--email", email];
+        operated.command(&arguments).env("SUPERUSER_PASSWORD", password)
+    };
+    let ended = make("boss", "boss@example.com", PASSWORD).run().await;
+    assert_eq!(succeeded(&ended), "made superuser boss with id 1\n");
+    let login = operated.client.log_in("boss").await;
+    let shown = send(operated.client.request(Method::GET, "/api/users/1/").bearer_auth(&login.access)).await;
+    let shown = shown.expect(200).body;
+    for right in ["is_active", "is_staff", "is_superuser", "email_verified"] {
+        assert_eq!(shown[right], true, "{right}");
+    }
+
+    let again = make("boss", "another@example.com", NEW_PASSWORD).run().await;
+    assert_eq!(
+        (again.code, again.output.as_str()),
+        (Some(3), "boss is there already; nothing was changed\n")
+    );
+    operated.client.try_log_in("boss", NEW_PASSWORD).await.expect(401);
+    operated.client.tasks(&login).await.expect(200);
+
+    for (username, email, password, named) in [
+        ("b oss", "chief@example.com", NEW_PASSWORD, "--username"),
+        ("chief", "nowhere", NEW_PASSWORD, "--email"),
+        ("chief", "chief@example.com", "", "SUPERUSER_PASSWORD"),
+        ("chief", "chief@example.com", "sunshine", "SUPERUSER_PASSWORD"),
+        // Login trims: nobody could ever log in with it.
+        ("chief", "chief@example.com", " another correct horse", "SUPERUSER_PASSWORD"),
+    ] {
+        let ended = make(username, email, password).run().await;
+        assert_eq!((ended.code, ended.output.as_str()), (Some(2), ""), "{}", ended.log);
+        assert!(ended.log.contains(named) && !ended.log.contains(NEW_PASSWORD), "{}", ended.log);
+        assert!(!ended.log.contains("sunshine"), "{}", ended.log);
+    }
+    let accounts: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(operated.database.pool()).await.unwrap();
+    assert_eq!(accounts, 1);
+}
