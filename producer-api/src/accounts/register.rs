@@ -18,8 +18,7 @@ use crate::credentials::PasswordHasher;
 use crate::fault::Fault;
 use crate::state::AppState;
 
-/// What an account is made of; every part is checked already.
-#[derive(Debug)]
+/// What an account is made of; every part is checked already. It holds a password, so it is never printed.
 pub struct NewAccount {
     /// Its name.
     pub username: Username,

@@ -19,7 +19,7 @@ use crate::sessions::SignedIn;
 use crate::state::AppState;
 
 /// What is to be another value. What is `None` stays.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct ProfileChange {
     /// The name.
     pub username: Option<Username>,

@@ -1,11 +1,12 @@
 //! The members of a body by name, before anybody has asked what they mean.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use serde_json::value::RawValue;
 
 /// What a body says under one name.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Member {
     /// A JSON value as it was written, so that a number's text is not lost.
     Json(Box<RawValue>),
@@ -15,11 +16,17 @@ pub enum Member {
     File,
 }
 
-/// A body's members. Of several with one name the last one counts.
-#[derive(Debug, Clone, Default)]
+/// A body's members. Of several with one name the last one counts. Shown by their names alone: passwords are among them.
+#[derive(Clone, Default)]
 pub struct Fields {
     members: HashMap<String, Member>,
     from_form: bool,
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.members.keys()).finish()
+    }
 }
 
 impl Fields {

@@ -23,8 +23,7 @@ pub enum Wanted {
     Sliding,
 }
 
-/// The tokens of a session that has begun.
-#[derive(Debug)]
+/// The tokens of a session that has begun. Never printed.
 pub struct Tokens {
     /// The refresh token, or the sliding one.
     pub refresh: String,
@@ -33,7 +32,6 @@ pub struct Tokens {
 }
 
 /// A session that has begun, if the transaction commits.
-#[derive(Debug)]
 pub(super) struct Begun {
     pub(super) tokens: Tokens,
     /// The sessions that ended to make room; to be told to the standings after the commit.

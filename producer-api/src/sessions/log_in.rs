@@ -23,7 +23,6 @@ pub struct Credentials {
 }
 
 /// A session that has begun.
-#[derive(Debug)]
 pub struct LoggedIn {
     /// Whose.
     pub user_id: UserId,

@@ -12,8 +12,8 @@ use crate::middleware::RequestContext;
 use crate::state::AppState;
 use crate::tokens::{TokenFault, TokenKind, UserClaim, blacklist_presented, record_presented};
 
-/// What a client may show to log out: either suffices.
-#[derive(Debug, Default)]
+/// What a client may show to log out: either suffices. Never printed.
+#[derive(Default)]
 pub struct Shown {
     /// A refresh token from the body.
     pub refresh: Option<String>,

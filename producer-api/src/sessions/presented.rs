@@ -33,7 +33,6 @@ impl Lock {
 }
 
 /// A token and what is known of it.
-#[derive(Debug)]
 pub(super) struct Presented<'a> {
     pub(super) claims: &'a Claims,
     pub(super) account: Option<Account>,

@@ -22,8 +22,7 @@ use crate::tokens::{
 /// How often a token without a user, whose requests no lock puts in a row, may be exchanged by somebody else meanwhile.
 const ROUNDS_MAX: usize = 5;
 
-/// What a refresh gives.
-#[derive(Debug)]
+/// What a refresh gives. Never printed.
 pub struct Refreshed {
     /// The access token.
     pub access: String,

@@ -1,5 +1,7 @@
 //! Who is asking: the layer before every protected route, and the extractor behind it.
 
+use std::fmt;
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
@@ -29,8 +31,8 @@ pub struct SignedIn {
     pub session_id: Option<SessionId>,
 }
 
-/// What the header with the token holds.
-#[derive(Debug, PartialEq, Eq)]
+/// What the header with the token holds. Shown without the token.
+#[derive(PartialEq, Eq)]
 pub enum Bearer {
     /// No token: no header, an empty one, or another scheme.
     None,
@@ -38,6 +40,16 @@ pub enum Bearer {
     Malformed,
     /// What should be a token. Bytes that are no text can't be one, and are empty here.
     Token(String),
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::None => "None",
+            Self::Malformed => "Malformed",
+            Self::Token(_) => "Token(********)",
+        })
+    }
 }
 
 /// Reads the header as SimpleJWT does: bytes, split on runs of ASCII white space. Several headers count as one, joined

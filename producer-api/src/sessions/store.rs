@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::policy::ActiveSession;
 
-/// A user as a login or a refresh looks at him.
-#[derive(Debug, Clone)]
+/// A user as a login or a refresh looks at him. It holds a hash, so it is never printed.
+#[derive(Clone)]
 pub(super) struct Account {
     pub(super) id: UserId,
     pub(super) username: String,

@@ -41,8 +41,7 @@ pub struct Holder<'a> {
     pub session_end: Option<DateTime<Utc>>,
 }
 
-/// A refresh or sliding token that was just made, with what is to be recorded of it.
-#[derive(Debug)]
+/// A refresh or sliding token that was just made, with what is to be recorded of it. Never printed.
 pub struct Issued {
     /// The token.
     pub token: String,

@@ -20,6 +20,7 @@ mod profiles;
 mod registering;
 mod rehashing;
 mod rotation;
+mod secrets;
 mod session_lifetime;
 mod session_list;
 mod sessions;

@@ -43,20 +43,20 @@ pub const OBTAIN_SLIDING: Endpoint = Endpoint {
 };
 
 /// SimpleJWT's body: nothing else in it.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Pair {
     refresh: String,
     access: String,
 }
 
 /// SimpleJWT's body of a sliding token.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Sliding {
     token: String,
 }
 
 /// The user, and the pair.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct UserWithPair {
     id: UserId,
     username: String,

@@ -27,7 +27,7 @@ pub const SLIDE: Endpoint = Endpoint {
 };
 
 /// SimpleJWT's body, with rotation or without.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Refreshed {
     access: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ pub struct Refreshed {
 }
 
 /// SimpleJWT's body of a sliding token.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Slid {
     token: String,
 }
