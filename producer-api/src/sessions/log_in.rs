@@ -158,7 +158,9 @@ async fn try_log_in(
         Ok(account) => account,
         Err((user, reason)) => {
             let floor = refuse(state, context, &mut transaction, Refusal { user, username, reason }).await?;
-            reservation.settle(state, context, &mut transaction, verdict(reason)).await?;
+            // Also with the right password of an account that is off: if such tries didn't count, a row of them would
+            // tell that it is right.
+            reservation.settle(state, context, &mut transaction, Verdict::Wrong).await?;
             transaction.commit().await?;
             state.outbox.wake();
             if floor {
@@ -224,14 +226,6 @@ fn refusal_of(account: &Account, config: &SessionsConfig) -> Option<LoginFailure
         Some(LoginFailure::Unverified)
     } else {
         None
-    }
-}
-
-/// What the password was, whatever else was wrong.
-fn verdict(reason: LoginFailure) -> Verdict {
-    match reason {
-        LoginFailure::UnknownUser | LoginFailure::WrongPassword => Verdict::Wrong,
-        LoginFailure::Disabled | LoginFailure::Unverified | LoginFailure::Limited => Verdict::Right,
     }
 }
 
