@@ -4,6 +4,7 @@
 //! file and name it in [`all`].
 
 mod audit;
+mod batches;
 mod job;
 mod mail;
 mod printer;

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
-use tokio_util::sync::CancellationToken;
-
 use super::store;
+use crate::jobs::batches::in_batches;
 use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
 
 /// How long a link that has run out is still told from a forgery.
@@ -33,67 +31,26 @@ pub fn job() -> Job {
 
 async fn purge(context: JobContext) -> JobResult {
     let JobContext { database, clock, stop, .. } = context;
-    let now = clock.now();
-    let tokens = delete_tokens(&database, &stop, now - TOKENS_KEPT)
-        .await
-        .map_err(JobError::passing("links can't be deleted"))?;
-    let attempts = delete_attempts(&database, &stop, now - ATTEMPTS_KEPT)
-        .await
-        .map_err(JobError::passing("attempts can't be deleted"))?;
-    let addresses = forget_addresses(&database, &stop, now - FORMER_ADDRESSES_KEPT)
-        .await
-        .map_err(JobError::passing("former addresses can't be forgotten"))?;
+    let (database, now) = (&database, clock.now());
+    let tokens = in_batches(&stop, || async move {
+        store::delete_tokens(&mut *database.acquire().await?, now - TOKENS_KEPT, BATCH).await
+    })
+    .await
+    .map_err(JobError::passing("links can't be deleted"))?;
+    let attempts = in_batches(&stop, || async move {
+        store::delete_attempts(&mut *database.acquire().await?, now - ATTEMPTS_KEPT, BATCH).await
+    })
+    .await
+    .map_err(JobError::passing("attempts can't be deleted"))?;
+    let addresses = in_batches(&stop, || async move {
+        store::forget_former_addresses(&mut *database.acquire().await?, now - FORMER_ADDRESSES_KEPT, BATCH)
+            .await
+    })
+    .await
+    .map_err(JobError::passing("former addresses can't be forgotten"))?;
     let stopped = if stop.is_cancelled() { "; stopped early, the next run goes on" } else { "" };
     Ok(format!(
         "deleted {tokens} expired mail link(s) and {attempts} old attempt(s) to send a mail, forgot {addresses} former \
          address(es){stopped}\n"
     ))
-}
-
-async fn delete_tokens(
-    database: &PgPool,
-    stop: &CancellationToken,
-    before: chrono::DateTime<chrono::Utc>,
-) -> Result<u64, sqlx::Error> {
-    let mut deleted = 0;
-    while !stop.is_cancelled() {
-        let batch = store::delete_tokens(&mut *database.acquire().await?, before, BATCH).await?;
-        deleted += batch;
-        if batch == 0 {
-            break;
-        }
-    }
-    Ok(deleted)
-}
-
-async fn delete_attempts(
-    database: &PgPool,
-    stop: &CancellationToken,
-    before: chrono::DateTime<chrono::Utc>,
-) -> Result<u64, sqlx::Error> {
-    let mut deleted = 0;
-    while !stop.is_cancelled() {
-        let batch = store::delete_attempts(&mut *database.acquire().await?, before, BATCH).await?;
-        deleted += batch;
-        if batch == 0 {
-            break;
-        }
-    }
-    Ok(deleted)
-}
-
-async fn forget_addresses(
-    database: &PgPool,
-    stop: &CancellationToken,
-    before: chrono::DateTime<chrono::Utc>,
-) -> Result<u64, sqlx::Error> {
-    let mut forgotten = 0;
-    while !stop.is_cancelled() {
-        let batch = store::forget_former_addresses(&mut *database.acquire().await?, before, BATCH).await?;
-        forgotten += batch;
-        if batch == 0 {
-            break;
-        }
-    }
-    Ok(forgotten)
 }

@@ -18,6 +18,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::store;
+use crate::jobs::batches::in_batches;
 use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
 
 /// How many sessions end in one transaction: their users' rows are locked meanwhile.
@@ -175,28 +176,19 @@ async fn delete_tokens(purge: &Purge, now: DateTime<Utc>) -> Result<(i64, i64), 
 }
 
 async fn delete_read_changes(purge: &Purge, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
-    let mut deleted = 0;
-    while !purge.stop.is_cancelled() {
+    in_batches(&purge.stop, || async move {
         let mut connection = purge.database.acquire().await?;
-        let batch = store::delete_foreign_changes(&mut connection, CHANGE_BATCH).await?
-            + store::delete_changes_before(&mut connection, now - CHANGES_KEPT, CHANGE_BATCH).await?;
-        deleted += batch;
-        if batch == 0 {
-            break;
-        }
-    }
-    Ok(deleted)
+        let foreign = store::delete_foreign_changes(&mut connection, CHANGE_BATCH).await?;
+        let read = store::delete_changes_before(&mut connection, now - CHANGES_KEPT, CHANGE_BATCH).await?;
+        Ok(foreign + read)
+    })
+    .await
 }
 
 async fn delete_old_limits(purge: &Purge, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
-    let mut deleted = 0;
-    while !purge.stop.is_cancelled() {
+    in_batches(&purge.stop, || async move {
         let mut connection = purge.database.acquire().await?;
-        let batch = store::delete_limits_before(&mut connection, now - LIMITS_KEPT, LIMIT_BATCH).await?;
-        deleted += batch;
-        if batch == 0 {
-            break;
-        }
-    }
-    Ok(deleted)
+        store::delete_limits_before(&mut connection, now - LIMITS_KEPT, LIMIT_BATCH).await
+    })
+    .await
 }
