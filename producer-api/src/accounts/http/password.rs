@@ -6,10 +6,8 @@ use axum::response::{IntoResponse, Json, Response};
 use serde_json::{Value, json};
 
 use super::pages::{Page, link_problem, token_of};
-use super::register::parse;
-use crate::accounts::{
-    self, ChangePasswordError, ConfirmPasswordError, EmailAddress, LinkError, ResetPasswordError,
-};
+use super::register::address_of;
+use crate::accounts::{self, ChangePasswordError, ConfirmPasswordError, LinkError, ResetPasswordError};
 use crate::extract::{Body, FieldCheck};
 use crate::middleware::{Endpoint, EndpointField, RequestContext, prefers_html};
 use crate::problem::{FieldErrors, Problem};
@@ -52,10 +50,7 @@ pub async fn reset(
     context: RequestContext,
     Body(fields): Body,
 ) -> Result<Response, Problem> {
-    let mut check = FieldCheck::new(&fields);
-    let email = parse(&mut check, "email", EmailAddress::parse);
-    check.finish()?;
-    let email = email.ok_or_else(Problem::internal)?;
+    let email = address_of(&fields)?;
     accounts::ask_for_password_reset(&state, &context, email.as_str()).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response())
 }

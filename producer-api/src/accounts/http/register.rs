@@ -8,7 +8,7 @@ use shared::ids::UserId;
 
 use crate::accounts::{self, EmailAddress, NewAccount, RegisterError, Registered, Username};
 use crate::credentials::PersonalWords;
-use crate::extract::{Body, FieldCheck};
+use crate::extract::{Body, FieldCheck, Fields};
 use crate::fault::Fault;
 use crate::middleware::{Endpoint, EndpointField, RequestContext};
 use crate::problem::Problem;
@@ -83,4 +83,12 @@ pub(super) fn parse<T>(
         return None;
     }
     rule(&text).map_err(|faults| faults.into_iter().for_each(|fault| check.refuse(name, fault))).ok()
+}
+
+/// The address that a request is about, alone.
+pub(super) fn address_of(fields: &Fields) -> Result<EmailAddress, Problem> {
+    let mut check = FieldCheck::new(fields);
+    let email = parse(&mut check, "email", EmailAddress::parse);
+    check.finish()?;
+    email.ok_or_else(Problem::internal)
 }
