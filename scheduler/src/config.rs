@@ -14,7 +14,13 @@ const DEFAULT_PORT: u16 = 8002;
 const TICK_INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 const WORKER_SLOTS: Setting =
-    Setting::new("WORKER_SLOTS", "4", "How many runs `scheduler work` executes at once.");
+    Setting::new("WORKER_SLOTS", "4", "How many runs `scheduler work` executes at once, beside mails.");
+const MAIL_WORKER_SLOTS: Setting = Setting::new(
+    "MAIL_WORKER_SLOTS",
+    "4",
+    "How many mails `scheduler work` sends at once. They have slots of their own, so that a mail server that hangs holds no \
+     other job.",
+);
 const TICK_INTERVAL: Setting = Setting::new(
     "TICK_INTERVAL",
     "1s",
@@ -22,7 +28,8 @@ const TICK_INTERVAL: Setting = Setting::new(
 );
 
 /// The scheduler's own settings, beside the sections all programs share.
-pub const SETTINGS: &[&[&Setting]] = &[&[&WORKER_SLOTS, &TICK_INTERVAL], mail_config::SETTINGS];
+pub const SETTINGS: &[&[&Setting]] =
+    &[&[&WORKER_SLOTS, &MAIL_WORKER_SLOTS, &TICK_INTERVAL], mail_config::SETTINGS];
 
 /// Everything the scheduler is told.
 #[derive(Debug, Clone)]
@@ -33,8 +40,10 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The broker.
     pub broker: BrokerConfig,
-    /// How many runs are executed at once.
+    /// How many runs are executed at once, beside mails.
     pub worker_slots: usize,
+    /// How many mails are sent at once.
+    pub mail_worker_slots: usize,
     /// How often to look for what has become due.
     pub tick_interval: Duration,
     /// How mails leave.
@@ -49,6 +58,7 @@ impl Config {
             database: DatabaseConfig::read(&mut reader),
             broker: BrokerConfig::read(&mut reader),
             worker_slots: reader.at_least(&WORKER_SLOTS, 1),
+            mail_worker_slots: reader.at_least(&MAIL_WORKER_SLOTS, 1),
             tick_interval: reader.duration(&TICK_INTERVAL),
             mail: MailConfig::read(&mut reader),
         };
@@ -76,9 +86,14 @@ mod tests {
 
     #[test]
     fn every_mistake_is_listed_at_once() {
-        let error = Config::read(reader(&[("WORKER_SLOTS", "0"), ("TICK_INTERVAL", "1m")])).unwrap_err();
+        let error = Config::read(reader(&[
+            ("WORKER_SLOTS", "0"),
+            ("MAIL_WORKER_SLOTS", "0"),
+            ("TICK_INTERVAL", "1m"),
+        ]))
+        .unwrap_err();
         let message = error.to_string();
-        for name in ["DATABASE_URL", "WORKER_SLOTS", "TICK_INTERVAL"] {
+        for name in ["DATABASE_URL", "- WORKER_SLOTS", "MAIL_WORKER_SLOTS", "TICK_INTERVAL"] {
             assert!(message.contains(name), "{message}");
         }
     }

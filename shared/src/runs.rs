@@ -9,15 +9,13 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use crate::contracts::jobs::TickDue;
+use crate::contracts::jobs::{MAIL_QUEUE, TickDue};
 use crate::contracts::mail::{SEND_MAIL, SEND_MAIL_ATTEMPTS_MAX, SEND_MAIL_TIMEOUT, SendMail};
 use crate::entropy::Entropy;
 use crate::ids::RunId;
 use crate::outbox::{AppendError, Outbox};
 use crate::telemetry::TraceContext;
 
-/// The one queue there is for now.
-const QUEUE: &str = "default";
 /// How often the next free instant is looked for again, because somebody else took it at the same moment.
 const TRIES_MAX: usize = 50;
 
@@ -81,7 +79,7 @@ pub async fn enqueue_mail(
 ) -> Result<RunId, EnqueueError> {
     let run = NewRun {
         job_key: SEND_MAIL,
-        queue: QUEUE,
+        queue: MAIL_QUEUE,
         args: &json!(mail),
         attempts_max: SEND_MAIL_ATTEMPTS_MAX,
         timeout: SEND_MAIL_TIMEOUT,

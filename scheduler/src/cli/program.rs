@@ -1,6 +1,7 @@
 //! What the three long-running commands have in common: database, relay, probes, an orderly end.
 
 use anyhow::Context;
+use shared::broker::topology::{MAIL_RUNS_QUEUE, RUNS_QUEUE};
 use shared::clock::Clock;
 use shared::entropy::Entropy;
 use shared::lifecycle::{Health, Probes, Shutdown, Standing, probe_router, serve_http};
@@ -83,7 +84,14 @@ impl Program {
         self.shutdown.spawn("ticker", ticker.run(self.shutdown.token()));
     }
 
-    pub(super) fn spawn_worker(&self) {
+    /// Two workers: mails wait for a server that is not ours, and a server that hangs must hold no other job's slot.
+    pub(super) fn spawn_workers(&self) {
+        let Config { worker_slots, mail_worker_slots, .. } = self.config;
+        self.spawn_worker("worker", RUNS_QUEUE, worker_slots);
+        self.spawn_worker("mail-worker", MAIL_RUNS_QUEUE, mail_worker_slots);
+    }
+
+    fn spawn_worker(&self, name: &'static str, queue: &'static str, slots: usize) {
         let workshop = Workshop {
             database: self.pool.clone(),
             outbox: self.outbox.clone(),
@@ -97,12 +105,12 @@ impl Program {
         };
         let worker = Worker::new(
             workshop,
-            self.config.broker.clone(),
-            self.config.process.instance.clone(),
-            self.health.component("worker", Standing::Required),
-            self.config.worker_slots,
+            (self.config.broker.clone(), self.config.process.instance.clone()),
+            queue,
+            self.health.component(name, Standing::Required),
+            slots,
         );
-        self.shutdown.spawn("worker", worker.run());
+        self.shutdown.spawn(name, worker.run());
     }
 
     fn spawn_probes(&self) {

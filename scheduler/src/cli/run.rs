@@ -6,6 +6,6 @@ use crate::config::Config;
 pub(super) fn execute(config: Config) -> anyhow::Result<()> {
     Program::execute(config, |program| {
         program.spawn_ticker();
-        program.spawn_worker();
+        program.spawn_workers();
     })
 }

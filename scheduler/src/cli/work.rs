@@ -4,5 +4,5 @@ use super::program::Program;
 use crate::config::Config;
 
 pub(super) fn execute(config: Config) -> anyhow::Result<()> {
-    Program::execute(config, Program::spawn_worker)
+    Program::execute(config, Program::spawn_workers)
 }

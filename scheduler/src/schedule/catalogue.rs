@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use shared::contracts::jobs::DEFAULT_QUEUE;
 use sqlx::{PgConnection, PgPool};
 
 use super::cron_time::{Cron, CronError};
@@ -13,8 +14,6 @@ use crate::worker::Registry;
 
 /// Keeps two programs that sync apart; "jobs" in ASCII.
 const LOCK: i64 = 0x6a_6f_62_73;
-/// The one queue there is for now.
-const QUEUE: &str = "default";
 
 /// Why the schedules could not be synced.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +95,7 @@ pub async fn sync_at(
 fn is_as_defined(row: &ScheduleRow, definition: &Definition, line: &str) -> bool {
     let Columns { window_seconds, timeout_seconds } = Columns::of(definition);
     row.cron == line
-        && row.queue == QUEUE
+        && row.queue == DEFAULT_QUEUE
         && row.args == definition.args
         && row.catch_up_max == definition.catch_up_max
         && row.catch_up_window_seconds == window_seconds
@@ -188,7 +187,7 @@ async fn put(
         "#,
         definition.key,
         line,
-        QUEUE,
+        DEFAULT_QUEUE,
         args,
         definition.catch_up_max,
         window_seconds,

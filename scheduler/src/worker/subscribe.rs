@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::broker::topology::RUNS_QUEUE;
 use shared::broker::{Delivery, Subscription};
 use shared::config::BrokerConfig;
 use shared::lifecycle::{Backoff, Component, Interruption, supervise};
@@ -33,6 +32,7 @@ pub struct Worker {
     workshop: Workshop,
     broker: BrokerConfig,
     instance: String,
+    queue: &'static str,
     component: Component,
     slots: Arc<Semaphore>,
     runs: TaskTracker,
@@ -51,16 +51,16 @@ enum Received {
 }
 
 impl Worker {
-    /// A worker with `slots` slots, called `instance` on the broker.
+    /// A worker with `slots` slots that reads the broker's `queue`, called `instance` there.
     pub fn new(
         workshop: Workshop,
-        broker: BrokerConfig,
-        instance: String,
+        (broker, instance): (BrokerConfig, String),
+        queue: &'static str,
         component: Component,
         slots: usize,
     ) -> Self {
         let slots = Arc::new(Semaphore::new(slots));
-        Self { workshop, broker, instance, component, slots, runs: TaskTracker::new() }
+        Self { workshop, broker, instance, queue, component, slots, runs: TaskTracker::new() }
     }
 
     /// Works until the workshop's stop, then waits for the runs in hand.
@@ -79,9 +79,9 @@ impl Worker {
     async fn session(&self, stop: &CancellationToken) -> Result<(), Interruption> {
         ready(&self.workshop.database).await?;
         let Some(mut slot) = self.free_slot(stop).await else { return Ok(()) };
-        let mut subscription = Subscription::open(&self.broker, &self.instance, RUNS_QUEUE, PREFETCH).await?;
+        let mut subscription = Subscription::open(&self.broker, &self.instance, self.queue, PREFETCH).await?;
         self.component.up();
-        tracing::info!(queue = RUNS_QUEUE, "subscribed");
+        tracing::info!(queue = self.queue, "subscribed");
         loop {
             let delivery = tokio::select! {
                 // The stop goes first when both are there: a stopping worker claims nothing more.
@@ -144,7 +144,7 @@ impl Worker {
             Ok(message) => message,
             Err(error) => {
                 let error = format!("{:#}", anyhow::Error::from(error));
-                tracing::error!(error, "a message on {RUNS_QUEUE} goes to the dead letters");
+                tracing::error!(error, queue = self.queue, "a message goes to the dead letters");
                 return Ok(Received::Garbage);
             }
         };

@@ -680,10 +680,10 @@ async fn a_mail_is_tried_for_about_a_day() {
     let post = Post::new().await;
     post.enqueue(Some(ADA), MailPurpose::VerifyEmail).await;
     let given = "SELECT count(*) FROM job_runs
-                 WHERE attempts_max = 290 AND timeout_seconds = 60 AND queue = 'default'
+                 WHERE attempts_max = 290 AND timeout_seconds = 60 AND queue = 'mail'
                    AND args = '{\"user_id\": 1, \"purpose\": \"verify_email\"}'";
     assert_eq!(post.bench.count(given).await, 1);
-    assert_eq!(post.bench.events("default.send-mail").await, 1);
+    assert_eq!(post.bench.events("mail.send-mail").await, 1);
 }
 
 /// Whoever took an account over can't outrun its owner's mail server by changing the address once more.

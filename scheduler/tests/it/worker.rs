@@ -41,7 +41,8 @@ impl Works {
         let mut workshop = bench.workshop(registry);
         workshop.stop = stop.clone();
         let component = health.component("worker", Standing::Required);
-        let worker = Worker::new(workshop, test_broker.config(), "test".to_owned(), component, slots);
+        let connection = (test_broker.config(), "test".to_owned());
+        let worker = Worker::new(workshop, connection, RUNS_QUEUE, component, slots);
         let loops = vec![tokio::spawn(relay.run(stop.clone())), tokio::spawn(worker.run())];
         Self { stop, loops }
     }

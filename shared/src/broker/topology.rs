@@ -8,6 +8,8 @@ use crate::contracts::Exchange;
 pub const AUDIT_QUEUE: &str = "audit.events";
 /// The queue the scheduler's workers read.
 pub const RUNS_QUEUE: &str = "job.runs";
+/// The queue of mails to be sent, which workers with slots of their own read: a mail server that hangs holds no other job.
+pub const MAIL_RUNS_QUEUE: &str = "job.runs.mail";
 /// Where the broker puts what no consumer could be given; an alarm, and replayed by an operator.
 pub const DEAD_LETTERS: &str = "dead.letters";
 
@@ -95,6 +97,7 @@ pub const QUEUES: &[QueueDeclaration] = &[
     },
     QueueDeclaration { name: AUDIT_QUEUE, arguments: WORK_QUEUE },
     QueueDeclaration { name: RUNS_QUEUE, arguments: WORK_QUEUE },
+    QueueDeclaration { name: MAIL_RUNS_QUEUE, arguments: WORK_QUEUE },
 ];
 
 /// The bindings.
@@ -104,17 +107,28 @@ pub const BINDINGS: &[Binding] = &[
     Binding { exchange: Exchange::TaskEvents.name(), queue: AUDIT_QUEUE, pattern: "#" },
     Binding { exchange: Exchange::JobEvents.name(), queue: AUDIT_QUEUE, pattern: "#" },
     Binding { exchange: Exchange::JobTicks.name(), queue: RUNS_QUEUE, pattern: "default.#" },
+    Binding { exchange: Exchange::JobTicks.name(), queue: MAIL_RUNS_QUEUE, pattern: "mail.#" },
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contracts::jobs::{DEFAULT_QUEUE, MAIL_QUEUE};
 
     #[test]
     fn every_exchange_that_the_outbox_sends_to_is_declared_and_leads_to_a_queue() {
         for exchange in Exchange::ALL {
             assert!(EXCHANGES.iter().any(|declared| declared.name == exchange.name()));
             assert!(BINDINGS.iter().any(|binding| binding.exchange == exchange.name()));
+        }
+    }
+
+    #[test]
+    fn each_queue_of_jobs_leads_to_a_queue_of_its_own() {
+        for (queue, leads_to) in [(DEFAULT_QUEUE, RUNS_QUEUE), (MAIL_QUEUE, MAIL_RUNS_QUEUE)] {
+            let pattern = format!("{queue}.#");
+            let bound: Vec<_> = BINDINGS.iter().filter(|binding| binding.pattern == pattern).collect();
+            assert_eq!(bound.iter().map(|binding| binding.queue).collect::<Vec<_>>(), [leads_to]);
         }
     }
 

@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::catalogue::{Event, EventType};
 use crate::ids::RunId;
 
+/// The queue of every job that has none of its own.
+pub const DEFAULT_QUEUE: &str = "default";
+/// The queue of mails: they wait for a server that is not ours, and nothing else should wait with them.
+pub const MAIL_QUEUE: &str = "mail";
+
 /// A run is due. Whoever receives it claims the run in the database first: the message may come twice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TickDue {

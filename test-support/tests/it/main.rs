@@ -9,6 +9,7 @@ mod broker_outage;
 mod conformance_against_django;
 mod database_outage;
 mod flush_expired_tokens;
+mod hanging_mail_server;
 mod import;
 mod killed_programs;
 mod limit_commands;
