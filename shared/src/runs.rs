@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::contracts::jobs::{MAIL_QUEUE, TickDue};
 use crate::contracts::mail::{SEND_MAIL, SEND_MAIL_ATTEMPTS_MAX, SEND_MAIL_TIMEOUT, SendMail};
@@ -19,18 +20,18 @@ use crate::telemetry::TraceContext;
 /// How often the next free instant is looked for again, because somebody else took it at the same moment.
 const TRIES_MAX: usize = 50;
 
-/// A run to be made.
+/// Runs of one job, to be made.
 #[derive(Debug, Clone, Copy)]
-pub struct NewRun<'a> {
+pub struct NewRuns<'a> {
     /// The job.
     pub job_key: &'a str,
     /// Its queue.
     pub queue: &'a str,
-    /// What it is given.
-    pub args: &'a Value,
-    /// How many attempts it may have.
+    /// What each of them is given; as many runs are made.
+    pub args: &'a [Value],
+    /// How many attempts each may have.
     pub attempts_max: i32,
-    /// How long each may take.
+    /// How long an attempt may take.
     pub timeout: Duration,
 }
 
@@ -48,75 +49,89 @@ pub enum EnqueueError {
     Append(#[from] AppendError),
 }
 
-/// Writes a run and its tick in the caller's transaction. Call [`Outbox::wake`] after the commit.
+/// Writes runs and their ticks in the caller's transaction, in as many statements for many as for one; gives their ids in
+/// the order of their arguments. Call [`Outbox::wake`] after the commit.
 pub async fn enqueue(
     connection: &mut PgConnection,
     outbox: &Outbox,
     entropy: &Entropy,
     trace: &TraceContext,
-    run: &NewRun<'_>,
+    runs: &NewRuns<'_>,
     now: DateTime<Utc>,
-) -> Result<RunId, EnqueueError> {
-    let id = RunId(entropy.uuid_v7(now));
+) -> Result<Vec<RunId>, EnqueueError> {
+    let ids: Vec<RunId> = runs.args.iter().map(|_| RunId(entropy.uuid_v7(now))).collect();
+    let mut left: Vec<(Uuid, &Value)> = ids.iter().map(|id| id.0).zip(runs.args).collect();
+    let mut ticks = Vec::with_capacity(left.len());
     for _ in 0..TRIES_MAX {
-        let written = insert(connection, id, run, now).await;
-        if let Some(tick) = written.map_err(|error| EnqueueError::Write(run.job_key.to_owned(), error))? {
-            outbox.append(connection, trace, tick).await?;
-            return Ok(id);
+        if left.is_empty() {
+            break;
         }
+        let written = insert(connection, runs, &left, now).await;
+        let written = written.map_err(|error| EnqueueError::Write(runs.job_key.to_owned(), error))?;
+        left.retain(|(id, _)| written.iter().all(|tick| tick.run_id.0 != *id));
+        ticks.extend(written);
     }
-    Err(EnqueueError::Crowded(run.job_key.to_owned()))
+    if !left.is_empty() {
+        return Err(EnqueueError::Crowded(runs.job_key.to_owned()));
+    }
+    outbox.append_all(connection, trace, ticks).await?;
+    Ok(ids)
 }
 
-/// Enqueues a mail: [`enqueue`] with the attempts and the time that a mail gets, about a day.
-pub async fn enqueue_mail(
+/// Enqueues mails: [`enqueue`] with the attempts and the time that a mail gets, about a day.
+pub async fn enqueue_mails(
     connection: &mut PgConnection,
     outbox: &Outbox,
     entropy: &Entropy,
     trace: &TraceContext,
-    mail: SendMail,
+    mails: &[SendMail],
     now: DateTime<Utc>,
-) -> Result<RunId, EnqueueError> {
-    let run = NewRun {
+) -> Result<Vec<RunId>, EnqueueError> {
+    let args: Vec<Value> = mails.iter().map(|mail| json!(mail)).collect();
+    let runs = NewRuns {
         job_key: SEND_MAIL,
         queue: MAIL_QUEUE,
-        args: &json!(mail),
+        args: &args,
         attempts_max: SEND_MAIL_ATTEMPTS_MAX,
         timeout: SEND_MAIL_TIMEOUT,
     };
-    enqueue(connection, outbox, entropy, trace, &run, now).await
+    enqueue(connection, outbox, entropy, trace, &runs, now).await
 }
 
+/// Those that found their instant free. In ascending order: two that want the same instants wait for one another in a line
+/// and never in a circle.
 async fn insert(
     connection: &mut PgConnection,
-    id: RunId,
-    run: &NewRun<'_>,
+    runs: &NewRuns<'_>,
+    left: &[(Uuid, &Value)],
     now: DateTime<Utc>,
-) -> Result<Option<TickDue>, sqlx::Error> {
+) -> Result<Vec<TickDue>, sqlx::Error> {
+    let (ids, args): (Vec<Uuid>, Vec<Value>) = left.iter().map(|(id, args)| (*id, (*args).clone())).unzip();
     sqlx::query_as!(
         TickDue,
         r#"
         INSERT INTO job_runs
             (id, job_key, scheduled_at, queue, args, attempts_max, timeout_seconds, run_after, queued_at)
-        SELECT $1, $2,
-            COALESCE(
+        SELECT given.id, $3, free.instant + (given.place - 1) * interval '1 microsecond', $5, given.args, $6, $7, $4, $4
+        FROM UNNEST($1::uuid[], $2::jsonb[]) WITH ORDINALITY AS given (id, args, place),
+            (SELECT COALESCE(
                 -- After the last one that is not before this moment.
                 (SELECT max(scheduled_at) + interval '1 microsecond' FROM job_runs
-                 WHERE job_key = $2 AND scheduled_at >= $3),
-                $3
-            ),
-            $4, $5, $6, $7, $3, $3
+                 WHERE job_key = $3 AND scheduled_at >= $4),
+                $4
+            ) AS instant) AS free
+        ORDER BY given.place
         ON CONFLICT (job_key, scheduled_at) DO NOTHING
         RETURNING id AS "run_id: RunId", job_key, queue, scheduled_at, args
         "#,
-        id.0,
-        run.job_key,
+        &ids,
+        &args,
+        runs.job_key,
         now,
-        run.queue,
-        run.args,
-        run.attempts_max,
-        i32::try_from(run.timeout.as_secs()).unwrap_or(i32::MAX),
+        runs.queue,
+        runs.attempts_max,
+        i32::try_from(runs.timeout.as_secs()).unwrap_or(i32::MAX),
     )
-    .fetch_optional(connection)
+    .fetch_all(connection)
     .await
 }

@@ -102,7 +102,8 @@ const QUESTIONS: [Question; 3] = [
 async fn main() -> ExitCode {
     let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
     begin_ids(database.pool()).await;
-    let api = Program::producer_api(&database, &broker).start().await;
+    // All questions come from one address; what is measured is that each is answered.
+    let api = Program::producer_api(&database, &broker).env("MAIL_REQUESTS_PER_ADDRESS", "0").start().await;
     let client = api.client();
     let mut same = true;
     for (number, question) in QUESTIONS.iter().enumerate() {

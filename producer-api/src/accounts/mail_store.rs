@@ -1,7 +1,7 @@
 //! SQL over mailed links, and over who may be sent one.
 
 use chrono::{DateTime, Utc};
-use shared::contracts::mail::{MailPurpose, SEND_MAIL};
+use shared::contracts::mail::MailPurpose;
 use shared::ids::UserId;
 use sqlx::PgConnection;
 
@@ -92,26 +92,5 @@ pub(super) async fn addressees(
         ADDRESSEES_MAX,
     )
     .fetch_all(connection)
-    .await
-}
-
-/// How many mails of this purpose were asked for a user since then.
-pub(super) async fn asked_since(
-    connection: &mut PgConnection,
-    user: UserId,
-    purpose: MailPurpose,
-    since: DateTime<Utc>,
-) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"
-        SELECT count(*) AS "count!" FROM job_runs
-        WHERE job_key = $1 AND scheduled_at > $2 AND args @> jsonb_build_object('user_id', $3::bigint, 'purpose', $4::text)
-        "#,
-        SEND_MAIL,
-        since,
-        user.0,
-        purpose.as_str(),
-    )
-    .fetch_one(connection)
     .await
 }

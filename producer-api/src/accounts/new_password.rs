@@ -3,7 +3,7 @@
 use shared::contracts::auth::{AccountChange, PasswordChanged, PasswordResetCompleted, SessionEnd};
 use shared::contracts::mail::{MailPurpose, SendMail};
 use shared::ids::{SessionId, UserId};
-use shared::runs::enqueue_mail;
+use shared::runs::enqueue_mails;
 use sqlx::PgConnection;
 
 use super::mail_store;
@@ -59,7 +59,7 @@ pub(super) async fn replace_password(
         ended = end_all_sessions(connection, office.outbox, (user_id, username), &whose, ending).await?;
     }
     let notice = SendMail { user_id: Some(user_id), purpose: MailPurpose::PasswordChanged };
-    enqueue_mail(connection, office.outbox, office.entropy, &context.trace, notice, now).await?;
+    enqueue_mails(connection, office.outbox, office.entropy, &context.trace, &[notice], now).await?;
     Ok(ended)
 }
 

@@ -7,7 +7,7 @@ use shared::contracts::mail::{MailPurpose, SendMail};
 use shared::entropy::Entropy;
 use shared::ids::UserId;
 use shared::outbox::Outbox;
-use shared::runs::enqueue_mail;
+use shared::runs::enqueue_mails;
 use shared::telemetry::TraceContext;
 use sqlx::PgPool;
 
@@ -16,6 +16,7 @@ use super::store::{self, Row};
 use super::username::Username;
 use crate::credentials::PasswordHasher;
 use crate::fault::Fault;
+use crate::limits::{Asker, LimitError, Limits, MailRequest};
 use crate::state::AppState;
 
 /// What an account is made of; every part is checked already. It holds a password, so it is never printed.
@@ -43,6 +44,8 @@ pub struct Registry<'a> {
     pub clock: &'a Clock,
     /// Chance.
     pub entropy: &'a Entropy,
+    /// How many mails strangers may have sent; none for an operator.
+    pub limits: Option<&'a Limits>,
 }
 
 impl<'a> From<&'a AppState> for Registry<'a> {
@@ -53,6 +56,7 @@ impl<'a> From<&'a AppState> for Registry<'a> {
             hasher: &state.hasher,
             clock: &state.clock,
             entropy: &state.entropy,
+            limits: Some(&state.limits),
         }
     }
 }
@@ -74,6 +78,12 @@ pub enum RegisterError {
     /// Somebody has this name.
     #[error("the username is taken")]
     UsernameTaken,
+    /// So many were made from there, or asked for mails.
+    #[error("too many accounts or mails were asked for; wait {retry_after_seconds} s")]
+    Limited {
+        /// When it is worth trying again.
+        retry_after_seconds: u64,
+    },
     /// An outage, an overload or a fault.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -85,9 +95,19 @@ impl From<sqlx::Error> for RegisterError {
     }
 }
 
+impl From<LimitError> for RegisterError {
+    fn from(error: LimitError) -> Self {
+        match error {
+            LimitError::Limited { retry_after_seconds } => Self::Limited { retry_after_seconds },
+            LimitError::Fault(fault) => Self::Fault(fault),
+        }
+    }
+}
+
 /// Makes an account and its event, and has a link sent with which its user proves his address. An address that another
-/// account has proved makes no difference here: the worker that sends finds it out, and tells its owner instead. Of two
-/// accounts that want one name at once, the unique key lets one through.
+/// account has proved makes no difference here: the worker that sends finds it out, and tells its owner instead. Nor does one
+/// that was written to too often: its account is made, and no mail is sent. Of two accounts that want one name at once, the
+/// unique key lets one through.
 ///
 /// An operator vouches for the address of the superuser that he makes, if nobody else has proved it.
 pub async fn register(
@@ -104,6 +124,15 @@ pub async fn register(
             return Err(RegisterError::UsernameTaken);
         }
     }
+    let purpose = MailPurpose::VerifyEmail;
+    let may_send = match registry.limits {
+        Some(limits) => {
+            let request =
+                MailRequest { asker: Asker::Stranger(origin.ip), recipient: email.as_str(), purpose };
+            limits.count_mail((registry.database, registry.clock), request).await?
+        }
+        None => true,
+    };
     let password = registry.hasher.hash(password).await.map_err(Fault::from)?;
     let row = Row {
         username: username.as_str(),
@@ -117,8 +146,8 @@ pub async fn register(
     let event = UserRegistered { user_id, username: username.as_str().to_owned(), origin };
     registry.outbox.append(&mut transaction, trace, event).await.map_err(Fault::from)?;
     if !is_superuser {
-        let mail = SendMail { user_id: Some(user_id), purpose: MailPurpose::VerifyEmail };
-        enqueue_mail(&mut transaction, registry.outbox, registry.entropy, trace, mail, row.at)
+        let mail = SendMail { user_id: may_send.then_some(user_id), purpose };
+        enqueue_mails(&mut transaction, registry.outbox, registry.entropy, trace, &[mail], row.at)
             .await
             .map_err(Fault::from)?;
     }

@@ -3,10 +3,9 @@
 use shared::contracts::auth::{AccountChange, UserUpdated};
 use shared::contracts::mail::{MailPurpose, SendMail};
 use shared::ids::UserId;
-use shared::runs::enqueue_mail;
+use shared::runs::enqueue_mails;
 use sqlx::PgConnection;
 
-use super::ask_for_mail::{SPACING_SECONDS, may_ask};
 use super::confirm_password::{ConfirmPasswordError, confirm_password};
 use super::email_address::EmailAddress;
 use super::mail_store;
@@ -14,6 +13,7 @@ use super::store::{self, Profile};
 use super::username::Username;
 use crate::config::UserIdField;
 use crate::fault::Fault;
+use crate::limits::{Asker, LimitError, MailRequest};
 use crate::middleware::RequestContext;
 use crate::sessions::SignedIn;
 use crate::state::AppState;
@@ -71,6 +71,15 @@ impl From<Fault> for UpdateProfileError {
     }
 }
 
+impl From<LimitError> for UpdateProfileError {
+    fn from(error: LimitError) -> Self {
+        match error {
+            LimitError::Limited { retry_after_seconds } => Self::TooOften { retry_after_seconds },
+            LimitError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
 /// The profile of a user; none if he is gone.
 pub async fn profile(state: &AppState, user: UserId) -> Result<Option<Profile>, Fault> {
     let mut connection = state.database.acquire().await?;
@@ -96,6 +105,10 @@ pub async fn update_profile(
         (Some(_), None) => return Err(UpdateProfileError::PasswordMissing),
         (Some(_), Some(password)) => Some(confirm_password(state, context, who, password).await?),
     };
+    let may_send = match &email {
+        Some(email) => count_mail(state, user, email).await?,
+        None => false,
+    };
     let mut transaction = state.database.begin().await?;
     let mut after = store::lock(&mut transaction, user).await?.ok_or(UpdateProfileError::Gone)?;
     let mut fields = Vec::new();
@@ -119,7 +132,7 @@ pub async fn update_profile(
         if store::stored_hash(&mut transaction, user).await? != confirmed {
             return Err(ConfirmPasswordError::Wrong.into());
         }
-        want_email(state, context, &mut transaction, &mut after, &email).await?;
+        want_email(state, context, &mut transaction, &mut after, (&email, may_send)).await?;
         fields.push("pending_email".to_owned());
     }
     if stays && after.pending_email.take().is_some() {
@@ -144,27 +157,32 @@ pub async fn update_profile(
     Ok(after)
 }
 
+/// Whether a link may be sent to the address wanted. It is not for the user to know, who may have chosen anybody's.
+async fn count_mail(state: &AppState, user: UserId, email: &EmailAddress) -> Result<bool, LimitError> {
+    let purpose = MailPurpose::ChangeEmail;
+    let request = MailRequest { asker: Asker::User(user), recipient: email.as_str(), purpose };
+    state.limits.count_mail((&state.database, &state.clock), request).await
+}
+
 async fn want_email(
     state: &AppState,
     context: &RequestContext,
     connection: &mut PgConnection,
     profile: &mut Profile,
-    email: &EmailAddress,
+    (email, may_send): (&EmailAddress, bool),
 ) -> Result<(), UpdateProfileError> {
     let (user, now) = (profile.id, state.clock.now());
-    if !may_ask(connection, user, MailPurpose::ChangeEmail, now).await? {
-        return Err(UpdateProfileError::TooOften { retry_after_seconds: SPACING_SECONDS });
-    }
     // Links to an address that was wanted before prove nothing that is wanted now.
     mail_store::withdraw(connection, user, MailPurpose::ChangeEmail, now).await?;
     store::set_pending_email(connection, user, Some(email.as_str())).await?;
     profile.pending_email = Some(email.as_str().to_owned());
-    // Proved or not: most imported users never proved theirs.
-    for purpose in [MailPurpose::ChangeEmail, MailPurpose::EmailChangeRequested] {
-        let mail = SendMail { user_id: Some(user), purpose };
-        enqueue_mail(connection, &state.outbox, &state.entropy, &context.trace, mail, now)
-            .await
-            .map_err(Fault::from)?;
-    }
+    let mails = [
+        SendMail { user_id: may_send.then_some(user), purpose: MailPurpose::ChangeEmail },
+        // Proved or not: most imported users never proved theirs.
+        SendMail { user_id: Some(user), purpose: MailPurpose::EmailChangeRequested },
+    ];
+    enqueue_mails(connection, &state.outbox, &state.entropy, &context.trace, &mails, now)
+        .await
+        .map_err(Fault::from)?;
     Ok(())
 }

@@ -48,8 +48,14 @@ async fn make(database: DatabaseConfig, hashing: HashingConfig, account: NewAcco
     let pool = connect_for_command(&database, PROGRAM).await?;
     let outbox = Outbox::new(PROGRAM, clock.clone(), entropy.clone());
     let hasher = PasswordHasher::new(&hashing, entropy.clone())?;
-    let registry =
-        Registry { database: &pool, outbox: &outbox, hasher: &hasher, clock: &clock, entropy: &entropy };
+    let registry = Registry {
+        database: &pool,
+        outbox: &outbox,
+        hasher: &hasher,
+        clock: &clock,
+        entropy: &entropy,
+        limits: None,
+    };
     let username = account.username.as_str().to_owned();
     match register(registry, Origin::default(), &TraceContext::new(&entropy), account).await {
         Ok(registered) => {
@@ -61,5 +67,6 @@ async fn make(database: DatabaseConfig, hashing: HashingConfig, account: NewAcco
             Ok(false)
         }
         Err(RegisterError::Fault(fault)) => Err(fault.into()),
+        Err(error @ RegisterError::Limited { .. }) => Err(error.into()),
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Clear {
     /// Wrong passwords of this name, whether or not anybody has it.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Wrong passwords from this address; of an IPv6 address its /64.
+    /// Wrong passwords from this address and the mails asked for from there; of an IPv6 address its /64.
     #[arg(long, value_name = "IP", value_parser = address)]
     address: Option<IpAddr>,
     /// All of them.
@@ -37,7 +37,7 @@ fn address(text: &str) -> Result<IpAddr, AddrParseError> {
     text.strip_suffix("/64").unwrap_or(text).parse()
 }
 
-/// Lists who has wrong passwords and until when he has to wait.
+/// Lists who has wrong passwords or asked for too many mails, and until when he has to wait.
 pub(super) fn list(reader: Reader, json: bool) -> anyhow::Result<()> {
     let config = read_database(reader)?;
     block_on(async {
@@ -62,7 +62,7 @@ fn row(limit: &Limit) -> [String; 6] {
     ]
 }
 
-/// Forgets the wrong passwords of a name, of an address, or all.
+/// Forgets what is counted of a name, of an address, or all.
 pub(super) fn clear(reader: Reader, what: Clear) -> anyhow::Result<()> {
     let config = read_database(reader)?;
     block_on(async {
@@ -76,7 +76,9 @@ pub(super) fn clear(reader: Reader, what: Clear) -> anyhow::Result<()> {
             }
             (None, None) => {
                 let keys = limits::clear_all(program.parts(), &program.context).await?;
-                format!("forgot the wrong passwords of {keys} name(s) and address(es)\n")
+                format!(
+                    "forgot the wrong passwords of {keys} name(s) and address(es), and who asked for mails\n"
+                )
             }
         };
         print(&answer)
@@ -98,8 +100,8 @@ pub(super) fn unlock(reader: Reader, username: &str) -> anyhow::Result<()> {
 
 fn cleared(cleared: Cleared, what: &str) -> String {
     match cleared {
-        Cleared::Done => format!("forgot the wrong passwords of {what}\n"),
-        Cleared::Nothing => format!("{what} has no wrong passwords; nothing was changed\n"),
+        Cleared::Done => format!("forgot what was counted of {what}\n"),
+        Cleared::Nothing => format!("nothing is counted of {what}; nothing was changed\n"),
     }
 }
 

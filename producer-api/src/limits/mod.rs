@@ -16,10 +16,13 @@
 //! held while the password is hashed. A reservation that is neither settled nor given back, because the client went away
 //! or the program died, counts as wrong a minute later; until then it takes the place of a try under way.
 //!
+//! Mails that are asked for are counted by the same rule (`mails`), and never taken back.
+//!
 //! This room doesn't know what the secret is, nor what a right one opens.
 
 mod keys;
 mod list;
+mod mails;
 mod refused;
 mod reserve;
 mod rule;
@@ -30,13 +33,14 @@ mod unlock;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use shared::contracts::auth::LimitScope;
 use tokio::sync::Semaphore;
 
 use crate::config::LimitsConfig;
+use keys::Kind;
 use rule::Rule;
 
 pub use list::{Limit, list};
+pub use mails::{Asker, MailRequest};
 pub use refused::RefusedTries;
 pub use reserve::{Asked, LimitError, Tried, note_refused, reserve};
 pub use settle::{Reservation, Verdict, tried_name};
@@ -48,14 +52,19 @@ const WAITING_MAX: usize = 256;
 /// How many of this process are counted at once: each holds a connection, and those of one name or address wait for one
 /// another.
 const ENTERING_MAX: usize = 3;
+/// How many mails of this process are counted at once, beside those tries.
+const COUNTING_MAILS_MAX: usize = 2;
 
 /// The limits in force. Clones share who waits and what was refused.
 #[derive(Debug, Clone)]
 pub struct Limits {
     account: Option<Rule>,
     address: Option<Rule>,
+    mails_from: Option<Rule>,
+    mails_to: Option<Rule>,
     entering: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    counting_mails: Arc<Semaphore>,
     /// Counts tries that were refused; told every few seconds.
     pub refused: RefusedTries,
 }
@@ -74,16 +83,20 @@ impl Limits {
         Self {
             account: rule(config.failures_per_account),
             address: rule(config.failures_per_address),
+            mails_from: mails::rule_from(config),
+            mails_to: mails::rule_to(config),
             entering: Arc::new(Semaphore::new(ENTERING_MAX)),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
+            counting_mails: Arc::new(Semaphore::new(COUNTING_MAILS_MAX)),
             refused: RefusedTries::default(),
         }
     }
 
-    fn rule(&self, scope: LimitScope) -> Option<Rule> {
-        match scope {
-            LimitScope::Account => self.account,
-            LimitScope::Address => self.address,
+    fn rule_of_secrets(&self, kind: Kind) -> Option<Rule> {
+        match kind {
+            Kind::Account => self.account,
+            Kind::Address => self.address,
+            Kind::MailAsker | Kind::MailRecipient => None,
         }
     }
 }

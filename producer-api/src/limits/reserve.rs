@@ -21,7 +21,7 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// of them together ask no oftener than ten do.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a try waits for its turn at the counts: as long as for a connection, for want of which it is answered 503.
-const TURN_WAIT_MAX: Duration = Duration::from_secs(3);
+pub(super) const TURN_WAIT_MAX: Duration = Duration::from_secs(3);
 /// When a client should come back that has waited in vain.
 const RETRY_AFTER_WAITING: u64 = 1;
 
@@ -46,11 +46,11 @@ pub enum Asked {
     ToConfirm,
 }
 
-/// Why a secret is not looked at.
+/// Why a secret is not looked at, or no mail is asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum LimitError {
-    /// Too many were wrong, or are looked at just now.
-    #[error("too many wrong secrets; wait {retry_after_seconds} s")]
+    /// Too many were wrong or are looked at just now, or too many were asked for.
+    #[error("too much was tried or asked for; wait {retry_after_seconds} s")]
     Limited {
         /// When it is worth trying again.
         retry_after_seconds: u64,
@@ -102,7 +102,7 @@ impl Limits {
         };
         let address = context.ip.map(Key::of_address);
         let keys = [Some(name), address].into_iter().flatten();
-        keys.filter_map(|key| self.rule(key.scope).map(|rule| (key, rule))).collect()
+        keys.filter_map(|key| self.rule_of_secrets(key.kind).map(|rule| (key, rule))).collect()
     }
 }
 
@@ -199,7 +199,7 @@ fn judge(keys: &[(Key, Rule)], counts: &[Option<Count>], now: DateTime<Utc>) -> 
 }
 
 /// Rounded up: who comes back after so many is let in.
-fn whole_seconds(wait: TimeDelta) -> u64 {
+pub(super) fn whole_seconds(wait: TimeDelta) -> u64 {
     let millis = u64::try_from((wait + TimeDelta::microseconds(999)).num_milliseconds()).unwrap_or(0);
     millis.div_ceil(1_000).max(1)
 }

@@ -95,6 +95,16 @@ impl Rule {
         }
     }
 
+    /// Counts something that is never taken back; or until when it may not be done.
+    pub(super) fn spend(&self, count: Option<Count>, now: DateTime<Utc>) -> Result<Count, DateTime<Utc>> {
+        match self.enter(count, now) {
+            Entry::Counted(count) => Ok(self.settle(count, count.counted_from, Verdict::Wrong, now).0),
+            // Only where the limit was lowered since: what is never taken back is never under way.
+            Entry::Busy => Err(now + LOST_AFTER),
+            Entry::Locked(until) => Err(until),
+        }
+    }
+
     fn take_back(&self, count: Count) -> Count {
         let failures = count.failures.saturating_sub(1);
         if failures < self.failures_max {

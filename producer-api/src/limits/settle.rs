@@ -114,14 +114,17 @@ impl Reservation {
         context: &RequestContext,
         locked: Vec<(&Counted, Count, DateTime<Utc>)>,
     ) -> Vec<AccountLocked> {
-        let event = |(counted, count, until): (&Counted, Count, DateTime<Utc>)| AccountLocked {
-            user_id: self.user_id,
-            username: self.username.clone(),
-            scope: counted.key.scope,
-            failures: count.failures,
-            until,
-            origin: context.origin(),
+        let event = |(counted, count, until): (&Counted, Count, DateTime<Utc>)| {
+            let scope = counted.key.kind.scope()?;
+            Some(AccountLocked {
+                user_id: self.user_id,
+                username: self.username.clone(),
+                scope,
+                failures: count.failures,
+                until,
+                origin: context.origin(),
+            })
         };
-        locked.into_iter().map(event).collect()
+        locked.into_iter().filter_map(event).collect()
     }
 }

@@ -1,6 +1,6 @@
-//! SQL over counts of wrong secrets.
+//! SQL over counts of wrong secrets and of mails.
 //!
-//! Whoever locks several locks the account's before the address's, so nobody waits in a circle.
+//! Whoever locks several locks them in the order of their kinds, so nobody waits in a circle.
 
 use chrono::{DateTime, Utc};
 use shared::ids::UserId;
@@ -32,7 +32,7 @@ impl Row {
 }
 
 fn columns(keys: &[&Key]) -> (Vec<String>, Vec<Vec<u8>>) {
-    keys.iter().map(|key| (key.kind().to_owned(), key.digest.to_vec())).unzip()
+    keys.iter().map(|key| (key.kind.as_str().to_owned(), key.digest.to_vec())).unzip()
 }
 
 /// Makes the rows that are missing, empty. What is there is left as it is.
@@ -93,7 +93,7 @@ pub(super) async fn lock(
 }
 
 fn in_order(keys: &[&Key], rows: &[Row]) -> Vec<Option<Count>> {
-    let of = |key: &&Key| rows.iter().find(|row| row.kind == key.kind() && row.key == key.digest);
+    let of = |key: &&Key| rows.iter().find(|row| row.kind == key.kind.as_str() && row.key == key.digest);
     keys.iter().map(|key| of(key).map(Row::count)).collect()
 }
 
@@ -145,13 +145,14 @@ pub(super) struct Listed {
     pub(super) locked_until: Option<DateTime<Utc>>,
 }
 
-/// Every count that something was wrong in, those that wait longest first.
+/// Every count that something was wrong in, and whoever has to wait for asking for mails; those that wait longest first.
 pub(super) async fn list(connection: &mut PgConnection, limit: i64) -> Result<Vec<Listed>, sqlx::Error> {
     sqlx::query_as!(
         Listed,
         r#"
         SELECT kind, subject, failures, counted_from, tried_at, locked_until FROM login_limits
-        WHERE failures > 0
+        -- Everybody who registers asks for a mail.
+        WHERE failures > 0 AND (kind IN ('account', 'address') OR locked_until IS NOT NULL)
         ORDER BY locked_until DESC NULLS LAST, failures DESC, tried_at DESC
         LIMIT $1
         "#,
@@ -165,7 +166,7 @@ pub(super) async fn list(connection: &mut PgConnection, limit: i64) -> Result<Ve
 pub(super) async fn delete(connection: &mut PgConnection, key: &Key) -> Result<bool, sqlx::Error> {
     let deleted = sqlx::query!(
         "DELETE FROM login_limits WHERE kind = $1 AND key = $2 RETURNING failures",
-        key.kind(),
+        key.kind.as_str(),
         &key.digest[..],
     )
     .fetch_optional(connection)
@@ -176,6 +177,7 @@ pub(super) async fn delete(connection: &mut PgConnection, key: &Key) -> Result<b
 /// A key that was forgotten, and whose it was.
 #[derive(Debug)]
 pub(super) struct Deleted {
+    pub(super) of_secrets: bool,
     pub(super) user_id: Option<UserId>,
     pub(super) username: Option<String>,
     pub(super) failures: i32,
@@ -196,7 +198,7 @@ pub(super) async fn delete_any(
             DELETE FROM login_limits WHERE (kind, key) IN (SELECT kind, key FROM picked)
             RETURNING kind, subject, failures
         )
-        SELECT users.id AS "user_id?: UserId", users.username AS "username?", deleted.failures AS "failures!"
+        SELECT deleted.kind IN ('account', 'address') AS "of_secrets!", users.id AS "user_id?: UserId", users.username AS "username?", deleted.failures AS "failures!"
         FROM deleted LEFT JOIN users ON deleted.kind = 'account' AND users.username = deleted.subject
         "#,
         limit,

@@ -76,9 +76,11 @@ pub async fn clear_name(
     }
 }
 
-/// Forgets the wrong secrets that came from an address, or its /64.
+/// Forgets the wrong secrets that came from an address, or its /64, and the mails that were asked for from there.
 pub async fn clear_address(database: &PgPool, address: IpAddr) -> Result<Cleared, Fault> {
-    clear(database, &Key::of_address(address)).await
+    let secrets = clear(database, &Key::of_address(address)).await?;
+    let mails = clear(database, &Key::of_mails_from(address)).await?;
+    Ok(if secrets == Cleared::Done { secrets } else { mails })
 }
 
 /// Forgets everything, and gives how many keys had wrong secrets. What is tried meanwhile may stay.
@@ -91,7 +93,7 @@ pub async fn clear_all(
         let mut transaction = database.begin().await?;
         let deleted = store::delete_any(&mut transaction, BATCH).await?;
         let more = i64::try_from(deleted.len()) == Ok(BATCH);
-        let failed: Vec<_> = deleted.into_iter().filter(|row| row.failures > 0).collect();
+        let failed: Vec<_> = deleted.into_iter().filter(|row| row.of_secrets && row.failures > 0).collect();
         cleared += u64::try_from(failed.len()).unwrap_or(u64::MAX);
         let users = failed.into_iter().filter_map(|row| row.user_id.zip(row.username));
         tell((&mut transaction, outbox), context, None, users).await?;

@@ -11,6 +11,7 @@ mod import;
 mod key_rotation;
 mod keys;
 mod limits;
+mod mail_limits;
 mod mail_links;
 mod odd_claims;
 mod outage;

@@ -12,7 +12,7 @@ use scheduler::jobs::{JobContext, Printer, purge_mail, send_mail};
 use scheduler::worker::{LeaseSettings, Registry, Workshop, execute};
 use shared::contracts::mail::{MailPurpose, SendMail};
 use shared::ids::{RunId, UserId};
-use shared::runs::enqueue_mail;
+use shared::runs::enqueue_mails;
 use shared::telemetry::TraceContext;
 use test_support::mail_server::{At, Conduct, ReceivedMail, Security};
 use test_support::programs::Program;
@@ -78,10 +78,9 @@ impl Post {
         let mut transaction = self.bench.pool().begin().await.unwrap();
         let mail = SendMail { user_id, purpose };
         let Bench { outbox, entropy, clock, .. } = &self.bench;
-        let run_id =
-            enqueue_mail(&mut transaction, outbox, entropy, &trace, mail, clock.now()).await.unwrap();
+        let enqueued = enqueue_mails(&mut transaction, outbox, entropy, &trace, &[mail], clock.now()).await;
         transaction.commit().await.unwrap();
-        run_id
+        enqueued.unwrap()[0]
     }
 
     fn workshop(&self) -> Workshop {

@@ -59,24 +59,47 @@ async fn who_has_to_wait_is_listed_and_let_in_at_once() {
     assert!(nobody.log.contains(r#"there is no user "nobody""#), "{}", nobody.log);
 
     let clear = ["limits", "clear", "--user", "a mistyped password"];
-    assert_eq!(succeeded(&run(&clear).await), "forgot the wrong passwords of a mistyped password\n");
+    assert_eq!(succeeded(&run(&clear).await), "forgot what was counted of a mistyped password\n");
     for name in ["b", "c", "d", "e"] {
         guess(name, 1).await;
     }
     client.try_log_in("ada", PASSWORD).await.expect(429);
     let clear = ["limits", "clear", "--address", "127.0.0.1"];
-    assert_eq!(succeeded(&run(&clear).await), "forgot the wrong passwords of 127.0.0.1\n");
+    assert_eq!(succeeded(&run(&clear).await), "forgot what was counted of 127.0.0.1\n");
     client.log_in("ada").await;
     let clear = ["limits", "clear", "--address", "2001:db8::/64"];
-    assert_eq!(succeeded(&run(&clear).await), "2001:db8:: has no wrong passwords; nothing was changed\n");
+    assert_eq!(succeeded(&run(&clear).await), "nothing is counted of 2001:db8::; nothing was changed\n");
     assert_eq!(
         succeeded(&run(&["limits", "clear", "--all"]).await),
-        "forgot the wrong passwords of 4 name(s) and address(es)\n"
+        "forgot the wrong passwords of 4 name(s) and address(es), and who asked for mails\n"
     );
     assert_eq!(succeeded(&run(&["limits", "list", "--json"]).await), "");
     for wrong in [&["limits", "clear"][..], &["limits", "clear", "--all", "--user", "ada"]] {
         assert_eq!(run(wrong).await.code, Some(2));
     }
+}
+
+/// Goes red when whoever asked for too many mails can't be seen or helped, or is listed before he has to wait.
+#[tokio::test]
+async fn who_asked_for_too_many_mails_is_listed_and_may_ask_again_at_once() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let run = async |arguments: &[&str]| {
+        let program = Program::named("producer-api").env("DATABASE_URL", database.url());
+        arguments.iter().fold(program, |program, argument| program.arg(argument)).run().await
+    };
+    let api = Program::producer_api(&database, &broker).env("MAIL_REQUESTS_PER_ADDRESS", "2").start().await;
+    let client = api.client();
+    client.register("ada").await.expect(201);
+    assert_eq!(succeeded(&run(&["limits", "list", "--json"]).await), "", "everybody who registers asks");
+    client.register("bea").await.expect(201);
+    client.register("eve").await.expect(429);
+    let listed = run(&["limits", "list"]).await;
+    let lines: Vec<&str> = succeeded(&listed).lines().collect();
+    let words: Vec<&str> = lines[1].split_whitespace().collect();
+    assert_eq!((&words[..3], words.len(), lines.len()), (&["mail_asker", "127.0.0.1", "2"][..], 6, 2));
+    let clear = ["limits", "clear", "--address", "127.0.0.1"];
+    assert_eq!(succeeded(&run(&clear).await), "forgot what was counted of 127.0.0.1\n");
+    client.register("eve").await.expect(201);
 }
 
 #[tokio::test]

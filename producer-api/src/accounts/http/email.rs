@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Json, Response};
 use serde_json::json;
 
 use super::pages::{Page, link_problem, token_of};
-use super::register::address_of;
+use super::register::{address_of, limit_problem};
 use crate::accounts::{self, LinkError};
 use crate::extract::{Body, FieldCheck};
 use crate::middleware::{Endpoint, EndpointField, RequestContext, prefers_html};
@@ -55,13 +55,13 @@ pub async fn verify(
     }
 }
 
-/// 202 `{}`, whoever has the address.
+/// 202 `{}`, whoever has the address; 429 for a client that asks too often.
 pub async fn resend(
     State(state): State<AppState>,
     context: RequestContext,
     Body(fields): Body,
 ) -> Result<Response, Problem> {
     let email = address_of(&fields)?;
-    accounts::resend_verification(&state, &context, email.as_str()).await?;
+    accounts::resend_verification(&state, &context, email.as_str()).await.map_err(limit_problem)?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response())
 }

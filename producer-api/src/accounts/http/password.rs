@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Json, Response};
 use serde_json::{Value, json};
 
 use super::pages::{Page, link_problem, token_of};
-use super::register::address_of;
+use super::register::{address_of, limit_problem};
 use crate::accounts::{self, ChangePasswordError, ConfirmPasswordError, LinkError, ResetPasswordError};
 use crate::extract::{Body, FieldCheck};
 use crate::middleware::{Endpoint, EndpointField, RequestContext, prefers_html};
@@ -51,7 +51,7 @@ pub async fn reset(
     Body(fields): Body,
 ) -> Result<Response, Problem> {
     let email = address_of(&fields)?;
-    accounts::ask_for_password_reset(&state, &context, email.as_str()).await?;
+    accounts::ask_for_password_reset(&state, &context, email.as_str()).await.map_err(limit_problem)?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response())
 }
 

@@ -10,6 +10,7 @@ use crate::accounts::{self, EmailAddress, NewAccount, RegisterError, Registered,
 use crate::credentials::PersonalWords;
 use crate::extract::{Body, FieldCheck, Fields};
 use crate::fault::Fault;
+use crate::limits::LimitError;
 use crate::middleware::{Endpoint, EndpointField, RequestContext};
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -34,7 +35,7 @@ pub struct Account {
     email: String,
 }
 
-/// 201 with the account, or 400 with everything that is wrong with the fields.
+/// 201 with the account, 400 with everything that is wrong with the fields, or 429.
 pub async fn register(
     State(state): State<AppState>,
     context: RequestContext,
@@ -68,7 +69,18 @@ pub async fn register(
             check.refuse("username", "A user with that username already exists.");
             Err(check.finish().err().unwrap_or_else(Problem::internal))
         }
+        Err(RegisterError::Limited { retry_after_seconds }) => {
+            Err(Problem::throttled(Some(retry_after_seconds)))
+        }
         Err(RegisterError::Fault(fault)) => Err(fault.into()),
+    }
+}
+
+/// A request for a mail that was one too many: of whoever asks, whatever he asked for.
+pub(super) fn limit_problem(error: LimitError) -> Problem {
+    match error {
+        LimitError::Limited { retry_after_seconds } => Problem::throttled(Some(retry_after_seconds)),
+        LimitError::Fault(fault) => fault.into(),
     }
 }
 
