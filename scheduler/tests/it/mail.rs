@@ -636,7 +636,20 @@ async fn what_is_remembered_of_mails_goes_when_nobody_needs_it() {
              INSERT INTO mail_attempts (run_id, attempt, user_id, purpose, begun_at)
              SELECT gen_random_uuid(), 1, 1, 'reset_password',
                     CASE WHEN n <= 1100 THEN timestamptz '2026-04-04T09:00:00Z' ELSE '2026-04-04T09:00:01Z' END
-             FROM generate_series(1, 1103) AS n",
+             FROM generate_series(1, 1103) AS n;
+             INSERT INTO job_runs (id, job_key, scheduled_at, queue, args, state, attempts_max, timeout_seconds, run_after,
+                                   queued_at, finished_at)
+             SELECT gen_random_uuid(), key, '2026-04-01'::timestamptz + n * interval '1 second', 'mail', args, state, 1, 60,
+                    '2026-04-01', '2026-04-01', finished_at
+             FROM (
+                 -- Those for nobody go like all others.
+                 SELECT n, 'send-mail', jsonb_build_object('user_id', CASE n % 2 WHEN 0 THEN 1 END),
+                        CASE n % 3 WHEN 0 THEN 'failed' ELSE 'succeeded' END,
+                        CASE WHEN n <= 1050 THEN timestamptz '2026-04-04T09:00:00Z' ELSE '2026-04-04T09:00:01Z' END
+                 FROM generate_series(1, 1052) AS n
+                 UNION ALL SELECT 2000, 'send-mail', '{}', 'retrying', NULL
+                 UNION ALL SELECT 2001, 'print-user-tasks', '{}', 'succeeded', '2026-04-01'
+             ) AS run (n, key, args, state, finished_at)",
         )
         .await;
     bench
@@ -666,12 +679,15 @@ async fn what_is_remembered_of_mails_goes_when_nobody_needs_it() {
     stopped.cancel();
     assert!(purge(stopped).await.unwrap().contains("stopped early"));
     let said = purge(CancellationToken::new()).await.unwrap();
-    let expected = "deleted 1205 expired mail link(s) and 1100 old attempt(s) to send a mail, forgot 1 former \
-                    address(es)\n";
+    let expected = "deleted 1205 expired mail link(s), 1100 old attempt(s) to send a mail and 1050 old run(s), forgot \
+                    1 former address(es)\n";
     assert_eq!(said, expected);
     assert_eq!(bench.count("SELECT id FROM users WHERE former_email IS NOT NULL").await, 4);
     assert_eq!(bench.count("SELECT count(*) FROM mail_tokens").await, 5);
     assert_eq!(bench.count("SELECT count(*) FROM mail_attempts").await, 3);
+    let left = "SELECT count(*) FROM job_runs WHERE finished_at IS NULL OR finished_at > '2026-04-04T09:00:00Z'
+                OR job_key <> 'send-mail'";
+    assert_eq!((bench.count("SELECT count(*) FROM job_runs").await, bench.count(left).await), (4, 4));
 }
 
 #[tokio::test]

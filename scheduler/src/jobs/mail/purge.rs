@@ -8,8 +8,8 @@ use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
 
 /// How long a link that has run out is still told from a forgery.
 const TOKENS_KEPT: Duration = Duration::from_hours(24);
-/// How long one can look up what became of a mail.
-const ATTEMPTS_KEPT: Duration = Duration::from_hours(30 * 24);
+/// How long one can look up what became of a mail: its attempts from their begin, its run from its end.
+const OUTCOMES_KEPT: Duration = Duration::from_hours(30 * 24);
 /// How long a notice may be on its way to the address before the present one: a mail is tried for about a day.
 const FORMER_ADDRESSES_KEPT: Duration = Duration::from_hours(48);
 /// How many rows are deleted in one transaction.
@@ -38,10 +38,15 @@ async fn purge(context: JobContext) -> JobResult {
     .await
     .map_err(JobError::passing("links can't be deleted"))?;
     let attempts = in_batches(&stop, || async move {
-        store::delete_attempts(&mut *database.acquire().await?, now - ATTEMPTS_KEPT, BATCH).await
+        store::delete_attempts(&mut *database.acquire().await?, now - OUTCOMES_KEPT, BATCH).await
     })
     .await
     .map_err(JobError::passing("attempts can't be deleted"))?;
+    let runs = in_batches(&stop, || async move {
+        store::delete_runs(&mut *database.acquire().await?, now - OUTCOMES_KEPT, BATCH).await
+    })
+    .await
+    .map_err(JobError::passing("runs can't be deleted"))?;
     let addresses = in_batches(&stop, || async move {
         store::forget_former_addresses(&mut *database.acquire().await?, now - FORMER_ADDRESSES_KEPT, BATCH)
             .await
@@ -50,7 +55,7 @@ async fn purge(context: JobContext) -> JobResult {
     .map_err(JobError::passing("former addresses can't be forgotten"))?;
     let stopped = if stop.is_cancelled() { "; stopped early, the next run goes on" } else { "" };
     Ok(format!(
-        "deleted {tokens} expired mail link(s) and {attempts} old attempt(s) to send a mail, forgot {addresses} former \
-         address(es){stopped}\n"
+        "deleted {tokens} expired mail link(s), {attempts} old attempt(s) to send a mail and {runs} old run(s), forgot \
+         {addresses} former address(es){stopped}\n"
     ))
 }

@@ -300,6 +300,32 @@ pub(super) async fn delete_attempts(
     .map(|result| result.rows_affected())
 }
 
+/// Deletes mails' runs that ended before `before`, at most `limit`: also those that were for nobody.
+pub(super) async fn delete_runs(
+    connection: &mut PgConnection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    sqlx::query!(
+        r#"
+        DELETE FROM job_runs
+        WHERE id IN (
+            SELECT id FROM job_runs
+            -- As the index has it.
+            WHERE job_key = 'send-mail' AND finished_at <= $1
+            ORDER BY finished_at
+            LIMIT $2
+            FOR UPDATE SKIP LOCKED
+        )
+        "#,
+        before,
+        limit,
+    )
+    .execute(connection)
+    .await
+    .map(|result| result.rows_affected())
+}
+
 /// Forgets former addresses whose successors were proved before `before`, at most `limit`.
 pub(super) async fn forget_former_addresses(
     connection: &mut PgConnection,
