@@ -17,7 +17,10 @@ pub mod config;
 mod delivery;
 mod letter;
 mod message;
+mod plan;
 pub mod purge;
+mod purge_store;
+mod reply;
 pub mod send;
 mod store;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::store;
+use super::purge_store;
 use crate::jobs::batches::in_batches;
 use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
 
@@ -33,23 +33,27 @@ async fn purge(context: JobContext) -> JobResult {
     let JobContext { database, clock, stop, .. } = context;
     let (database, now) = (&database, clock.now());
     let tokens = in_batches(&stop, || async move {
-        store::delete_tokens(&mut *database.acquire().await?, now - TOKENS_KEPT, BATCH).await
+        purge_store::delete_tokens(&mut *database.acquire().await?, now - TOKENS_KEPT, BATCH).await
     })
     .await
     .map_err(JobError::passing("links can't be deleted"))?;
     let attempts = in_batches(&stop, || async move {
-        store::delete_attempts(&mut *database.acquire().await?, now - OUTCOMES_KEPT, BATCH).await
+        purge_store::delete_attempts(&mut *database.acquire().await?, now - OUTCOMES_KEPT, BATCH).await
     })
     .await
     .map_err(JobError::passing("attempts can't be deleted"))?;
     let runs = in_batches(&stop, || async move {
-        store::delete_runs(&mut *database.acquire().await?, now - OUTCOMES_KEPT, BATCH).await
+        purge_store::delete_runs(&mut *database.acquire().await?, now - OUTCOMES_KEPT, BATCH).await
     })
     .await
     .map_err(JobError::passing("runs can't be deleted"))?;
     let addresses = in_batches(&stop, || async move {
-        store::forget_former_addresses(&mut *database.acquire().await?, now - FORMER_ADDRESSES_KEPT, BATCH)
-            .await
+        purge_store::forget_former_addresses(
+            &mut *database.acquire().await?,
+            now - FORMER_ADDRESSES_KEPT,
+            BATCH,
+        )
+        .await
     })
     .await
     .map_err(JobError::passing("former addresses can't be forgotten"))?;

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
 use shared::contracts::auth::EmailConflict;
 use shared::contracts::mail::{MailPurpose, SEND_MAIL, SEND_MAIL_ATTEMPTS_MAX, SEND_MAIL_TIMEOUT, SendMail};
 use shared::entropy::Entropy;
@@ -17,6 +16,8 @@ use sqlx::PgConnection;
 use super::delivery::{Delivery, Mailer, Outcome};
 use super::letter::Letter;
 use super::message::write;
+use super::plan::{Plan, conflict, link, notice, plan};
+use super::reply::harmless;
 use super::store::{self, Attempt, Before, NewToken, Owner, User};
 use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
 
@@ -24,8 +25,6 @@ use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
 const LIVE_TOKENS_MAX: i64 = 3;
 /// How `mail_attempts` calls a notice to the owner of an address that somebody else has given.
 const CONFLICT: &str = "email_conflict";
-/// The most of a server's words that is kept, in characters.
-const REPLY_CHARS_MAX: usize = 500;
 
 /// The job.
 pub fn job(mailer: Mailer, entropy: Entropy) -> Job {
@@ -74,16 +73,6 @@ struct Ready {
     before: Before,
     /// Such as "`reset_password` mail to user 7".
     what: String,
-}
-
-/// To whom a mail goes, and what it says.
-enum Plan {
-    /// A link to the user himself, which proves that he reads `address`.
-    Link { address: String },
-    /// A notice to the present address.
-    Notice { address: String },
-    /// A notice to the owner of the address.
-    Conflict { owner: Owner },
 }
 
 struct Sending {
@@ -154,34 +143,18 @@ impl Sending {
         let (letter, address, secret) = match plan {
             Plan::Link { address } => {
                 let secret = self.draw(connection, user_id, purpose, &address).await?;
-                let lasts = self.mailer.link_lasts(purpose);
-                let url = format!("{site}{}?token={secret}", path(purpose));
-                let letter = match purpose {
-                    MailPurpose::ResetPassword => Letter::reset_password(site, &user.username, url, lasts),
-                    MailPurpose::ChangeEmail => Letter::change_email(site, &user.username, url, lasts),
-                    _ => Letter::verify_email(site, &user.username, url, lasts),
-                };
+                let letter = link(site, purpose, &user.username, &secret, self.mailer.link_lasts(purpose));
                 (letter, address, Some(secret))
             }
             Plan::Notice { address } => {
-                let letter = match purpose {
-                    MailPurpose::EmailChangeRequested if address != user.email => {
-                        Letter::email_changed(site, &user.username)
-                    }
-                    MailPurpose::EmailChangeRequested => Letter::email_change_requested(site, &user.username),
-                    _ => Letter::password_changed(site, &user.username),
-                };
+                let letter = notice(site, purpose, user, address != user.email);
                 (letter, address, None)
             }
             Plan::Conflict { owner } => {
                 if !before.told_the_owner {
                     self.tell_conflict(connection, user_id, user, &owner).await?;
                 }
-                let letter = match purpose {
-                    MailPurpose::ChangeEmail => Letter::address_wanted(site, &owner.username, &user.username),
-                    _ => Letter::address_registered_again(site, &owner.username, &user.username),
-                };
-                (letter, owner.email, None)
+                (conflict(site, purpose, &owner.username, &user.username), owner.email, None)
             }
         };
         let what = format!("{name} mail to user {recipient}");
@@ -268,7 +241,7 @@ impl Sending {
 
     async fn note(&self, ready: &Ready, delivery: &Delivery) -> Result<(), sqlx::Error> {
         let now = self.context.clock.now();
-        let reply = harmless(&delivery.reply, ready);
+        let reply = harmless(&delivery.reply, ready.secret.as_deref(), &ready.address);
         let mut transaction = self.context.database.begin().await?;
         store::end_attempt(&mut transaction, self.attempt(), delivery.outcome.as_str(), &reply, now).await?;
         if matches!(delivery.outcome, Outcome::Refused | Outcome::Failed) {
@@ -280,109 +253,5 @@ impl Sending {
 
     const fn attempt(&self) -> Attempt {
         Attempt { run_id: self.context.run_id, attempt: self.context.attempt }
-    }
-}
-
-/// Who is written to, or why nobody is.
-async fn plan(
-    connection: &mut PgConnection,
-    (user_id, user): (UserId, &User),
-    purpose: MailPurpose,
-    asked_at: DateTime<Utc>,
-) -> Result<Result<Plan, &'static str>, sqlx::Error> {
-    // A notice is for whoever had the account when it was due: an address proved later can't outrun it.
-    let later = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at >= asked_at);
-    let former = user.former_email.clone().filter(|_| later(user.email_verified_at));
-    let address = match purpose {
-        MailPurpose::VerifyEmail | MailPurpose::ChangeEmail | MailPurpose::ResetPassword
-            if !user.is_active =>
-        {
-            return Ok(Err("the account is disabled"));
-        }
-        MailPurpose::VerifyEmail if user.email_verified_at.is_some() => {
-            return Ok(Err("the address is verified"));
-        }
-        MailPurpose::ResetPassword if later(user.password_changed_at) => {
-            return Ok(Err("another password was chosen meanwhile"));
-        }
-        MailPurpose::ChangeEmail => match &user.pending_email {
-            Some(pending) => pending.clone(),
-            None => return Ok(Err("no other address is asked for")),
-        },
-        MailPurpose::EmailChangeRequested | MailPurpose::PasswordChanged if former.is_some() => {
-            former.unwrap_or_default()
-        }
-        MailPurpose::EmailChangeRequested if user.pending_email.is_none() => {
-            return Ok(Err("no other address is asked for"));
-        }
-        _ => user.email.clone(),
-    };
-    if address.is_empty() {
-        return Ok(Err("the account has no address"));
-    }
-    Ok(Ok(match purpose {
-        MailPurpose::EmailChangeRequested | MailPurpose::PasswordChanged => Plan::Notice { address },
-        MailPurpose::ResetPassword => Plan::Link { address },
-        MailPurpose::VerifyEmail | MailPurpose::ChangeEmail => {
-            match store::owner_of(connection, &address, user_id).await? {
-                Some(owner) => Plan::Conflict { owner },
-                None => Plan::Link { address },
-            }
-        }
-    }))
-}
-
-/// Where a link leads.
-const fn path(purpose: MailPurpose) -> &'static str {
-    match purpose {
-        MailPurpose::ResetPassword => "/api/password/reset/confirm/",
-        _ => "/api/email/verify/",
-    }
-}
-
-/// A server's words without what they may repeat of the mail: operators read them.
-fn harmless(reply: &str, ready: &Ready) -> String {
-    let mut kept: String = reply.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if let Some(secret) = &ready.secret {
-        kept = without(&kept, secret, "(secret)");
-    }
-    kept = without(&kept, &ready.address, "(address)");
-    kept.chars().take(REPLY_CHARS_MAX).collect()
-}
-
-/// `text` with `instead` in the place of `part`, in whatever case it is written.
-fn without(text: &str, part: &str, instead: &str) -> String {
-    let (lower, part) = (text.to_ascii_lowercase(), part.to_ascii_lowercase());
-    let mut kept = String::new();
-    let mut from = 0;
-    for (at, found) in lower.match_indices(&part) {
-        kept.push_str(&text[from..at]);
-        kept.push_str(instead);
-        from = at + found.len();
-    }
-    kept + &text[from..]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_servers_words_are_kept_without_address_and_secret() {
-        let letter = Letter::password_changed("https://warren.example", "ada");
-        let before = Before { may_have_arrived: 0, delivered_at_attempt: None, told_the_owner: false };
-        let ready = Ready {
-            letter,
-            address: "Ada@example.org".to_owned(),
-            secret: Some("aBc-_9".to_owned()),
-            before,
-            what: String::new(),
-        };
-        let reply = "550 <ada@EXAMPLE.org>: \r\nlooks like spam: /?token=aBc-_9\0, ada@example.org";
-        assert_eq!(
-            harmless(reply, &ready),
-            "550 <(address)>:   looks like spam: /?token=(secret) , (address)"
-        );
-        assert_eq!(harmless(&"\u{e4}".repeat(1_000), &ready).chars().count(), REPLY_CHARS_MAX);
     }
 }
