@@ -392,6 +392,16 @@ async fn a_mail_that_is_refused_for_good_fails_at_once_and_says_so_without_the_a
     }
     assert_eq!(post.bench.events("job.run.failed").await, 4);
     assert_eq!(post.tokens(ADA, MailPurpose::VerifyEmail).await, ["withdrawn"; 4]);
+    // 554 is not in the list of answers to RCPT (RFC 5321, 4.3.2), but it is a 5xx; 4xx is the word for what may pass.
+    post.server.next(Conduct::Answer(At::Recipient, "554 5.7.1 <ada@example.org>: access denied"));
+    let run_id = post.enqueue(Some(ADA), MailPurpose::VerifyEmail).await;
+    assert_eq!(post.attempt(run_id).await, "failed 1");
+    post.server.next(Conduct::Answer(At::Recipient, "454 4.7.1 try later"));
+    let run_id = post.enqueue(Some(ADA), MailPurpose::VerifyEmail).await;
+    assert_eq!(
+        (post.attempt(run_id).await, post.attempt(run_id).await),
+        ("retrying 1".to_owned(), "succeeded 2".to_owned())
+    );
     post.assert_nowhere(&["ada@example.org"]).await;
 }
 

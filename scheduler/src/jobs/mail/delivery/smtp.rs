@@ -265,6 +265,18 @@ mod tests {
         }
     }
 
+    /// RFC 5321, 4.2.1: the first digit decides, also of a code that isn't listed for its step, such as 554 to RCPT. To be
+    /// refused for good is no word about the next mail to the same address.
+    #[test]
+    fn whatever_the_code_5xx_to_a_recipient_is_lasting_and_4xx_is_not() {
+        for code in 400..500 {
+            assert_eq!(judged(Step::Recipient, Some(code), false), Outcome::Failed, "{code}");
+        }
+        for code in (500..600).filter(|code| !LOGIN_WANTED.contains(code)) {
+            assert_eq!(judged(Step::Recipient, Some(code), false), Outcome::Refused, "{code}");
+        }
+    }
+
     #[test]
     fn silence_after_the_end_of_the_mail_is_the_only_thing_that_nobody_can_know() {
         for step in [Step::Connect, Step::Encrypt, Step::LogIn, Step::Sender, Step::Recipient, Step::Data] {
