@@ -40,6 +40,9 @@ impl Program {
         database::check_schema_at_start(&pool).await?;
         let (clock, entropy) = (Clock::system(), Entropy::system());
         let mailer = Mailer::new(&config.mail)?;
+        if let Some(warning) = config.mail.warning() {
+            tracing::warn!("{warning}");
+        }
         let program = Self {
             outbox: Outbox::new(PROGRAM, clock.clone(), entropy.clone()),
             health: Health::default(),

@@ -629,6 +629,17 @@ async fn the_scheduler_sends_what_is_enqueued_and_its_outputs_have_no_word_of_it
     }
 }
 
+/// Goes red when a scheduler that sends mails to everybody says nothing of links that lead nobody anywhere.
+#[tokio::test]
+async fn a_scheduler_whose_links_lead_to_its_own_machine_says_so_when_it_starts() {
+    let (bench, broker) = (Bench::new().await, TestBroker::create().await);
+    let program = Program::scheduler(&bench.database, &broker).env("EMAIL_HOST", "mail.invalid");
+    let log = program.clone().start().await.log();
+    assert!(log.contains("WARN") && log.contains("links in mails lead to http://127.0.0.1:8000"), "{log}");
+    let log = program.env("PUBLIC_URL", "https://warren.example").start().await.log();
+    assert!(!log.contains("links in mails"), "{log}");
+}
+
 #[tokio::test]
 async fn what_is_remembered_of_mails_goes_when_nobody_needs_it() {
     let bench = Bench::new().await;
@@ -695,7 +706,8 @@ async fn what_is_remembered_of_mails_goes_when_nobody_needs_it() {
     assert_eq!(bench.count("SELECT id FROM users WHERE former_email IS NOT NULL").await, 4);
     assert_eq!(bench.count("SELECT count(*) FROM mail_tokens").await, 5);
     assert_eq!(bench.count("SELECT count(*) FROM mail_attempts").await, 3);
-    let left = "SELECT count(*) FROM job_runs WHERE finished_at IS NULL OR finished_at > '2026-04-04T09:00:00Z'
+    let left =
+        "SELECT count(*) FROM job_runs WHERE finished_at IS NULL OR finished_at > '2026-04-04T09:00:00Z'
                 OR job_key <> 'send-mail'";
     assert_eq!((bench.count("SELECT count(*) FROM job_runs").await, bench.count(left).await), (4, 4));
 }

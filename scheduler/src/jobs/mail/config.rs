@@ -1,5 +1,6 @@
 //! How mails leave, from whom, and where their links lead.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -160,6 +161,29 @@ impl MailConfig {
             password_reset_timeout: reader.duration(&PASSWORD_RESET_TIMEOUT),
             email_verification_timeout: reader.duration(&EMAIL_VERIFICATION_TIMEOUT),
         }
+    }
+}
+
+impl MailConfig {
+    /// What is allowed and hardly meant: mails that leave this machine, with links that lead back to it, whoever reads them.
+    pub fn warning(&self) -> Option<String> {
+        let Backend::Smtp(server) = &self.backend else { return None };
+        let host = Url::parse(&self.public_url).ok()?.host_str()?.to_owned();
+        (is_this_machine(&host) && !is_this_machine(&server.host)).then(|| {
+            format!(
+                "links in mails lead to {}, which is another machine for each reader: set PUBLIC_URL to where users reach \
+                 the API",
+                self.public_url
+            )
+        })
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback() || address.is_unspecified(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
     }
 }
 
@@ -368,6 +392,26 @@ mod tests {
         ] {
             let message = read(&[("PUBLIC_URL", text)]).unwrap_err();
             assert!(message.contains("PUBLIC_URL: must be http://"), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn links_that_lead_to_this_machine_in_mails_that_leave_it_are_warned_of() {
+        for (site, server, backend, is_warned) in [
+            ("http://127.0.0.1:8000", "mail.example.org", "smtp", true),
+            ("http://localhost:8000", "192.0.2.7", "smtp", true),
+            ("http://[::1]:8000/warren", "mail.example.org", "smtp", true),
+            ("http://0.0.0.0:8000", "mail.example.org", "smtp", true),
+            ("https://warren.example", "mail.example.org", "smtp", false),
+            ("http://192.0.2.8:8000", "mail.example.org", "smtp", false),
+            ("http://127.0.0.1:8000", "localhost", "smtp", false),
+            ("http://127.0.0.1:8000", "127.0.0.1", "smtp", false),
+            ("http://127.0.0.1:8000", "::1", "smtp", false),
+            ("http://127.0.0.1:8000", "mail.example.org", "console", false),
+        ] {
+            let config =
+                read(&[("PUBLIC_URL", site), ("EMAIL_HOST", server), ("EMAIL_BACKEND", backend)]).unwrap();
+            assert_eq!(config.warning().is_some(), is_warned, "{site} by {server}");
         }
     }
 }
