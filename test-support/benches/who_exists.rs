@@ -82,6 +82,7 @@ const QUESTIONS: [Question; 3] = [
             Kind { name: "disabled", accounts: &[DISABLED], asked_before: 0 },
             Kind { name: "verified, had its five mails", accounts: &[VERIFIED], asked_before: 5 },
             Kind { name: "unverified, of two", accounts: &[UNVERIFIED, UNVERIFIED], asked_before: 0 },
+            Kind { name: "unverified, of three", accounts: &[UNVERIFIED; 3], asked_before: 0 },
         ],
     },
     Question {
@@ -94,6 +95,7 @@ const QUESTIONS: [Question; 3] = [
             Kind { name: "verified", accounts: &[VERIFIED], asked_before: 0 },
             Kind { name: "disabled", accounts: &[DISABLED], asked_before: 0 },
             Kind { name: "unverified, had its five mails", accounts: &[UNVERIFIED], asked_before: 5 },
+            Kind { name: "unverified, of three", accounts: &[UNVERIFIED; 3], asked_before: 0 },
         ],
     },
 ];
