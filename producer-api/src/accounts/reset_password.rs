@@ -2,7 +2,6 @@
 
 use shared::contracts::auth::MailTokenFault;
 use shared::contracts::mail::MailPurpose;
-use shared::telemetry::error_chain;
 
 use super::mail_links::{LinkError, Presented, Refusal, tell_refused};
 use super::mail_store;
@@ -102,12 +101,9 @@ async fn try_reset(
     mail_store::mark_used(&mut transaction, found.id, now).await?;
     let who = (user.id, user.username.as_str());
     let ended = replace_password(office, context, &mut transaction, who, &hash, Chosen::ByLink).await?;
+    // Whoever holds the mailbox need not wait for guesses at a password that is gone. Last, as it locks counts.
+    limits::unlock_locked((&mut transaction, &state.outbox), context, None, who).await?;
     transaction.commit().await?;
     announce(office, user.id, &ended);
-    // Whoever holds the mailbox need not wait for guesses at a password that is gone. If it fails he waits a little.
-    let program = (&state.database, &state.outbox);
-    if let Err(error) = limits::unlock(program, context, None, &user.username).await {
-        tracing::warn!(error = error_chain(&error), "wrong passwords can't be forgotten after a reset");
-    }
     Ok(Ok(()))
 }

@@ -1,8 +1,10 @@
 //! Disabling an account, and enabling it again.
 
 use shared::contracts::auth::{AccountChange, AccountDisabled, AccountEnabled, SessionEnd};
-use shared::ids::UserId;
+use shared::ids::{SessionId, UserId};
+use sqlx::PgConnection;
 
+use super::new_password::announce;
 use super::office::Office;
 use super::store;
 use crate::fault::Fault;
@@ -39,12 +41,10 @@ impl From<sqlx::Error> for ChangeError {
     }
 }
 
-/// Switches an account off or on. A disabled account can't log in, and all its sessions end; where tokens don't carry
-/// their session, they are refused for as long as the account is disabled, as SimpleJWT's.
+/// Switches the account that has a name now off or on, as an operator.
 pub async fn set_active(
     office: impl Into<Office<'_>>,
     context: &RequestContext,
-    actor_id: Option<UserId>,
     username: &str,
     active: bool,
 ) -> Result<SetActive, ChangeError> {
@@ -55,26 +55,36 @@ pub async fn set_active(
     if account.is_active == active {
         return Ok(SetActive::Unchanged);
     }
-    store::set_active(&mut transaction, account.id, active).await?;
-    let user_id = account.id;
-    let change = AccountChange { user_id, username: username.to_owned(), actor_id, origin: context.origin() };
-    let mut ended = Vec::new();
-    if active {
-        let event = AccountEnabled(change);
-        office.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
-    } else {
-        let event = AccountDisabled(change);
-        office.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
-        if office.sessions.tokens_carry_session() {
-            let whose = Whose::of_user(user_id, username, context);
-            let ending = Ending { reason: SessionEnd::AccountDisabled, at: office.clock.now(), actor_id };
-            let user = (user_id, username);
-            ended = end_all_sessions(&mut transaction, office.outbox, user, &whose, ending).await?;
-        }
-    }
+    let user = (account.id, username);
+    let ended = set_active_locked(office, context, &mut transaction, user, active, None).await?;
     transaction.commit().await?;
-    office.outbox.wake();
-    office.standings.user_changed(user_id);
-    office.standings.sessions_ended(&ended);
+    announce(office, account.id, &ended);
     Ok(SetActive::Done { sessions_ended: ended.len() })
+}
+
+/// Switches an account that is not so yet off or on, with its events, in the transaction of a caller who has locked its
+/// row. A disabled account can't log in, and all its sessions end; where tokens don't carry their session, they are refused
+/// for as long as the account is disabled, as SimpleJWT's. Gives the sessions that ended, for `announce` after the commit.
+pub(super) async fn set_active_locked(
+    office: Office<'_>,
+    context: &RequestContext,
+    connection: &mut PgConnection,
+    (user_id, username): (UserId, &str),
+    active: bool,
+    actor_id: Option<UserId>,
+) -> Result<Vec<SessionId>, Fault> {
+    store::set_active(connection, user_id, active).await?;
+    let change = AccountChange { user_id, username: username.to_owned(), actor_id, origin: context.origin() };
+    if active {
+        office.outbox.append(connection, &context.trace, AccountEnabled(change)).await?;
+        return Ok(Vec::new());
+    }
+    office.outbox.append(connection, &context.trace, AccountDisabled(change)).await?;
+    if !office.sessions.tokens_carry_session() {
+        return Ok(Vec::new());
+    }
+    let whose = Whose::of_user(user_id, username, context);
+    let ending = Ending { reason: SessionEnd::AccountDisabled, at: office.clock.now(), actor_id };
+    let user = (user_id, username);
+    end_all_sessions(connection, office.outbox, user, &whose, ending).await
 }

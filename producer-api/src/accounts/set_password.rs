@@ -26,7 +26,7 @@ impl From<sqlx::Error> for SetPasswordError {
     }
 }
 
-/// Gives an account the password, if the policy lets it, and ends all its sessions; gives how many those were.
+/// Gives the account that has this name now the password, if the policy lets it, and ends all its sessions; gives how many those were.
 pub async fn set_password(
     office: impl Into<Office<'_>>,
     context: &RequestContext,
@@ -35,19 +35,21 @@ pub async fn set_password(
 ) -> Result<usize, SetPasswordError> {
     let office = office.into();
     let unknown = || SetPasswordError::UnknownUser(username.to_owned());
-    let about = {
+    let found = {
         // Nothing is held while the password is judged and hashed.
         let mut connection = office.database.acquire().await?;
-        store::personal_words(&mut connection, username).await?.ok_or_else(unknown)?
+        store::profile_by_username(&mut connection, username).await?.ok_or_else(unknown)?
     };
-    let faults = office.hasher.faults_of_new(&password, &about).await.map_err(Fault::from)?;
+    let faults =
+        office.hasher.faults_of_new(&password, &found.personal_words()).await.map_err(Fault::from)?;
     if !faults.is_empty() {
         return Err(SetPasswordError::Refused(faults));
     }
     let hash = office.hasher.hash(password).await.map_err(Fault::from)?;
     let mut transaction = office.database.begin().await?;
-    let account = store::lock_by_username(&mut transaction, username).await?.ok_or_else(unknown)?;
-    let user = (account.id, username);
+    // By its id: the password was judged by this account's owner, and the name may be another's by now.
+    let account = store::lock(&mut transaction, found.id).await?.ok_or_else(unknown)?;
+    let user = (account.id, account.username.as_str());
     let ended = replace_password(office, context, &mut transaction, user, &hash, Chosen::Anew).await?;
     transaction.commit().await?;
     announce(office, account.id, &ended);

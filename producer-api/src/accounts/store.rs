@@ -53,20 +53,6 @@ pub(super) async fn insert(
     .await
 }
 
-/// What an account's owner is known by.
-pub(super) async fn personal_words(
-    connection: &mut PgConnection,
-    username: &str,
-) -> Result<Option<PersonalWords>, sqlx::Error> {
-    sqlx::query_as!(
-        PersonalWords,
-        "SELECT username, email, first_name, last_name FROM users WHERE username = $1",
-        username,
-    )
-    .fetch_optional(connection)
-    .await
-}
-
 /// An account whose row is locked until the transaction ends.
 #[derive(Debug)]
 pub(super) struct Locked {
@@ -183,6 +169,13 @@ pub(super) async fn profile(
     user: UserId,
 ) -> Result<Option<Profile>, sqlx::Error> {
     select_profile!("WHERE id = $1", user.0).fetch_optional(connection).await
+}
+
+pub(super) async fn profile_by_username(
+    connection: &mut PgConnection,
+    username: &str,
+) -> Result<Option<Profile>, sqlx::Error> {
+    select_profile!("WHERE username = $1", username).fetch_optional(connection).await
 }
 
 /// Takes the lock that a login takes.

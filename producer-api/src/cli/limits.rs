@@ -90,7 +90,7 @@ pub(super) fn unlock(reader: Reader, username: &str) -> anyhow::Result<()> {
     let config = read_database(reader)?;
     block_on(async {
         let program = Program::open(&config, "users unlock").await?;
-        let unlocked = limits::unlock(program.parts(), &program.context, None, username).await?;
+        let unlocked = limits::unlock(program.parts(), &program.context, username).await?;
         print(&match unlocked {
             Cleared::Done => format!("unlocked {username}\n"),
             Cleared::Nothing => format!("{username} has no wrong passwords; nothing was changed\n"),

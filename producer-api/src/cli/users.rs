@@ -20,7 +20,7 @@ pub(super) fn set_active(reader: Reader, username: &str, active: bool) -> anyhow
     let verb = if active { "enable" } else { "disable" };
     block_on(async {
         let (program, context) = config.open(&format!("users {verb}")).await?;
-        let text = match accounts::set_active(&program, &context, None, username, active).await? {
+        let text = match accounts::set_active(&program, &context, username, active).await? {
             SetActive::Unchanged => format!("{username} is {verb}d already; nothing was changed\n"),
             SetActive::Done { .. } if active => format!("enabled {username}\n"),
             SetActive::Done { sessions_ended } => {

@@ -44,7 +44,7 @@ pub use mails::{Asker, MailRequest};
 pub use refused::RefusedTries;
 pub use reserve::{Asked, LimitError, Tried, note_refused, reserve};
 pub use settle::{Reservation, Verdict, tried_name};
-pub use unlock::{Cleared, UnlockError, clear_address, clear_all, clear_name, unlock};
+pub use unlock::{Cleared, UnlockError, clear_address, clear_all, clear_name, unlock, unlock_locked};
 
 /// How many tries of this process may wait for others to end; those beyond are refused at once.
 const WAITING_MAX: usize = 256;

@@ -207,12 +207,15 @@ pub(super) async fn delete_any(
     .await
 }
 
-/// The id behind a name.
-pub(super) async fn id_of(
+/// Takes the lock that a login takes, of the account that has a name.
+pub(super) async fn lock_user(
     connection: &mut PgConnection,
     username: &str,
 ) -> Result<Option<UserId>, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT id AS "id: UserId" FROM users WHERE username = $1"#, username)
-        .fetch_optional(connection)
-        .await
+    sqlx::query_scalar!(
+        r#"SELECT id AS "id: UserId" FROM users WHERE username = $1 FOR NO KEY UPDATE"#,
+        username
+    )
+    .fetch_optional(connection)
+    .await
 }

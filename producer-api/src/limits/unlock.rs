@@ -41,24 +41,35 @@ impl From<sqlx::Error> for UnlockError {
     }
 }
 
-/// Forgets the wrong secrets of an account, with its event: it may try at once. Those of the addresses stay.
+/// Forgets the wrong secrets of the account that has a name now, as an operator: it may try at once.
 pub async fn unlock(
     (database, outbox): (&PgPool, &Outbox),
     context: &RequestContext,
-    actor_id: Option<UserId>,
     username: &str,
 ) -> Result<Cleared, UnlockError> {
     let mut transaction = database.begin().await?;
-    let user_id = store::id_of(&mut transaction, username).await?;
+    let user_id = store::lock_user(&mut transaction, username).await?;
     let user_id = user_id.ok_or_else(|| UnlockError::UnknownUser(username.to_owned()))?;
-    let cleared = store::delete(&mut transaction, &Key::of_name(username, true)).await?
-        | store::delete(&mut transaction, &Key::of_confirmations(user_id)).await?;
+    let cleared = unlock_locked((&mut transaction, outbox), context, None, (user_id, username)).await?;
+    transaction.commit().await?;
+    outbox.wake();
+    Ok(cleared)
+}
+
+/// Forgets the wrong secrets of an account, with its event, in the transaction of a caller who has locked the account's
+/// row: so it can't be renamed in between. Those of the addresses stay.
+pub async fn unlock_locked(
+    (connection, outbox): (&mut PgConnection, &Outbox),
+    context: &RequestContext,
+    actor_id: Option<UserId>,
+    (user_id, username): (UserId, &str),
+) -> Result<Cleared, Fault> {
+    let cleared = store::delete(connection, &Key::of_name(username, true)).await?
+        | store::delete(connection, &Key::of_confirmations(user_id)).await?;
     if !cleared {
         return Ok(Cleared::Nothing);
     }
-    tell((&mut transaction, outbox), context, actor_id, [(user_id, username.to_owned())]).await?;
-    transaction.commit().await?;
-    outbox.wake();
+    tell((connection, outbox), context, actor_id, [(user_id, username.to_owned())]).await?;
     Ok(Cleared::Done)
 }
 
@@ -69,7 +80,7 @@ pub async fn clear_name(
     context: &RequestContext,
     name: &str,
 ) -> Result<Cleared, Fault> {
-    match unlock(program, context, None, name).await {
+    match unlock(program, context, name).await {
         Ok(cleared) => Ok(cleared),
         Err(UnlockError::UnknownUser(_)) => clear(program.0, &Key::of_name(name, false)).await,
         Err(UnlockError::Fault(fault)) => Err(fault),

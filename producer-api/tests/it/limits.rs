@@ -412,7 +412,7 @@ async fn an_unlocked_account_may_try_at_once_and_the_trail_knows() {
     let user = api.client.join("froggly").await.user_id;
     guess(&api.client, "froggly", 1).await;
     api.forget_events().await;
-    let unlock = async |name: &str| limits::unlock(program, &api.context(), None, name).await;
+    let unlock = async |name: &str| limits::unlock(program, &api.context(), name).await;
     assert_eq!(unlock("froggly").await.unwrap(), limits::Cleared::Done);
     assert_eq!(unlock("froggly").await.unwrap(), limits::Cleared::Nothing);
     unlock("nobody").await.unwrap_err();

@@ -172,7 +172,7 @@ async fn whatever_is_wrong_with_a_link_the_answer_is_the_same() {
         (name.as_str(), &forged["reason"], &forged["count"]),
         ("auth.access.denied", &json!("forged_token"), &json!(4))
     );
-    accounts::set_active(&api.state, &api.context(), None, "froggly", false).await.unwrap();
+    accounts::set_active(&api.state, &api.context(), "froggly", false).await.unwrap();
     assert_eq!(verify(&api.client, &good).await.expect(400).body, refused());
     assert_eq!(api.reasons("auth.mail_token.refused").await.last().unwrap(), "disabled");
     assert_eq!(api.count("SELECT count(*) FROM users WHERE email_verified_at IS NOT NULL").await, 0);
@@ -184,7 +184,7 @@ async fn another_link_can_be_asked_for_and_the_answer_does_not_tell_who_gets_one
     let api = Api::start().await;
     register(&api.client, "froggly", "a@example.com").await.expect(201);
     register(&api.client, "gone", "gone@example.com").await.expect(201);
-    accounts::set_active(&api.state, &api.context(), None, "gone", false).await.unwrap();
+    accounts::set_active(&api.state, &api.context(), "gone", false).await.unwrap();
     let resend = async |email: &str| {
         let answer = api.client.post("/api/email/verify/resend/", &json!({ "email": email })).await;
         assert_eq!(answer.expect(202).body, json!({}), "{email}");

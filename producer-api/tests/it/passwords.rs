@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use test_support::api::{Answer, Client, Login, PASSWORD, send};
 
 use crate::harness::{Api, refused_access, tasks_with};
+use crate::policies::wait_for_a_waiter;
 
 const NEW: &str = "a warren of many burrows";
 
@@ -36,7 +37,7 @@ async fn asking_for_a_link_is_answered_alike_for_whoever_has_the_address() {
     for user in ["froggly", "gone", "busy"] {
         api.client.register(user).await.expect(201);
     }
-    accounts::set_active(&api.state, &api.context(), None, "gone", false).await.unwrap();
+    accounts::set_active(&api.state, &api.context(), "gone", false).await.unwrap();
     for _ in 0..5 {
         ask(&api.client, "busy@example.com").await;
     }
@@ -301,4 +302,29 @@ async fn a_stranger_that_asks_for_links_keeps_nobody_from_a_good_one() {
     api.advance(600);
     ask(&api.client, "froggly@example.com").await;
     assert_eq!(api.mails().await.pop(), Some((1, "reset_password".to_owned())));
+}
+
+/// Goes red when the account whose password was judged and the one that is given it are found by name, each by itself.
+#[tokio::test]
+async fn an_operator_gives_the_password_to_the_account_that_had_the_name_when_he_began() {
+    let api = Api::start().await;
+    for name in ["froggly", "other"] {
+        api.client.register(name).await.expect(201);
+    }
+    let mut holder = api.database.pool().begin().await.unwrap();
+    for rename in [
+        "UPDATE users SET username = 'renamed' WHERE username = 'froggly'",
+        "UPDATE users SET username = 'froggly' WHERE username = 'other'",
+    ] {
+        sqlx::query(rename).execute(&mut *holder).await.unwrap();
+    }
+    let (state, context) = (api.state.clone(), api.context());
+    let given = tokio::spawn(async move {
+        accounts::set_password(&state, &context, "froggly", NEW.to_owned()).await.unwrap()
+    });
+    wait_for_a_waiter(api.database.pool()).await;
+    holder.commit().await.unwrap();
+    given.await.unwrap();
+    api.client.try_log_in("renamed", NEW).await.expect(200);
+    api.client.try_log_in("froggly", PASSWORD).await.expect(200);
 }

@@ -255,7 +255,7 @@ async fn a_disabled_account_and_a_new_password_end_each_of_the_users_sessions() 
         let other = api.client.join("toadly").await;
         api.forget_events().await;
         if disabling {
-            accounts::set_active(&api.state, &api.context(), None, "froggly", false).await.unwrap();
+            accounts::set_active(&api.state, &api.context(), "froggly", false).await.unwrap();
         } else {
             let (context, password) = (api.context(), "another correct horse".to_owned());
             let ended = accounts::set_password(&api.state, &context, "froggly", password).await;

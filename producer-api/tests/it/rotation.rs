@@ -275,7 +275,7 @@ async fn an_ended_session_is_not_exchanged_however_it_ended() {
                 accounts::set_password(&api.state, &api.context(), "froggly", password).await.unwrap();
             }
             _ => {
-                accounts::set_active(&api.state, &api.context(), None, "froggly", false).await.unwrap();
+                accounts::set_active(&api.state, &api.context(), "froggly", false).await.unwrap();
             }
         }
         assert_eq!(api.reasons("auth.session.ended").await, [reason]);

@@ -297,7 +297,7 @@ async fn the_last_login_is_written_at_a_login_alone_and_only_if_asked_for() {
 async fn inactive_users_keep_their_tokens_if_nobody_is_to_look_but_can_not_log_in() {
     let api = start(&[("CHECK_USER_IS_ACTIVE", "false"), NO_SESSIONS]).await;
     let login = api.client.log_in("froggly").await;
-    accounts::set_active(&api.state, &api.context(), None, "froggly", false).await.unwrap();
+    accounts::set_active(&api.state, &api.context(), "froggly", false).await.unwrap();
     api.client.tasks(&login).await.expect(200);
     api.client.refresh(&login.refresh).await.expect(200);
     let answer = api.client.obtain_pair("froggly", PASSWORD).await.expect(401);
@@ -305,11 +305,11 @@ async fn inactive_users_keep_their_tokens_if_nobody_is_to_look_but_can_not_log_i
 
     let api = start(&[NO_SESSIONS]).await;
     let login = api.client.log_in("froggly").await;
-    accounts::set_active(&api.state, &api.context(), None, "froggly", false).await.unwrap();
+    accounts::set_active(&api.state, &api.context(), "froggly", false).await.unwrap();
     let inactive = json!({ "detail": "User is inactive", "code": "user_inactive" });
     assert_eq!(api.client.tasks(&login).await.expect(401).body, inactive);
     assert_eq!(api.client.refresh(&login.refresh).await.expect(401).body, no_account());
-    accounts::set_active(&api.state, &api.context(), None, "froggly", true).await.unwrap();
+    accounts::set_active(&api.state, &api.context(), "froggly", true).await.unwrap();
     api.client.tasks(&login).await.expect(200);
     api.client.refresh(&login.refresh).await.expect(200);
 }

@@ -264,9 +264,9 @@ async fn the_user_of_a_sliding_token_is_looked_at_when_it_is_renewed() {
         assert_eq!(slide(&api, &token).await.expect(401).body, refused("Token is blacklisted"));
 
         let token = obtain(&api).await;
-        accounts::set_active(&api.state, &api.context(), None, "froggly", false).await.unwrap();
+        accounts::set_active(&api.state, &api.context(), "froggly", false).await.unwrap();
         slide(&api, &token).await.expect(401);
-        accounts::set_active(&api.state, &api.context(), None, "froggly", true).await.unwrap();
+        accounts::set_active(&api.state, &api.context(), "froggly", true).await.unwrap();
         let token = obtain(&api).await;
         api.execute("DELETE FROM users").await;
         assert_eq!(slide(&api, &token).await.expect(401).body, no_account);

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use test_support::api::{Answer, Login, PASSWORD, send};
 
 use crate::harness::Api;
+use crate::policies::wait_for_a_waiter;
 
 async fn ask(api: &Api, method: Method, path: &str, login: &Login) -> Answer {
     send(api.client.request(method, path).bearer_auth(&login.access)).await
@@ -176,11 +177,10 @@ async fn nobody_disables_his_own_account_and_only_a_superuser_another_superusers
         assert_eq!(answer.body, json!({ "detail": detail }));
         act(&api, login, login, "enable").await.expect(200);
     }
-    for action in ["disable", "enable"] {
+    for action in ["disable", "enable", "unlock"] {
         act(&api, &boss, &chief, action).await.expect(403);
     }
-    act(&api, &boss, &chief, "unlock").await.expect(200);
-    assert_eq!(api.reasons("auth.access.denied").await, ["not_superuser"; 2]);
+    assert_eq!(api.reasons("auth.access.denied").await, ["not_superuser"; 3]);
     api.client.tasks(&chief).await.expect(200);
     act(&api, &chief, &boss, "disable").await.expect(200);
     get(&api, "/api/users/", &boss).await.expect(401);
@@ -188,6 +188,88 @@ async fn nobody_disables_his_own_account_and_only_a_superuser_another_superusers
     let boss = api.client.log_in("boss").await;
     act(&api, &boss, &chief, "disable").await.expect(200);
     api.client.tasks(&chief).await.expect(401);
+}
+
+/// Goes red when rights are judged by one reading of an account and the deed is done by another.
+#[tokio::test]
+async fn staff_acts_on_the_account_that_it_named_whoever_bears_its_name_by_then() {
+    for (action, event) in [
+        ("disable", "auth.account.disabled"),
+        ("enable", "auth.account.enabled"),
+        ("unlock", "auth.account.unlocked"),
+    ] {
+        let api = Api::start().await;
+        let (_, boss, froggly) = three(&api).await;
+        let other = api.client.join("other").await;
+        api.client.try_log_in("froggly", "wrong").await.expect(401);
+        api.client.try_log_in("renamed", "wrong").await.expect(401);
+        if action == "enable" {
+            api.execute("UPDATE users SET is_active = false WHERE username IN ('froggly', 'other')").await;
+        }
+        api.forget_events().await;
+        let mut holder = api.database.pool().begin().await.unwrap();
+        for change in [
+            "UPDATE users SET username = 'renamed' WHERE username = 'froggly'",
+            "UPDATE users SET username = 'froggly' WHERE username = 'other'",
+        ] {
+            sqlx::query(change).execute(&mut *holder).await.unwrap();
+        }
+        let asked = tokio::spawn({
+            let (client, access) = (api.client.clone(), boss.access.clone());
+            let path = format!("/api/users/{}/{action}/", froggly.user_id);
+            async move { send(client.request(Method::POST, &path).bearer_auth(access)).await }
+        });
+        wait_for_a_waiter(api.database.pool()).await;
+        holder.commit().await.unwrap();
+        let answer = asked.await.unwrap().expect(200);
+        assert_eq!(
+            (&answer.body["id"], &answer.body["username"]),
+            (&json!(froggly.user_id), &json!("renamed"))
+        );
+        let told: Vec<_> = api.events().await.into_iter().filter(|(name, _)| name == event).collect();
+        let [(_, told)] = &told[..] else { panic!("{action}: {told:?}") };
+        assert_eq!((&told["user_id"], &told["username"]), (&json!(froggly.user_id), &json!("renamed")));
+        let active = action != "enable";
+        let shown = get(&api, &format!("/api/users/{}/", other.user_id), &boss).await.expect(200);
+        assert_eq!(shown.body["is_active"], active, "{action}: the other account is as it was");
+    }
+}
+
+#[tokio::test]
+async fn a_right_that_is_lost_while_somebody_asks_opens_nothing_any_more() {
+    for (change, reason) in [
+        ("UPDATE users SET is_staff = false WHERE username = 'boss'", "not_staff"),
+        ("UPDATE users SET is_active = false WHERE username = 'boss'", "not_staff"),
+        ("UPDATE users SET is_superuser = true WHERE username = 'froggly'", "not_superuser"),
+    ] {
+        let api = Api::start().await;
+        let (_, boss, froggly) = three(&api).await;
+        let mut holder = api.database.pool().begin().await.unwrap();
+        sqlx::query(change).execute(&mut *holder).await.unwrap();
+        let asked = tokio::spawn({
+            let (client, access) = (api.client.clone(), boss.access.clone());
+            let path = format!("/api/users/{}/disable/", froggly.user_id);
+            async move { send(client.request(Method::POST, &path).bearer_auth(access)).await }
+        });
+        wait_for_a_waiter(api.database.pool()).await;
+        holder.commit().await.unwrap();
+        asked.await.unwrap().expect(403);
+        assert_eq!(api.reasons("auth.access.denied").await, [reason]);
+        api.client.tasks(&froggly).await.expect(200);
+    }
+}
+
+/// Both are staff when they ask; whoever comes second is so no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_members_of_staff_who_disable_each_other_at_once_one_stays() {
+    let api = Api::start().await;
+    let (chief, boss, _) = three(&api).await;
+    api.execute("UPDATE users SET is_superuser = false").await;
+    let (one, two) = tokio::join!(act(&api, &chief, &boss, "disable"), act(&api, &boss, &chief, "disable"));
+    let mut statuses = [one.status, two.status];
+    statuses.sort_unstable();
+    assert!(statuses == [200, 403] || statuses == [200, 401], "{statuses:?}");
+    assert_eq!(api.count("SELECT count(*) FROM users WHERE is_staff AND is_active").await, 1);
 }
 
 #[tokio::test]

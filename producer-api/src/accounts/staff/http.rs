@@ -113,7 +113,7 @@ pub async fn enable(
     answer(switch::switch(&state, &context, &who, user, true).await)
 }
 
-/// 200 with the account.
+/// 200 with the account; 403 for a superuser's.
 pub async fn unlock(
     State(state): State<AppState>,
     context: RequestContext,
@@ -130,7 +130,7 @@ fn answer(result: Result<User, StaffError>) -> Result<Json<User>, Problem> {
         StaffError::OwnAccount => {
             Problem::conflict("You can't disable your own account. Ask another member of staff.")
         }
-        StaffError::Superusers => Problem::permission_denied(),
+        StaffError::Denied => Problem::permission_denied(),
         StaffError::Fault(fault) => fault.into(),
     })
 }

@@ -24,6 +24,28 @@ pub(super) async fn find(connection: &mut PgConnection, user: UserId) -> Result<
     select_user!("WHERE id = $1", user.0).fetch_optional(connection).await
 }
 
+/// Two accounts whose rows are locked until the transaction ends; those that are there.
+#[derive(Debug)]
+pub(super) struct Locked {
+    /// Who wants something.
+    pub(super) actor: Option<User>,
+    /// Whose account it is; the same, if it is his own.
+    pub(super) account: Option<User>,
+}
+
+/// Takes the locks that logins take, of both in the order of their ids: two who touch each other don't wait in a circle.
+pub(super) async fn lock(
+    connection: &mut PgConnection,
+    actor: UserId,
+    account: UserId,
+) -> Result<Locked, sqlx::Error> {
+    let users = select_user!("WHERE id IN ($1, $2) ORDER BY id FOR NO KEY UPDATE", actor.0, account.0)
+        .fetch_all(connection)
+        .await?;
+    let of = |id| users.iter().find(|user| user.id == id).cloned();
+    Ok(Locked { actor: of(actor), account: of(account) })
+}
+
 /// Accounts in the order of their ids, those behind `after`.
 pub(super) async fn list(
     connection: &mut PgConnection,

@@ -3,10 +3,13 @@
 use shared::contracts::auth::AccessDenial;
 use shared::ids::UserId;
 
-use super::list::{User, find_user};
-use crate::accounts::{ChangeError, set_active};
+use super::list::User;
+use super::store::{self, Locked};
+use crate::accounts::Office;
+use crate::accounts::new_password::announce;
+use crate::accounts::set_active::set_active_locked;
 use crate::fault::Fault;
-use crate::limits::{self, UnlockError};
+use crate::limits;
 use crate::middleware::RequestContext;
 use crate::sessions::{SignedIn, tell_denied};
 use crate::state::AppState;
@@ -20,9 +23,9 @@ pub enum StaffError {
     /// It is the account of whoever asks: nobody locks himself out by a slip.
     #[error("it is the caller's own account")]
     OwnAccount,
-    /// It is a superuser's, and whoever asks is none.
-    #[error("it is a superuser's account")]
-    Superusers,
+    /// Whoever asks is no staff any more, or it is a superuser's and he is none.
+    #[error("the caller may not do this")]
+    Denied,
     /// An outage or a fault.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -31,24 +34,6 @@ pub enum StaffError {
 impl From<sqlx::Error> for StaffError {
     fn from(error: sqlx::Error) -> Self {
         Self::Fault(error.into())
-    }
-}
-
-impl From<ChangeError> for StaffError {
-    fn from(error: ChangeError) -> Self {
-        match error {
-            ChangeError::UnknownUser(_) => Self::NotFound,
-            ChangeError::Fault(fault) => Self::Fault(fault),
-        }
-    }
-}
-
-impl From<UnlockError> for StaffError {
-    fn from(error: UnlockError) -> Self {
-        match error {
-            UnlockError::UnknownUser(_) => Self::NotFound,
-            UnlockError::Fault(fault) => Self::Fault(fault),
-        }
     }
 }
 
@@ -63,28 +48,69 @@ pub async fn switch(
     if user == who.user_id && !active {
         return Err(StaffError::OwnAccount);
     }
-    let found = find(state, user).await?;
-    if found.is_superuser && !find(state, who.user_id).await?.is_superuser {
-        tell_denied(state, context, who, AccessDenial::NotSuperuser, format!("users/{user}")).await?;
-        return Err(StaffError::Superusers);
+    let office = Office::from(state);
+    let mut transaction = state.database.begin().await?;
+    let Locked { actor, account } = store::lock(&mut transaction, who.user_id, user).await?;
+    let mut account = account.ok_or(StaffError::NotFound)?;
+    if let Some(denial) = denial(state, actor.as_ref(), &account) {
+        transaction.rollback().await?;
+        return Err(denied(state, context, who, denial, user).await);
     }
-    set_active(state, context, Some(who.user_id), &found.username, active).await?;
-    find(state, user).await
+    if account.is_active == active {
+        return Ok(account);
+    }
+    let named = (account.id, account.username.as_str());
+    let actor_id = Some(who.user_id);
+    let ended = set_active_locked(office, context, &mut transaction, named, active, actor_id).await?;
+    transaction.commit().await?;
+    announce(office, account.id, &ended);
+    account.is_active = active;
+    Ok(account)
 }
 
-/// Forgets the wrong passwords of an account and gives it. That there were none is no error.
+/// Forgets the wrong secrets of an account and gives it. That there were none is no error.
 pub async fn unlock(
     state: &AppState,
     context: &RequestContext,
     who: &SignedIn,
     user: UserId,
 ) -> Result<User, StaffError> {
-    let found = find(state, user).await?;
-    let program = (&state.database, &state.outbox);
-    limits::unlock(program, context, Some(who.user_id), &found.username).await?;
-    Ok(found)
+    let mut transaction = state.database.begin().await?;
+    let Locked { actor, account } = store::lock(&mut transaction, who.user_id, user).await?;
+    let account = account.ok_or(StaffError::NotFound)?;
+    if let Some(denial) = denial(state, actor.as_ref(), &account) {
+        transaction.rollback().await?;
+        return Err(denied(state, context, who, denial, user).await);
+    }
+    let named = (account.id, account.username.as_str());
+    let program = (&mut *transaction, &state.outbox);
+    limits::unlock_locked(program, context, Some(who.user_id), named).await?;
+    transaction.commit().await?;
+    state.outbox.wake();
+    Ok(account)
 }
 
-async fn find(state: &AppState, user: UserId) -> Result<User, StaffError> {
-    find_user(&state.database, user).await?.ok_or(StaffError::NotFound)
+/// Why whoever asks may not touch the account, by what both are under the lock: he may have been staff when his request
+/// began.
+fn denial(state: &AppState, actor: Option<&User>, account: &User) -> Option<AccessDenial> {
+    let inactive_may = !state.tokens.config().check_user_is_active;
+    match actor {
+        Some(actor) if actor.is_staff && (actor.is_active || inactive_may) => {
+            (account.is_superuser && !actor.is_superuser).then_some(AccessDenial::NotSuperuser)
+        }
+        _ => Some(AccessDenial::NotStaff),
+    }
+}
+
+async fn denied(
+    state: &AppState,
+    context: &RequestContext,
+    who: &SignedIn,
+    denial: AccessDenial,
+    user: UserId,
+) -> StaffError {
+    match tell_denied(state, context, who, denial, format!("users/{user}")).await {
+        Ok(()) => StaffError::Denied,
+        Err(fault) => fault.into(),
+    }
 }
