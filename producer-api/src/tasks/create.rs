@@ -19,16 +19,34 @@ pub struct NewTask {
     pub duration: TaskDuration,
 }
 
+/// Why no task was made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateTaskError {
+    /// The caller's account was deleted meanwhile.
+    #[error("the user is gone")]
+    UserGone,
+    /// An outage or a fault.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<sqlx::Error> for CreateTaskError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
 /// Makes a task of the caller, and its event.
 pub async fn create(
     state: &AppState,
     context: &RequestContext,
     owner: SignedIn,
     task: NewTask,
-) -> Result<Task, Fault> {
+) -> Result<Task, CreateTaskError> {
     let now = state.clock.now();
     let mut transaction = state.database.begin().await?;
-    let task = store::insert(&mut transaction, owner.user_id, &task.title, task.duration, now).await?;
+    let inserted = store::insert(&mut transaction, owner.user_id, &task.title, task.duration, now).await?;
+    let task = inserted.ok_or(CreateTaskError::UserGone)?;
     let event = TaskCreated {
         user_id: owner.user_id,
         username: owner.username,
@@ -36,7 +54,7 @@ pub async fn create(
         task: (&task).into(),
         origin: context.origin(),
     };
-    state.outbox.append(&mut transaction, &context.trace, event).await?;
+    state.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
     transaction.commit().await?;
     state.outbox.wake();
     Ok(task)

@@ -6,7 +6,7 @@ mod list_recent;
 mod store;
 mod title;
 
-pub use create::{NewTask, create};
+pub use create::{CreateTaskError, NewTask, create};
 pub use list_recent::list_recent;
 pub use store::Task;
 pub use title::TaskTitle;

@@ -39,15 +39,16 @@ impl From<&Task> for TaskState {
     }
 }
 
+/// Makes a task; `None` if its user is gone, and then the transaction is to be given up.
 pub(super) async fn insert(
     connection: &mut PgConnection,
     user: UserId,
     title: &TaskTitle,
     duration: TaskDuration,
     at: DateTime<Utc>,
-) -> Result<Task, sqlx::Error> {
+) -> Result<Option<Task>, sqlx::Error> {
     let interval = PgInterval { months: 0, days: 0, microseconds: duration.microseconds() };
-    let row = sqlx::query!(
+    let inserted = sqlx::query!(
         r#"
         INSERT INTO tasks (user_id, title, duration, created_at, updated_at)
         VALUES ($1, $2, $3, $4, $4)
@@ -59,9 +60,15 @@ pub(super) async fn insert(
         at,
     )
     .fetch_one(connection)
-    .await?;
+    .await;
+    let row = match inserted {
+        Err(sqlx::Error::Database(error)) if error.constraint() == Some("tasks_user_id_fkey") => {
+            return Ok(None);
+        }
+        inserted => inserted?,
+    };
     let title = title.as_str().to_owned();
-    Ok(Task { id: row.id, title, duration, version: row.version, created_at: at, updated_at: at })
+    Ok(Some(Task { id: row.id, title, duration, version: row.version, created_at: at, updated_at: at }))
 }
 
 /// The newest tasks of a user, the newest first; of the same instant, the later id first.

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::harness::Api;
+use crate::policies::wait_for_a_waiter;
 
 #[tokio::test]
 async fn a_task_is_answered_as_drf_writes_it_and_told() {
@@ -69,4 +70,22 @@ async fn a_title_and_a_positive_duration_are_needed() {
             api.client.request(reqwest::Method::POST, "/api/tasks/").bearer_auth(&login.access).json(&body);
         assert_eq!(test_support::api::send(request).await.expect(400).body, expected, "{body}");
     }
+}
+
+/// Goes red when the row of a user who was there a moment ago is taken for granted.
+#[tokio::test]
+async fn a_task_made_while_its_account_is_deleted_is_refused_as_a_token_of_nobody() {
+    let api = Api::start().await;
+    let login = api.client.join("froggly").await;
+    api.forget_events().await;
+    let mut holder = api.database.pool().begin().await.unwrap();
+    sqlx::query("DELETE FROM users").execute(&mut *holder).await.unwrap();
+    let (client, froggly) = (api.client.clone(), login.clone());
+    let making = tokio::spawn(async move { client.create_task(&froggly, "Dig").await });
+    wait_for_a_waiter(api.database.pool()).await;
+    holder.commit().await.unwrap();
+    let answer = making.await.unwrap().expect(401);
+    assert_eq!(answer.body, json!({ "detail": "User not found", "code": "user_not_found" }));
+    assert_eq!(answer.body, api.client.tasks(&login).await.expect(401).body, "as for any token of his");
+    assert_eq!(api.events().await, vec![]);
 }

@@ -11,7 +11,7 @@ use crate::middleware::RequestContext;
 use crate::problem::Problem;
 use crate::sessions::SignedIn;
 use crate::state::AppState;
-use crate::tasks::{self, NewTask, TaskTitle};
+use crate::tasks::{self, CreateTaskError, NewTask, TaskTitle};
 
 /// The longest duration, in days.
 const DAYS_MAX: i64 = 366;
@@ -31,8 +31,11 @@ pub async fn create(
     let duration = if check.refused("duration") { None } else { Some(parse_duration(&duration)) };
     match (title, duration) {
         (Some(Ok(title)), Some(Ok(duration))) => {
-            let task = tasks::create(&state, &context, caller, NewTask { title, duration }).await?;
-            Ok((StatusCode::CREATED, Json(task.into())))
+            match tasks::create(&state, &context, caller, NewTask { title, duration }).await {
+                Ok(task) => Ok((StatusCode::CREATED, Json(task.into()))),
+                Err(CreateTaskError::UserGone) => Err(Problem::user_not_found()),
+                Err(CreateTaskError::Fault(fault)) => Err(fault.into()),
+            }
         }
         (title, duration) => {
             title.and_then(Result::err).into_iter().for_each(|fault| check.refuse("title", fault));
