@@ -1,5 +1,7 @@
 //! Changing one's own password, by the one before.
 
+use shared::contracts::auth::ReauthenticationPurpose;
+
 use super::confirm_password::{ConfirmPasswordError, confirm_password};
 use super::new_password::{Chosen, announce, replace_password};
 use super::office::Office;
@@ -40,11 +42,12 @@ pub async fn change_password(
     present: String,
     new: String,
 ) -> Result<(), ChangePasswordError> {
-    let confirmed = confirm_password(state, context, who, present).await?;
+    let purpose = ReauthenticationPurpose::ChangePassword;
+    let confirmed = confirm_password(state, context, who, present, purpose).await?;
     let about = {
         let mut connection = state.database.acquire().await?;
         let profile = store::profile(&mut connection, who.user_id).await?;
-        profile.ok_or(ConfirmPasswordError::Wrong)?.personal_words()
+        profile.ok_or(ConfirmPasswordError::UserGone)?.personal_words()
     };
     let faults = state.hasher.faults_of_new(&new, &about).await.map_err(Fault::from)?;
     if !faults.is_empty() {
@@ -53,10 +56,9 @@ pub async fn change_password(
     let hash = state.hasher.hash(new).await.map_err(Fault::from)?;
     let office = Office::from(state);
     let mut transaction = state.database.begin().await?;
-    let user = store::lock(&mut transaction, who.user_id).await?.ok_or(ConfirmPasswordError::Wrong)?;
-    // Another change may have come first: then this was not his password any more.
-    if store::stored_hash(&mut transaction, who.user_id).await?.as_ref() != Some(&confirmed) {
-        return Err(ConfirmPasswordError::Wrong.into());
+    let user = store::lock(&mut transaction, who.user_id).await?.ok_or(ConfirmPasswordError::UserGone)?;
+    if !confirmed.holds(&mut transaction, user.id).await? {
+        return Err(confirmed.refuse(state, context, who, transaction).await.into());
     }
     let user = (user.id, user.username.as_str());
     let ended = replace_password(office, context, &mut transaction, user, &hash, Chosen::Anew).await?;

@@ -1,6 +1,6 @@
 //! Deleting one's own account, with its tasks. The audit trail stays.
 
-use shared::contracts::auth::{AccountChange, AccountDeleted, SessionEnd};
+use shared::contracts::auth::{AccountChange, AccountDeleted, ReauthenticationPurpose, SessionEnd};
 
 use super::confirm_password::{ConfirmPasswordError, confirm_password};
 use super::store;
@@ -18,11 +18,12 @@ pub async fn delete_account(
     who: &SignedIn,
     password: String,
 ) -> Result<(), ConfirmPasswordError> {
-    let confirmed = confirm_password(state, context, who, password).await?;
+    let purpose = ReauthenticationPurpose::DeleteAccount;
+    let confirmed = confirm_password(state, context, who, password, purpose).await?;
     let mut transaction = state.database.begin().await?;
-    let user = store::lock(&mut transaction, who.user_id).await?.ok_or(ConfirmPasswordError::Wrong)?;
-    if store::stored_hash(&mut transaction, user.id).await?.as_ref() != Some(&confirmed) {
-        return Err(ConfirmPasswordError::Wrong);
+    let user = store::lock(&mut transaction, who.user_id).await?.ok_or(ConfirmPasswordError::UserGone)?;
+    if !confirmed.holds(&mut transaction, user.id).await? {
+        return Err(confirmed.refuse(state, context, who, transaction).await);
     }
     let whose = Whose::of_user(user.id, &user.username, context);
     let ending = Ending::by_rule(SessionEnd::AccountDeleted, state.clock.now());

@@ -1,6 +1,6 @@
 //! What a user says of himself, and changing it.
 
-use shared::contracts::auth::{AccountChange, UserUpdated};
+use shared::contracts::auth::{AccountChange, ReauthenticationPurpose, UserUpdated};
 use shared::contracts::mail::{MailPurpose, SendMail};
 use shared::ids::UserId;
 use shared::runs::enqueue_mails;
@@ -100,13 +100,16 @@ pub async fn update_profile(
     // Whoever asks for the address that he has wants no other one any more.
     let stays = email.as_ref().is_some_and(|email| email.as_str() == before.email);
     let email = email.filter(|_| !stays);
-    let confirmed = match (&email, password) {
+    let email = match (email, password) {
         (None, _) => None,
         (Some(_), None) => return Err(UpdateProfileError::PasswordMissing),
-        (Some(_), Some(password)) => Some(confirm_password(state, context, who, password).await?),
+        (Some(email), Some(password)) => {
+            let purpose = ReauthenticationPurpose::ChangeEmail;
+            Some((email, confirm_password(state, context, who, password, purpose).await?))
+        }
     };
     let may_send = match &email {
-        Some(email) => count_mail(state, user, email).await?,
+        Some((email, _)) => count_mail(state, user, email).await?,
         None => false,
     };
     let mut transaction = state.database.begin().await?;
@@ -128,9 +131,9 @@ pub async fn update_profile(
     if !fields.is_empty() && !store::update_profile(&mut transaction, &after).await? {
         return Err(UpdateProfileError::UsernameTaken);
     }
-    if let Some(email) = email {
-        if store::stored_hash(&mut transaction, user).await? != confirmed {
-            return Err(ConfirmPasswordError::Wrong.into());
+    if let Some((email, confirmed)) = email {
+        if !confirmed.holds(&mut transaction, user).await? {
+            return Err(confirmed.refuse(state, context, who, transaction).await.into());
         }
         want_email(state, context, &mut transaction, &mut after, (&email, may_send)).await?;
         fields.push("pending_email".to_owned());

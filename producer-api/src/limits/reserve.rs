@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use shared::contracts::auth::ReauthenticationPurpose;
 use shared::ids::UserId;
 use tokio::time::Instant;
 
 use super::keys::Key;
-use super::refused::RefusedTry;
 use super::rule::{Count, Entry, Rule};
 use super::settle::{Counted, Reservation};
 use super::{Limits, WAITING_MAX, store};
@@ -36,14 +36,14 @@ pub struct Tried<'a> {
     pub asked: Asked,
 }
 
-/// What a secret is asked for. The two are counted apart.
+/// What a secret is asked for. The two are counted and told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
     /// By a stranger, to log in: counted for the name.
     ToLogIn,
     /// By somebody signed in, to confirm who he is: counted for the account, whatever its name is by then. So nobody else's
     /// guesses keep him from it.
-    ToConfirm,
+    ToConfirm(ReauthenticationPurpose),
 }
 
 /// Why a secret is not looked at, or no mail is asked for.
@@ -90,14 +90,14 @@ pub async fn reserve(
 
 /// Counts a try whose secret nobody looked at: [`reserve`] does so itself, its caller where hashing was refused.
 pub fn note_refused(state: &AppState, context: &RequestContext, tried: Tried<'_>) {
-    state.limits.refused.note(RefusedTry::new(context, tried), context.trace, state.clock.now());
+    state.limits.refused.note(context, tried, state.clock.now());
 }
 
 impl Limits {
     /// What this try counts for, in the order in which it is locked.
     fn keys(&self, context: &RequestContext, tried: Tried<'_>) -> Vec<(Key, Rule)> {
         let name = match (tried.asked, tried.user_id) {
-            (Asked::ToConfirm, Some(user_id)) => Key::of_confirmations(user_id),
+            (Asked::ToConfirm(_), Some(user_id)) => Key::of_confirmations(user_id),
             _ => Key::of_name(tried.username, tried.user_id.is_some()),
         };
         let address = context.ip.map(Key::of_address);

@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use test_support::api::{Answer, Client, Login, PASSWORD, send};
 
 use crate::harness::{Api, refused_access};
+use crate::policies::wait_for_a_waiter;
 
 const ME: &str = "/api/users/me/";
+const REFUSED: &str = "auth.reauthentication.failed";
 
 async fn call(client: &Client, login: &Login, method: Method, body: &Value) -> Answer {
     send(client.request(method, ME).bearer_auth(&login.access).json(body)).await
@@ -191,4 +193,95 @@ async fn whoever_asks_for_his_present_address_wants_no_other_any_more() {
     let back = json!({ "email": "froggly@example.com", "password": PASSWORD });
     let profile = patch(&api.client, &login, &back).await.expect(200).body;
     assert_eq!(profile["pending_email"], json!(null));
+}
+
+/// Whoever has a token can guess the password at three doors; each wrong guess is in the trail, and what was guessed isn't.
+#[tokio::test]
+async fn a_password_that_is_asked_for_once_more_and_is_wrong_leaves_its_event_at_each_door() {
+    let api = Api::start().await;
+    let login = api.client.join("froggly").await;
+    api.forget_events().await;
+    let guess = "not my pass phrase";
+    let email = json!({ "email": "new@example.com", "password": guess });
+    let change = json!({ "current_password": guess, "new_password": "a warren of many burrows" });
+    let of_change = api.client.request(Method::POST, "/api/password/change/").bearer_auth(&login.access);
+    patch(&api.client, &login, &email).await.expect(400);
+    send(of_change.json(&change)).await.expect(400);
+    call(&api.client, &login, Method::DELETE, &json!({ "password": guess })).await.expect(400);
+    let events = api.events().await;
+    for ((name, told), purpose) in events.iter().zip(["change_email", "change_password", "delete_account"]) {
+        assert_eq!((name.as_str(), &told["purpose"]), (REFUSED, &json!(purpose)));
+        assert_eq!((&told["reason"], &told["count"]), (&json!("wrong_password"), &Value::Null));
+        assert_eq!((&told["user_id"], &told["username"]), (&json!(login.user_id), &json!("froggly")));
+        assert_eq!((&told["ip"], told["session_id"].is_string()), (&json!("127.0.0.1"), true));
+        assert!(!told.to_string().contains("pass phrase"), "{told}");
+    }
+    assert_eq!(events.len(), 3);
+}
+
+#[tokio::test]
+async fn passwords_that_nobody_looks_at_any_more_are_counted_and_are_no_failed_logins() {
+    let api = Api::start_with(&[("LOGIN_FAILURES_PER_ACCOUNT", "1"), ("LOGIN_DELAY_FIRST", "15m")]).await;
+    let login = api.client.join("froggly").await;
+    let delete = async |status| {
+        let body = json!({ "password": "wrong" });
+        call(&api.client, &login, Method::DELETE, &body).await.expect(status);
+    };
+    delete(400).await;
+    api.forget_events().await;
+    for _ in 0..3 {
+        delete(429).await;
+    }
+    let email = json!({ "email": "new@example.com", "password": "wrong" });
+    patch(&api.client, &login, &email).await.expect(429);
+    assert_eq!(api.events().await, vec![], "each alone is no event");
+    api.state.limits.refused.tell(api.database.pool(), &api.state.outbox).await.unwrap();
+    let mut told: Vec<_> = api
+        .events()
+        .await
+        .into_iter()
+        .map(|(name, data)| {
+            assert_eq!((name.as_str(), &data["reason"]), (REFUSED, &json!("limited")));
+            (data["purpose"].as_str().unwrap().to_owned(), data["count"].as_i64().unwrap())
+        })
+        .collect();
+    told.sort();
+    assert_eq!(told, [("change_email".to_owned(), 1), ("delete_account".to_owned(), 3)]);
+}
+
+/// The password was right when it was looked at, and another one's by the time it was to count.
+#[tokio::test]
+async fn a_password_that_was_changed_while_it_was_looked_at_confirms_nothing_and_is_told() {
+    let api = Api::start().await;
+    let login = api.client.join("froggly").await;
+    api.forget_events().await;
+    let mut holder = api.database.pool().begin().await.unwrap();
+    sqlx::query("UPDATE users SET password = '!'").execute(&mut *holder).await.unwrap();
+    let (client, froggly) = (api.client.clone(), login.clone());
+    let deleting = tokio::spawn(async move {
+        call(&client, &froggly, Method::DELETE, &json!({ "password": PASSWORD })).await
+    });
+    wait_for_a_waiter(api.database.pool()).await;
+    holder.commit().await.unwrap();
+    deleting.await.unwrap().expect(400);
+    assert_eq!(api.reasons(REFUSED).await, ["wrong_password"]);
+    api.client.tasks(&login).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_password_of_an_account_that_is_deleted_meanwhile_is_answered_as_a_token_of_nobody() {
+    let api = Api::start().await;
+    let login = api.client.join("froggly").await;
+    api.forget_events().await;
+    let mut holder = api.database.pool().begin().await.unwrap();
+    sqlx::query("DELETE FROM users").execute(&mut *holder).await.unwrap();
+    let (client, froggly) = (api.client.clone(), login.clone());
+    let deleting = tokio::spawn(async move {
+        call(&client, &froggly, Method::DELETE, &json!({ "password": PASSWORD })).await
+    });
+    wait_for_a_waiter(api.database.pool()).await;
+    holder.commit().await.unwrap();
+    let answer = deleting.await.unwrap().expect(401);
+    assert_eq!(answer.body, json!({ "detail": "User not found", "code": "user_not_found" }));
+    assert_eq!(api.events().await, vec![]);
 }

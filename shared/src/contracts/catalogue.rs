@@ -94,6 +94,8 @@ catalogue! {
     LOGIN_SUCCEEDED = auth("auth.login.succeeded", Outcome::Success);
     /// Somebody tried to and did not.
     LOGIN_FAILED = auth("auth.login.failed", Outcome::Failure);
+    /// A signed-in user was asked for his password once more, and it was wrong.
+    REAUTHENTICATION_FAILED = auth("auth.reauthentication.failed", Outcome::Failure);
     /// A session is over, for whatever reason.
     SESSION_ENDED = auth("auth.session.ended", Outcome::Success);
     /// A refresh token was answered with a new access token.

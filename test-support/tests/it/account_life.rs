@@ -14,6 +14,7 @@ const OLD: &str = "ada@example.com";
 const NEW: &str = "ada@new.example";
 const SECOND: &str = "a warren of many burrows";
 const THIRD: &str = "seventeen brown rabbits";
+const GUESS: &str = "what a thief guesses";
 
 struct Life {
     client: Client,
@@ -97,14 +98,16 @@ impl Life {
 }
 
 /// The trail of the account that lives here, from its first row to its last.
-const TRAIL: [&str; 22] = [
+const TRAIL: [&str; 25] = [
     "auth.user.registered",
     "auth.login.failed unverified",
     "auth.email.verified",
     "auth.mail_token.refused used",
     "auth.login.succeeded",
+    "auth.reauthentication.failed wrong_password",
     "auth.user.updated",
     "auth.email.changed",
+    "auth.reauthentication.failed wrong_password",
     "auth.password.changed",
     "auth.session.ended password_changed",
     "auth.token.blacklisted password_changed",
@@ -117,6 +120,7 @@ const TRAIL: [&str; 22] = [
     "auth.account.unlocked",
     "auth.login.failed wrong_password",
     "auth.login.succeeded",
+    "auth.reauthentication.failed wrong_password",
     "auth.session.ended account_deleted",
     "auth.token.blacklisted logout",
     "auth.account.deleted",
@@ -130,6 +134,7 @@ async fn an_account_lives_from_registration_to_deletion_and_every_step_is_mailed
     changes_the_password(&life, &access).await;
     let access = forgets_the_password(&life).await;
     is_told_who_else_wants_the_address(&life).await;
+    life.me(&access, Method::DELETE, &json!({ "password": GUESS })).await.expect(400);
     life.me(&access, Method::DELETE, &json!({ "password": THIRD })).await.expect(204);
     life.log_in(THIRD).await.expect(401);
     let trail = TRAIL.map(str::to_owned).to_vec();
@@ -137,6 +142,19 @@ async fn an_account_lives_from_registration_to_deletion_and_every_step_is_mailed
     let conflict = ["auth.user.registered", "auth.email.conflict"].map(str::to_owned).to_vec();
     settled(DEADLINE, "the trail of eve", conflict, async || life.trail(2).await).await;
     assert_eq!(life.mail.mails().len(), 7);
+    let rows: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT outcome, body::jsonb->'data'->>'purpose', body FROM audit.events
+         WHERE type = 'auth.reauthentication.failed' ORDER BY sequence",
+    )
+    .fetch_all(life.database.pool())
+    .await
+    .unwrap();
+    for ((outcome, purpose, body), expected) in
+        rows.iter().zip(["change_email", "change_password", "delete_account"])
+    {
+        assert_eq!((outcome.as_str(), purpose.as_str()), ("failure", expected));
+        assert!(!body.contains(GUESS), "{body}");
+    }
 }
 
 /// Row A14 of `auth-audit.md`, section E: whatever host a request names, links begin with the setting.
@@ -163,6 +181,7 @@ async fn registers(life: &Life) -> String {
 }
 
 async fn changes_the_address(life: &Life, access: &str) {
+    life.me(access, Method::PATCH, &json!({ "email": NEW, "password": GUESS })).await.expect(400);
     let change = json!({ "first_name": "Ada", "email": NEW, "password": PASSWORD });
     life.me(access, Method::PATCH, &change).await.expect(200);
     life.mail(
@@ -194,9 +213,11 @@ const CHANGED: &str = "Hello ada,\n\nYour account \"ada\" at SITE has a new pass
                        address.";
 
 async fn changes_the_password(life: &Life, access: &str) {
-    let change = json!({ "current_password": PASSWORD, "new_password": SECOND });
-    let request = life.client.request(Method::POST, "/api/password/change/").bearer_auth(access);
-    send(request.json(&change)).await.expect(200);
+    for (present, status) in [(GUESS, 400), (PASSWORD, 200)] {
+        let change = json!({ "current_password": present, "new_password": SECOND });
+        let request = life.client.request(Method::POST, "/api/password/change/").bearer_auth(access);
+        send(request.json(&change)).await.expect(status);
+    }
     life.mail(NEW, 2, "Your password was changed", CHANGED).await;
     life.log_in(PASSWORD).await.expect(401);
     life.log_in(SECOND).await.expect(200);

@@ -119,6 +119,7 @@ pub(super) fn confirmation_problem(field: &str, error: ConfirmPasswordError) -> 
         ConfirmPasswordError::Limited { retry_after_seconds } => {
             Problem::throttled(Some(retry_after_seconds))
         }
+        ConfirmPasswordError::UserGone => Problem::user_not_found(),
         ConfirmPasswordError::Fault(fault) => fault.into(),
     }
 }

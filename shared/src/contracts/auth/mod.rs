@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod logins;
 mod mail_links;
+mod reauthentication;
 mod sessions;
 mod tokens;
 
@@ -15,5 +16,6 @@ pub use accounts::{
 };
 pub use logins::{AccountLocked, LimitScope, LoginFailed, LoginFailure, LoginSucceeded, Tally};
 pub use mail_links::{MailTokenFault, MailTokenRefused, NoPasswordReset, PasswordResetRequested};
+pub use reauthentication::{ReauthenticationFailed, ReauthenticationFailure, ReauthenticationPurpose};
 pub use sessions::{SessionEnd, SessionEnded};
 pub use tokens::{BlacklistReason, KeysRotated, TokenBlacklisted, TokenRefreshed, TokenReuseDetected};
