@@ -131,8 +131,8 @@ impl MailToken {
     }
 }
 
-/// Tells of a link that is no good, in a transaction of its own: there is nothing else to commit. One that was never given
-/// is forged: a stranger can send any number of them, so they are counted.
+/// Tells of a link that is no good, in a transaction of its own: there is nothing else to commit. A stranger can show it any
+/// number of times, so each link and reason is told once; one that was never given is forged, and those are counted.
 pub(super) async fn tell_refused(
     state: &AppState,
     context: &RequestContext,
@@ -143,6 +143,9 @@ pub(super) async fn tell_refused(
         return Ok(());
     };
     let mut transaction = state.database.begin().await?;
+    if !mail_store::mark_told(&mut transaction, token.id, refusal.fault).await? {
+        return Ok(());
+    }
     let user = store::profile(&mut transaction, token.user_id).await?;
     let event = MailTokenRefused {
         user_id: Some(token.user_id),

@@ -1,6 +1,7 @@
 //! SQL over mailed links, and over who may be sent one.
 
 use chrono::{DateTime, Utc};
+use shared::contracts::auth::MailTokenFault;
 use shared::contracts::mail::MailPurpose;
 use shared::ids::UserId;
 use sqlx::PgConnection;
@@ -42,6 +43,22 @@ pub(super) async fn mark_used(
     .execute(connection)
     .await
     .map(|_| ())
+}
+
+/// Remembers that it was told why a link is no good; `false` if that was told before, or there is no such link any more.
+pub(super) async fn mark_told(
+    connection: &mut PgConnection,
+    id: i64,
+    fault: MailTokenFault,
+) -> Result<bool, sqlx::Error> {
+    let updated = sqlx::query!(
+        "UPDATE mail_tokens SET told_faults = told_faults || $2::text WHERE id = $1 AND NOT $2 = ANY (told_faults)",
+        id,
+        fault.as_str(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(updated.rows_affected() == 1)
 }
 
 /// Ends every live link of a user for one purpose.

@@ -64,7 +64,22 @@ pub enum MailTokenFault {
     Disabled,
 }
 
-/// A mailed link was followed that is no good. One that was never given is told of as a forged token.
+impl MailTokenFault {
+    /// As events and `mail_tokens.told_faults` write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Expired => "expired",
+            Self::Used => "used",
+            Self::Superseded => "superseded",
+            Self::Withdrawn => "withdrawn",
+            Self::AddressTaken => "address_taken",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// A mailed link was followed that is no good; told once for each link and reason. One that was never given is told of as a forged token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailTokenRefused {
     /// Whose it was, if it is known.
