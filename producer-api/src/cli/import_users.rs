@@ -38,6 +38,10 @@ pub(super) struct ImportUsers {
     /// The project's user model.
     #[arg(long, value_name = "APP.MODEL", default_value = "auth.user")]
     model: Model,
+    /// The project had its users prove their addresses: those of active accounts count as verified, also of accounts that
+    /// an earlier import made. Of several accounts with one address the first alone; the others are listed.
+    #[arg(long)]
+    emails_verified: bool,
     /// Says what would be done and changes nothing.
     #[arg(long)]
     dry_run: bool,
@@ -46,7 +50,7 @@ pub(super) struct ImportUsers {
 /// Imports accounts and prints what it did; `false` if any row was refused. Events wait in the outbox for a program with
 /// a relay.
 pub(super) fn import(mut reader: Reader, arguments: ImportUsers) -> anyhow::Result<bool> {
-    let ImportUsers { from_database, from_file, model, dry_run } = arguments;
+    let ImportUsers { from_database, from_file, model, emails_verified, dry_run } = arguments;
     let source = match from_file {
         Some(path) => Source::File(path),
         None => Source::Database(read_django_database_url(&mut reader, from_database.flatten())),
@@ -58,7 +62,14 @@ pub(super) fn import(mut reader: Reader, arguments: ImportUsers) -> anyhow::Resu
         let pool = connect_for_command(&database, PROGRAM).await?;
         let outbox = Outbox::new(PROGRAM, clock.clone(), entropy.clone());
         let trace = TraceContext::new(&entropy);
-        let importer = Importer { database: &pool, outbox: &outbox, clock: &clock, trace: &trace, dry_run };
+        let importer = Importer {
+            database: &pool,
+            outbox: &outbox,
+            clock: &clock,
+            trace: &trace,
+            emails_verified,
+            dry_run,
+        };
         let mut report = Report::default();
         let result = import_users(importer, source, model, &mut report).await;
         print(&report.to_string())?;

@@ -47,7 +47,7 @@ const DJANGO: &str = r#"
     );
     INSERT INTO auth_user VALUES
         (7, 'pbkdf2_sha256$1000$saltsaltsaltsalt$Cf9xjlisAEzRbMZsosxST/5+wkpfUV6uoqiZkYtP6iQ=',
-            '2026-11-01 10:00:00+00', false, 'froggly', '', '', 'froggly@example.com', false, true,
+            '2026-11-01 10:00:00+00', false, 'froggly', 'Ada', 'Lovelace', 'froggly@example.com', false, true,
             '2024-01-02 03:04:05.678+00'),
         (41, '!nobody', NULL, true, 'root', '', '', '', true, true, '2024-01-02+00'),
         (9, 'md5$salt$3dd0ff97352752a9eba75e221488d121', NULL, false, 'relic', '', '', '', false, false, '2012-01-02+00');
@@ -60,6 +60,15 @@ const DJANGO: &str = r#"
 "#;
 
 async fn import_from(api: &Api, source: Source, dry_run: bool) -> (Report, Result<(), ImportError>) {
+    import_with(api, source, false, dry_run).await
+}
+
+async fn import_with(
+    api: &Api,
+    source: Source,
+    emails_verified: bool,
+    dry_run: bool,
+) -> (Report, Result<(), ImportError>) {
     let entropy = Entropy::system();
     let (outbox, trace) =
         (Outbox::new("producer-api", api.clock.clone(), entropy.clone()), TraceContext::new(&entropy));
@@ -68,6 +77,7 @@ async fn import_from(api: &Api, source: Source, dry_run: bool) -> (Report, Resul
         outbox: &outbox,
         clock: &api.clock,
         trace: &trace,
+        emails_verified,
         dry_run,
     };
     let mut report = Report::default();
@@ -184,6 +194,25 @@ async fn users_of_djangos_database_keep_id_hash_rights_and_dates_and_can_log_in(
     api.client.try_log_in("root", "!nobody").await.expect(401);
     api.client.try_log_in("relic", PASSWORD).await.expect(401);
     assert_eq!(api.client.register("newcomer").await.expect(201).body["id"], 42);
+}
+
+#[tokio::test]
+async fn what_users_are_called_comes_along_from_djangos_tables_and_from_a_dump() {
+    let (_django, tables) = django().await;
+    let dump = file(VERIFIED);
+    for (source, expected) in [
+        (tables, [("Ada", "Lovelace"), ("", "")]),
+        (Source::File(dump.path().to_owned()), [("O.", "N."), ("", "")]),
+    ] {
+        let api = Api::start().await;
+        import_from(&api, source, false).await.1.unwrap();
+        let names: Vec<(String, String)> =
+            sqlx::query_as("SELECT first_name, last_name FROM users ORDER BY id LIMIT 2")
+                .fetch_all(api.database.pool())
+                .await
+                .unwrap();
+        assert_eq!(names, expected.map(|(first, last)| (first.to_owned(), last.to_owned())));
+    }
 }
 
 #[tokio::test]
@@ -509,4 +538,81 @@ async fn imported_hashes_remain_until_the_last_is_replaced() {
     .await
     .unwrap();
     assert!(plan.join("\n").contains("users_imported_hash"), "{plan:?}");
+}
+
+/// Users whose addresses Django's project has verified; 3 has that of 1 in other letters, and 4 waits for its link.
+const VERIFIED: &str = r#"[
+    {"model": "auth.user", "pk": 1, "fields": {"username": "one", "email": "a@example.com", "first_name": "O.", "last_name": "N.", "password": "!", "is_active": true}},
+    {"model": "auth.user", "pk": 2, "fields": {"username": "two", "email": "b@example.com", "password": "!", "is_active": true}},
+    {"model": "auth.user", "pk": 3, "fields": {"username": "three", "email": "A@Example.com", "password": "!", "is_active": true}},
+    {"model": "auth.user", "pk": 4, "fields": {"username": "four", "email": "c@example.com", "password": "!", "is_active": false}},
+    {"model": "auth.user", "pk": 5, "fields": {"username": "five", "email": "", "password": "!", "is_active": true}}
+]"#;
+
+async fn verified(api: &Api) -> Vec<String> {
+    sqlx::query_scalar("SELECT username FROM users WHERE email_verified_at IS NOT NULL ORDER BY id")
+        .fetch_all(api.database.pool())
+        .await
+        .unwrap()
+}
+
+/// Goes red when a project whose users have proved their addresses locks them out with `REQUIRE_VERIFIED_EMAIL`.
+#[tokio::test]
+async fn addresses_that_django_had_verified_are_verified_here_and_of_two_accounts_with_one_the_first() {
+    let django = TestDatabase::create_empty().await;
+    let table = "CREATE TABLE auth_user (id bigint, username text, email text, is_active boolean, password text DEFAULT '!')";
+    sqlx::query(table).execute(django.pool()).await.unwrap();
+    // Backwards, as a table that was written to may lie on the disk.
+    let rows = "INSERT INTO auth_user VALUES (5, 'five', '', true), (4, 'four', 'c@example.com', false),
+        (3, 'three', 'A@Example.com', true), (2, 'two', 'b@example.com', true), (1, 'one', 'a@example.com', true)";
+    sqlx::query(rows).execute(django.pool()).await.unwrap();
+    let dump = file(VERIFIED);
+    let lines = "addresses: verified 2, not verified 3:\n  \
+         row 3 (id 3, \"three\"): another account has this address verified\n  \
+         row 4 (id 4, \"four\"): the account is disabled\n  \
+         row 5 (id 5, \"five\"): it has no address\n";
+    for source in [Source::File(dump.path().to_owned()), Source::Database(Secret::new(django.url()))] {
+        let api = Api::start_with(&[("REQUIRE_VERIFIED_EMAIL", "true")]).await;
+        let (dry, result) = import_with(&api, source.clone(), true, true).await;
+        result.unwrap();
+        assert!(verified(&api).await.is_empty());
+        let (report, result) = import_with(&api, source.clone(), true, false).await;
+        result.unwrap();
+        assert_eq!(report.to_string(), format!("imported 5, unchanged 0, refused 0\n{lines}"));
+        assert_eq!(dry.to_string(), format!("{report}dry run: nothing was changed\n"));
+        assert_eq!(verified(&api).await, ["one", "two"]);
+        let proved = api.event_types().await.into_iter().filter(|name| name == "auth.email.verified");
+        assert_eq!(proved.count(), 2);
+        // Once more: nobody gets what another has.
+        let before = everything(api.database.pool()).await;
+        api.forget_events().await;
+        let (report, result) = import_with(&api, source, true, false).await;
+        result.unwrap();
+        let again = lines.replace("verified 2,", "verified 0,");
+        assert_eq!(report.to_string(), format!("imported 0, unchanged 5, refused 0\n{again}"));
+        assert_eq!(everything(api.database.pool()).await, before);
+        assert!(api.events().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_later_import_verifies_those_of_an_earlier_one_but_no_address_that_was_changed_or_taken_here() {
+    let api = Api::start().await;
+    let dump = file(VERIFIED);
+    let source = Source::File(dump.path().to_owned());
+    let (report, _) = import_from(&api, source.clone(), false).await;
+    assert_eq!(report.to_string(), "imported 5, unchanged 0, refused 0\n");
+    assert!(verified(&api).await.is_empty());
+    api.execute("UPDATE users SET email = 'elsewhere@example.com' WHERE username = 'two'").await;
+    api.client.register("owner").await.expect(201);
+    api.execute(
+        "UPDATE users SET email = 'a@EXAMPLE.com', email_verified_at = now() WHERE username = 'owner'",
+    )
+    .await;
+    let (report, result) = import_with(&api, source.clone(), true, false).await;
+    result.unwrap();
+    assert_eq!(verified(&api).await, ["owner"], "{report}");
+    api.execute("UPDATE users SET email_verified_at = NULL").await;
+    import_with(&api, source, true, false).await.1.unwrap();
+    assert_eq!(verified(&api).await, ["one"]);
 }

@@ -50,15 +50,20 @@ async fn has_table(connection: &mut PgConnection, table: &str) -> Result<bool, R
 }
 
 /// As JSON, so that a project's own user model may have columns of any type; what the wrong ones hold is a matter of
-/// one row.
+/// one row. In the order of the ids, as `dumpdata` writes them: the first of several that have something in common gets it.
 async fn read_users(
     connection: &mut PgConnection,
     model: &Model,
     entries: &mpsc::Sender<Entry>,
 ) -> Result<(), ReadError> {
-    let query =
-        AssertSqlSafe(format!(r#"SELECT row_to_json(given)::text FROM "{}" AS given"#, model.table()));
-    let mut rows = sqlx::query_scalar::<_, String>(query).fetch(connection);
+    let query = format!(
+        r#"
+        SELECT json::text FROM (SELECT row_to_json(given) AS json FROM "{}" AS given) AS given
+        ORDER BY CASE WHEN json->>'id' ~ '^[0-9]{{1,18}}$' THEN (json->>'id')::bigint END
+        "#,
+        model.table()
+    );
+    let mut rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(query)).fetch(connection);
     let mut row = 1;
     while let Some(text) = rows.try_next().await.map_err(ReadError::Database)? {
         let entry = match serde_json::from_str(&text) {

@@ -4,17 +4,18 @@ use std::collections::HashSet;
 
 use shared::clock::Clock;
 use shared::contracts::Origin;
-use shared::contracts::auth::UserRegistered;
+use shared::contracts::auth::{AccountChange, EmailVerified, UserRegistered};
 use shared::outbox::{AppendError, Outbox};
 use shared::telemetry::TraceContext;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::mpsc;
 
+use super::addresses::{Candidate, Verified};
 use super::plan::{Decision, Taken};
 use super::record::{Entry, Model, Record, Token};
 use super::report::Report;
 use super::source::{ReadError, Source, read};
-use super::store::{self, Present};
+use super::store::{self, Written};
 use super::user::{ImportedUser, Who, judge};
 
 /// Rows of a transaction.
@@ -31,6 +32,8 @@ pub struct Importer<'a> {
     pub clock: &'a Clock,
     /// The trace of this import, in every event.
     pub trace: &'a TraceContext,
+    /// Takes the addresses of active accounts for verified.
+    pub emails_verified: bool,
     /// Says what it would do and does nothing.
     pub dry_run: bool,
 }
@@ -62,7 +65,7 @@ pub async fn import_users(
     report.dry_run = importer.dry_run;
     let (sender, mut entries) = mpsc::channel(BATCH);
     let reading = tokio::spawn(read(source, model, importer.clock.now(), sender));
-    let mut taken = Taken::default();
+    let mut seen = Seen::default();
     let mut batch = Batch::default();
     while let Some(entry) = entries.recv().await {
         match entry {
@@ -71,10 +74,10 @@ pub async fn import_users(
             Entry::Other => report.other_models += 1,
         }
         if batch.users.len() + batch.tokens.len() >= BATCH {
-            batch.write(&importer, &mut taken, report).await?;
+            batch.write(&importer, &mut seen, report).await?;
         }
     }
-    batch.write(&importer, &mut taken, report).await?;
+    batch.write(&importer, &mut seen, report).await?;
     importer.outbox.wake();
     reading.await.map_err(ImportError::Died)?.map_err(ImportError::Read)
 }
@@ -90,12 +93,12 @@ impl Batch {
     async fn write(
         &mut self,
         importer: &Importer<'_>,
-        taken: &mut Taken,
+        seen: &mut Seen,
         report: &mut Report,
     ) -> Result<(), ImportError> {
         let (users, tokens) = (std::mem::take(&mut self.users), std::mem::take(&mut self.tokens));
         if !users.is_empty() {
-            write_users(importer, users, taken, report).await?;
+            write_users(importer, users, seen, report).await?;
         }
         // Users before tokens, which belong to them.
         if !tokens.is_empty() {
@@ -105,10 +108,17 @@ impl Batch {
     }
 }
 
+/// What earlier rows had. Emptied with each batch that is committed: then the database says it.
+#[derive(Default)]
+struct Seen {
+    taken: Taken,
+    verified: Verified,
+}
+
 async fn write_users(
     importer: &Importer<'_>,
     records: Vec<Record>,
-    taken: &mut Taken,
+    seen: &mut Seen,
     report: &mut Report,
 ) -> Result<(), ImportError> {
     let now = importer.clock.now();
@@ -125,14 +135,22 @@ async fn write_users(
         store::move_sequence_past(importer.database, *highest).await?;
     }
     let mut transaction = importer.database.begin().await?;
-    for present in store::find_present(&mut transaction, &usernames, &ids).await? {
-        taken.add(&present.username, Some(present.id.0));
+    let present = store::find_present(&mut transaction, &usernames, &ids).await?;
+    for present in &present {
+        seen.taken.add(&present.username, Some(present.id.0));
     }
-    let mut wanted = Vec::with_capacity(rows.len());
+    let (mut wanted, mut candidates) = (Vec::with_capacity(rows.len()), Vec::new());
     for (who, user) in rows {
-        match taken.decide(&user) {
-            Decision::Insert => wanted.push((who, user)),
-            Decision::Unchanged => report.unchanged += 1,
+        match seen.taken.decide(&user) {
+            Decision::Insert => {
+                candidates.push(Candidate::new(&who, &user));
+                wanted.push((who, user));
+            }
+            Decision::Unchanged => {
+                let here = present.iter().find(|present| present.username == user.username);
+                candidates.extend(here.and_then(|here| Candidate::present(&who, &user, here)));
+                report.unchanged += 1;
+            }
             Decision::Refused(reason) => report.refuse(&who, &reason),
         }
     }
@@ -141,11 +159,17 @@ async fn write_users(
         for (who, user) in &wanted {
             count(who, user, report);
         }
+        verify(importer, &mut transaction, &candidates, seen, report).await?;
         return Ok(());
     }
     let made = insert(importer, &mut transaction, &wanted).await?;
+    candidates.retain(|candidate| {
+        let is_new = wanted.iter().any(|(who, _)| *who == candidate.who);
+        !is_new || made.contains(&candidate.username)
+    });
+    verify(importer, &mut transaction, &candidates, seen, report).await?;
     transaction.commit().await?;
-    *taken = Taken::default();
+    *seen = Seen::default();
     for (who, user) in &wanted {
         if made.contains(&user.username) {
             count(who, user, report);
@@ -171,12 +195,49 @@ async fn insert(
 ) -> Result<HashSet<String>, ImportError> {
     let users: Vec<&ImportedUser> = wanted.iter().map(|(_, user)| user).collect();
     let mut made = HashSet::with_capacity(users.len());
-    for Present { id: user_id, username } in store::insert_users(connection, &users).await? {
+    for Written { id: user_id, username } in store::insert_users(connection, &users).await? {
         let event = UserRegistered { user_id, username: username.clone(), origin: Origin::default() };
         importer.outbox.append(connection, importer.trace, event).await?;
         made.insert(username);
     }
     Ok(made)
+}
+
+/// Takes addresses for verified, if that is wanted, each with its event; those that can't be are reported.
+async fn verify(
+    importer: &Importer<'_>,
+    connection: &mut PgConnection,
+    candidates: &[Candidate],
+    seen: &mut Seen,
+    report: &mut Report,
+) -> Result<(), ImportError> {
+    if !importer.emails_verified {
+        return Ok(());
+    }
+    let emails: Vec<String> = candidates.iter().map(|candidate| candidate.email.clone()).collect();
+    let addresses = store::addresses(connection, &emails).await?;
+    let (mut usernames, mut emails) = (Vec::new(), Vec::new());
+    for (candidate, address) in candidates.iter().zip(&addresses) {
+        match seen.verified.decide(candidate, address) {
+            Ok(()) => {
+                usernames.push(candidate.username.clone());
+                emails.push(candidate.email.clone());
+            }
+            Err(reason) => report.not_verified(&candidate.who, reason),
+        }
+    }
+    *report.verified.get_or_insert_default() += usernames.len() as u64;
+    if importer.dry_run || usernames.is_empty() {
+        return Ok(());
+    }
+    let now = importer.clock.now();
+    for Written { id: user_id, username } in
+        store::mark_verified(connection, &usernames, &emails, now).await?
+    {
+        let change = AccountChange { user_id, username, actor_id: None, origin: Origin::default() };
+        importer.outbox.append(connection, importer.trace, EmailVerified(change)).await?;
+    }
+    Ok(())
 }
 
 async fn write_tokens(

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::addresses::NotVerified;
 use super::user::Who;
 use crate::credentials::Unverifiable;
 
@@ -21,10 +22,13 @@ pub struct Report {
     pub other_models: u64,
     /// Tokens, where the source has any.
     pub tokens: Option<TokenCounts>,
+    /// Addresses that count as verified from now on, where that was wanted.
+    pub verified: Option<u64>,
     /// Whether nothing was written.
     pub dry_run: bool,
     refused: Lines,
     no_login: Lines,
+    not_verified: Lines,
 }
 
 /// What became of Django's refresh tokens.
@@ -74,6 +78,11 @@ impl Report {
         self.no_login.add(who, &reason);
     }
 
+    /// Notes an account that is here and whose address does not count as verified.
+    pub(super) fn not_verified(&mut self, who: &Who, reason: NotVerified) {
+        self.not_verified.add(who, &reason);
+    }
+
     /// How many rows were refused.
     pub fn refused(&self) -> u64 {
         self.refused.count
@@ -99,7 +108,17 @@ impl fmt::Display for Who {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { imported, unchanged, other_models, tokens, dry_run, refused, no_login } = self;
+        let Self {
+            imported,
+            unchanged,
+            other_models,
+            tokens,
+            verified,
+            dry_run,
+            refused,
+            no_login,
+            not_verified,
+        } = self;
         let colon = if refused.count > 0 { ":" } else { "" };
         writeln!(formatter, "imported {imported}, unchanged {unchanged}, refused {}{colon}", refused.count)?;
         write!(formatter, "{refused}")?;
@@ -110,6 +129,15 @@ impl fmt::Display for Report {
                 no_login.count
             )?;
             write!(formatter, "{no_login}")?;
+        }
+        if let Some(verified) = verified {
+            let colon = if not_verified.count > 0 { ":" } else { "" };
+            writeln!(
+                formatter,
+                "addresses: verified {verified}, not verified {}{colon}",
+                not_verified.count
+            )?;
+            write!(formatter, "{not_verified}")?;
         }
         if let Some(TokenCounts { outstanding, blacklisted, unchanged }) = tokens {
             writeln!(
@@ -139,6 +167,8 @@ mod tests {
         report.refuse(&who, "the username is taken under id 9");
         report.refuse(&Who { row: 5, id: None, username: None }, "it is no JSON");
         report.no_login(&who, Unverifiable::Unknown);
+        report.verified = Some(1);
+        report.not_verified(&who, NotVerified::Anothers);
         report.tokens = Some(TokenCounts { outstanding: 2, blacklisted: 1, unchanged: 5 });
         report.other_models = 6;
         report.dry_run = true;
@@ -148,6 +178,8 @@ mod tests {
              row 4 (id 7, \"b\\nob\"): the username is taken under id 9\n  row 5: it is no JSON\n\
              imported, but can't log in until the password is reset: 1:\n  \
              row 4 (id 7, \"b\\nob\"): its password is hashed by an algorithm that can't be checked\n\
+             addresses: verified 1, not verified 1:\n  \
+             row 4 (id 7, \"b\\nob\"): another account has this address verified\n\
              tokens: imported 2, unchanged 5, newly blacklisted 1\n\
              passed over 6 objects of other models (--model names the users')\n\
              dry run: nothing was changed\n"

@@ -10,8 +10,17 @@ use super::user::ImportedUser;
 /// How long the row of an imported token is kept past its expiry: longer than any leeway under which it could come back.
 const TOKEN_KEPT_AFTER_EXPIRY: TimeDelta = TimeDelta::days(1);
 
-/// An account, as far as a row can collide with it.
+/// An account that is here, as far as a row can collide with it or say the same.
 pub(super) struct Present {
+    pub(super) id: UserId,
+    pub(super) username: String,
+    pub(super) email: String,
+    pub(super) email_verified: bool,
+    pub(super) is_active: bool,
+}
+
+/// An account that was made or changed.
+pub(super) struct Written {
     pub(super) id: UserId,
     pub(super) username: String,
 }
@@ -24,7 +33,11 @@ pub(super) async fn find_present(
 ) -> Result<Vec<Present>, sqlx::Error> {
     sqlx::query_as!(
         Present,
-        r#"SELECT id AS "id: UserId", username FROM users WHERE username = ANY($1) OR id = ANY($2)"#,
+        r#"
+        SELECT id AS "id: UserId", username, email, email_verified_at IS NOT NULL AS "email_verified!", is_active
+        FROM users
+        WHERE username = ANY($1) OR id = ANY($2)
+        "#,
         usernames,
         ids,
     )
@@ -63,7 +76,7 @@ async fn is_sequence_behind(connection: &mut PgConnection, id: i64) -> Result<bo
 pub(super) async fn insert_users(
     connection: &mut PgConnection,
     users: &[&ImportedUser],
-) -> Result<Vec<Present>, sqlx::Error> {
+) -> Result<Vec<Written>, sqlx::Error> {
     let column = |value: fn(&ImportedUser) -> &String| {
         users.iter().map(|user| value(user).clone()).collect::<Vec<_>>()
     };
@@ -72,19 +85,19 @@ pub(super) async fn insert_users(
     let joined: Vec<DateTime<Utc>> = users.iter().map(|user| user.date_joined).collect();
     let logged_in: Vec<Option<DateTime<Utc>>> = users.iter().map(|user| user.last_login).collect();
     sqlx::query_as!(
-        Present,
+        Written,
         r#"
         INSERT INTO users (
-            id, username, email, password, is_active, is_staff, is_superuser, date_joined, last_login
+            id, username, email, password, is_active, is_staff, is_superuser, date_joined, last_login, first_name, last_name
         )
         OVERRIDING SYSTEM VALUE
         SELECT COALESCE(given.id, nextval(pg_get_serial_sequence('users', 'id'))), username, email, password,
-            is_active, is_staff, is_superuser, date_joined, last_login
+            is_active, is_staff, is_superuser, date_joined, last_login, first_name, last_name
         FROM UNNEST(
             $1::bigint[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[], $7::boolean[],
-            $8::timestamptz[], $9::timestamptz[]
+            $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[]
         ) AS given (
-            id, username, email, password, is_active, is_staff, is_superuser, date_joined, last_login
+            id, username, email, password, is_active, is_staff, is_superuser, date_joined, last_login, first_name, last_name
         )
         ON CONFLICT DO NOTHING
         RETURNING id AS "id: UserId", username
@@ -98,6 +111,59 @@ pub(super) async fn insert_users(
         &flags(|user| user.is_superuser),
         &joined,
         &logged_in as &[Option<DateTime<Utc>>],
+        &column(|user| &user.first_name),
+        &column(|user| &user.last_name),
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// An address as accounts compare it.
+pub(super) struct Address {
+    /// In small letters, as the database writes them.
+    pub(super) key: String,
+    /// Whether an account has it verified.
+    pub(super) verified: bool,
+}
+
+/// These addresses, in their order.
+pub(super) async fn addresses(
+    connection: &mut PgConnection,
+    emails: &[String],
+) -> Result<Vec<Address>, sqlx::Error> {
+    sqlx::query_as!(
+        Address,
+        r#"
+        SELECT lower(given.email) AS "key!", EXISTS (
+            SELECT FROM users WHERE lower(users.email) = lower(given.email) AND email_verified_at IS NOT NULL
+        ) AS "verified!"
+        FROM UNNEST($1::text[]) WITH ORDINALITY AS given (email, place)
+        ORDER BY given.place
+        "#,
+        emails,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Marks the addresses of accounts as verified, if they have them still; gives those accounts.
+pub(super) async fn mark_verified(
+    connection: &mut PgConnection,
+    usernames: &[String],
+    emails: &[String],
+    at: DateTime<Utc>,
+) -> Result<Vec<Written>, sqlx::Error> {
+    sqlx::query_as!(
+        Written,
+        r#"
+        UPDATE users SET email_verified_at = $3
+        FROM UNNEST($1::text[], $2::text[]) AS given (username, email)
+        WHERE users.username = given.username AND users.email = given.email AND email_verified_at IS NULL
+        RETURNING users.id AS "id: UserId", users.username
+        "#,
+        usernames,
+        emails,
+        at,
     )
     .fetch_all(connection)
     .await

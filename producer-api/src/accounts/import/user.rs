@@ -9,6 +9,7 @@ use crate::credentials::{Unverifiable, unverifiable};
 /// As the table's constraints have it.
 const USERNAME_CHARACTERS_MAX: usize = 150;
 const EMAIL_CHARACTERS_MAX: usize = 254;
+const NAME_CHARACTERS_MAX: usize = 150;
 /// Every reader of JSON knows numbers up to here exactly, and ids go into tokens as numbers.
 const ID_MAX: i64 = 1 << 53;
 /// Django's years.
@@ -21,6 +22,8 @@ pub(super) struct ImportedUser {
     pub(super) id: Option<i64>,
     pub(super) username: String,
     pub(super) email: String,
+    pub(super) first_name: String,
+    pub(super) last_name: String,
     pub(super) password: String,
     /// Why nobody can log in with it, where Django's admin would not know already.
     pub(super) no_login: Option<Unverifiable>,
@@ -57,15 +60,13 @@ fn user(fields: &Fields, now: DateTime<Utc>) -> Result<ImportedUser, String> {
     if username.chars().count() > USERNAME_CHARACTERS_MAX {
         return Err(format!("the username has more than {USERNAME_CHARACTERS_MAX} characters"));
     }
-    let email = text(fields, "email")?.unwrap_or_default().to_owned();
-    if email.chars().count() > EMAIL_CHARACTERS_MAX {
-        return Err(format!("the email has more than {EMAIL_CHARACTERS_MAX} characters"));
-    }
     let (password, no_login) = password(text(fields, "password")?.unwrap_or_default());
     Ok(ImportedUser {
         id,
         username,
-        email,
+        email: short_text(fields, "email", EMAIL_CHARACTERS_MAX)?,
+        first_name: short_text(fields, "first_name", NAME_CHARACTERS_MAX)?,
+        last_name: short_text(fields, "last_name", NAME_CHARACTERS_MAX)?,
         password,
         no_login,
         is_active: flag(fields, "is_active")?.unwrap_or(true),
@@ -93,6 +94,15 @@ fn text<'a>(fields: &'a Fields, name: &str) -> Result<Option<&'a str>, String> {
         Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
         Some(_) => Err(format!("{name} is no text")),
     }
+}
+
+/// A text that may be missing, of so many characters.
+fn short_text(fields: &Fields, name: &str, characters_max: usize) -> Result<String, String> {
+    let text = text(fields, name)?.unwrap_or_default();
+    if text.chars().count() > characters_max {
+        return Err(format!("{name} has more than {characters_max} characters"));
+    }
+    Ok(text.to_owned())
 }
 
 fn id(fields: &Fields) -> Result<Option<i64>, String> {
@@ -163,13 +173,14 @@ mod tests {
 
     #[test]
     fn what_is_not_given_is_as_django_has_it() {
-        let user = judged(&json!({ "username": "froggly", "password": HASH, "first_name": ["passed over"] }))
+        let user = judged(&json!({ "username": "froggly", "password": HASH, "groups": ["passed over"] }))
             .ok()
             .unwrap();
         assert_eq!(
             (user.id, &*user.email, user.is_active, user.is_staff, user.is_superuser),
             (None, "", true, false, false)
         );
+        assert_eq!((&*user.first_name, &*user.last_name), ("", ""));
         assert_eq!((user.date_joined, user.last_login, user.no_login), (now(), None, None));
         assert_eq!(user.password, HASH);
     }
@@ -213,6 +224,8 @@ mod tests {
             (json!({ "username": long(151) }), "more than 150 characters"),
             (json!({ "username": "a", "email": long(255) }), "more than 254 characters"),
             (json!({ "username": "a", "email": ["x"] }), "email is no text"),
+            (json!({ "username": "a", "first_name": long(151) }), "first_name has more than 150 characters"),
+            (json!({ "username": "a", "last_name": 7 }), "last_name is no text"),
             (json!({ "username": "a", "password": "\0" }), "NUL"),
             (json!({ "username": "a", "id": 0 }), "the id"),
             (json!({ "username": "a", "id": -1 }), "the id"),
