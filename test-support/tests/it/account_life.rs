@@ -170,8 +170,8 @@ async fn registers(life: &Life) -> String {
             OLD,
             1,
             "Please confirm your e-mail address",
-            "Hello ada,\n\nThe account \"ada\" at SITE was registered with this e-mail address. Please confirm that \
-             the address is yours:\n\nLINK\n\nThe link is good for 1 day and works once.\n\nIf it was not you, you \
+            "Hello,\n\nAn account at SITE was registered with this e-mail address. Please confirm that the address is \
+             yours:\n\nLINK\n\nThe link is good for 1 day and works once.\n\nIf it was not you, you \
              need not do anything: the address is not confirmed without you.",
         )
         .await;
@@ -198,8 +198,8 @@ async fn changes_the_address(life: &Life, access: &str) {
             NEW,
             1,
             "Please confirm your new e-mail address",
-            "Hello ada,\n\nThe user \"ada\" at SITE asked for this e-mail address in the place of the present one. \
-             Please confirm that the address is yours:\n\nLINK\n\nThe link is good for 1 day and works once.\n\nIf it \
+            "Hello,\n\nSomebody with an account at SITE asked for this e-mail address in the place of the present \
+             one. Please confirm that the address is yours:\n\nLINK\n\nThe link is good for 1 day and works once.\n\nIf it \
              was not you, you need not do anything: the account keeps its present address.",
         )
         .await;
@@ -250,7 +250,7 @@ async fn is_told_who_else_wants_the_address(life: &Life) {
         NEW,
         5,
         "Your e-mail address was given by somebody",
-        "Hello ada,\n\nSomebody registered the account \"eve\" at SITE with your e-mail address. It belongs to your \
+        "Hello ada,\n\nSomebody registered another account at SITE with your e-mail address. It belongs to your \
          account \"ada\", and stays with it: nothing about your account has changed, and nobody else can confirm the \
          address.\n\nIf it was you, you have an account already: log in as \"ada\", or ask for a new password if you \
          have forgotten it.\n\nIf it was not you, you need not do anything.",

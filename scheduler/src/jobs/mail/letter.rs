@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use askama::Template;
 
-/// The longest name that is shown; an imported one may be anything.
+/// The longest name that is shown.
 const NAME_CHARS_MAX: usize = 150;
 
 /// A mail's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Letter {
     pub(super) subject: &'static str,
-    /// Who is greeted.
-    name: String,
+    /// Who is greeted; nobody by name, if the name may be a stranger's choice.
+    name: Option<String>,
     /// What happened, before the link.
     before: Vec<String>,
     link: Option<Link>,
@@ -49,14 +49,34 @@ struct HtmlPart<'a> {
     letter: &'a Letter,
 }
 
+/// How a mail may call the account it is about.
+///
+/// A name is chosen by whoever registers, with anybody's address, and many mail programs make a link of one like
+/// `www.evil.example`. So only whoever has proved his address is called by name, and only by one that can be no link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Account(Option<String>);
+
+impl Account {
+    /// The account of this name, in a mail to an address that its user has proved or not.
+    pub(super) fn new(username: &str, proved: bool) -> Self {
+        let plain = |character: char| character.is_alphanumeric() || "+-_".contains(character);
+        let harmless = username.chars().all(plain) && username.chars().count() <= NAME_CHARS_MAX;
+        Self((proved && harmless).then(|| username.to_owned()))
+    }
+
+    /// Such as `your account "ada"`.
+    fn yours(&self) -> String {
+        self.0.as_ref().map_or_else(|| "your account".to_owned(), |name| format!("your account \"{name}\""))
+    }
+}
+
 impl Letter {
     /// Asks whose address it is to confirm it for a new account.
-    pub(super) fn verify_email(site: &str, username: &str, url: String, lasts: Duration) -> Self {
-        let name = shown(username);
-        Self::new("Please confirm your e-mail address", site, &name)
+    pub(super) fn verify_email(site: &str, url: String, lasts: Duration) -> Self {
+        Self::new("Please confirm your e-mail address", site, None)
             .says(format!(
-                "The account \"{name}\" at {site} was registered with this e-mail address. Please confirm that the \
-                 address is yours:"
+                "An account at {site} was registered with this e-mail address. Please confirm that the address is \
+                 yours:"
             ))
             .links("Confirm this address", url)
             .adds(good_for(lasts))
@@ -64,12 +84,11 @@ impl Letter {
     }
 
     /// Asks whose address it is to confirm that an account may have it.
-    pub(super) fn change_email(site: &str, username: &str, url: String, lasts: Duration) -> Self {
-        let name = shown(username);
-        Self::new("Please confirm your new e-mail address", site, &name)
+    pub(super) fn change_email(site: &str, url: String, lasts: Duration) -> Self {
+        Self::new("Please confirm your new e-mail address", site, None)
             .says(format!(
-                "The user \"{name}\" at {site} asked for this e-mail address in the place of the present one. Please \
-                 confirm that the address is yours:"
+                "Somebody with an account at {site} asked for this e-mail address in the place of the present one. \
+                 Please confirm that the address is yours:"
             ))
             .links("Confirm this address", url)
             .adds(good_for(lasts))
@@ -77,12 +96,11 @@ impl Letter {
     }
 
     /// Gives a user a way to choose a new password.
-    pub(super) fn reset_password(site: &str, username: &str, url: String, lasts: Duration) -> Self {
-        let name = shown(username);
-        Self::new("Choose a new password", site, &name)
+    pub(super) fn reset_password(site: &str, account: Account, url: String, lasts: Duration) -> Self {
+        let yours = account.yours();
+        Self::new("Choose a new password", site, account.0)
             .says(format!(
-                "Somebody, you we hope, asked for a new password for your account \"{name}\" at {site}. Choose one \
-                 here:"
+                "Somebody, you we hope, asked for a new password for {yours} at {site}. Choose one here:"
             ))
             .links("Choose a new password", url)
             .adds(good_for(lasts))
@@ -93,12 +111,12 @@ impl Letter {
     }
 
     /// Tells a user that his account is to have another address.
-    pub(super) fn email_change_requested(site: &str, username: &str) -> Self {
-        let name = shown(username);
-        Self::new("Another e-mail address was asked for", site, &name)
+    pub(super) fn email_change_requested(site: &str, account: Account) -> Self {
+        let yours = capitalised(&account.yours());
+        Self::new("Another e-mail address was asked for", site, account.0)
             .says(format!(
-                "Your account \"{name}\" at {site} is to have another e-mail address. It was asked for with your \
-                 password. Until the new address is confirmed, this one stays in force."
+                "{yours} at {site} is to have another e-mail address. It was asked for with your password. Until the \
+                 new address is confirmed, this one stays in force."
             ))
             .adds("If it was you, you need not do anything.")
             .adds(format!(
@@ -107,12 +125,12 @@ impl Letter {
     }
 
     /// Tells a user that his account has another address already, at the one before.
-    pub(super) fn email_changed(site: &str, username: &str) -> Self {
-        let name = shown(username);
-        Self::new("Your e-mail address was changed", site, &name)
+    pub(super) fn email_changed(site: &str, account: Account) -> Self {
+        let yours = capitalised(&account.yours());
+        Self::new("Your e-mail address was changed", site, account.0)
             .says(format!(
-                "Your account \"{name}\" at {site} has another e-mail address. It was asked for with your password, and \
-                 confirmed; this one is not in force any more."
+                "{yours} at {site} has another e-mail address. It was asked for with your password, and confirmed; this \
+                 one is not in force any more."
             ))
             .adds("If it was you, you need not do anything.")
             .adds(format!(
@@ -121,10 +139,10 @@ impl Letter {
     }
 
     /// Tells a user that he has another password.
-    pub(super) fn password_changed(site: &str, username: &str) -> Self {
-        let name = shown(username);
-        Self::new("Your password was changed", site, &name)
-            .says(format!("Your account \"{name}\" at {site} has a new password."))
+    pub(super) fn password_changed(site: &str, account: Account) -> Self {
+        let yours = capitalised(&account.yours());
+        Self::new("Your password was changed", site, account.0)
+            .says(format!("{yours} at {site} has a new password."))
             .adds("If it was you, you need not do anything.")
             .adds(format!(
                 "If it was not you, please ask for a new password at {site} at once, by this e-mail address."
@@ -132,44 +150,36 @@ impl Letter {
     }
 
     /// Tells the owner of an address that a new account was registered with it.
-    pub(super) fn address_registered_again(site: &str, owner: &str, other: &str) -> Self {
-        let other = shown(other);
-        Self::conflict(
-            site,
-            owner,
-            &format!("Somebody registered the account \"{other}\" at {site} with your e-mail address"),
-        )
+    pub(super) fn address_registered_again(site: &str, owner: Account) -> Self {
+        let what = format!("Somebody registered another account at {site} with your e-mail address");
+        Self::conflict(site, owner, &what)
     }
 
     /// Tells the owner of an address that another account wants it.
-    pub(super) fn address_wanted(site: &str, owner: &str, other: &str) -> Self {
-        let other = shown(other);
-        Self::conflict(
-            site,
-            owner,
-            &format!(
-                "The user \"{other}\" at {site} asked for your e-mail address as that of another account"
-            ),
-        )
+    pub(super) fn address_wanted(site: &str, owner: Account) -> Self {
+        let what = format!("Somebody with another account at {site} asked for your e-mail address");
+        Self::conflict(site, owner, &what)
     }
 
-    fn conflict(site: &str, owner: &str, what: &str) -> Self {
-        let name = shown(owner);
-        Self::new("Your e-mail address was given by somebody", site, &name)
+    fn conflict(site: &str, owner: Account, what: &str) -> Self {
+        let yours = owner.yours();
+        let log_in =
+            owner.0.as_ref().map_or_else(|| "log in".to_owned(), |name| format!("log in as \"{name}\""));
+        Self::new("Your e-mail address was given by somebody", site, owner.0)
             .says(format!(
-                "{what}. It belongs to your account \"{name}\", and stays with it: nothing about your account has \
-                 changed, and nobody else can confirm the address."
+                "{what}. It belongs to {yours}, and stays with it: nothing about your account has changed, and nobody \
+                 else can confirm the address."
             ))
             .adds(format!(
-                "If it was you, you have an account already: log in as \"{name}\", or ask for a new password if you \
-                 have forgotten it."
+                "If it was you, you have an account already: {log_in}, or ask for a new password if you have forgotten \
+                 it."
             ))
             .adds("If it was not you, you need not do anything.")
     }
 
-    fn new(subject: &'static str, site: &str, name: &str) -> Self {
+    fn new(subject: &'static str, site: &str, name: Option<String>) -> Self {
         let (before, after) = (Vec::new(), Vec::new());
-        Self { subject, name: name.to_owned(), before, link: None, after, site: site.to_owned() }
+        Self { subject, name, before, link: None, after, site: site.to_owned() }
     }
 
     fn says(mut self, paragraph: String) -> Self {
@@ -211,14 +221,9 @@ fn in_words(duration: Duration) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A username as it may stand within a line: nothing that breaks one, hides or turns around.
-fn shown(username: &str) -> String {
-    let harmless = |character: char| {
-        let turns =
-            matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if character.is_control() || turns || character == '\u{feff}' { '\u{fffd}' } else { character }
-    };
-    username.chars().take(NAME_CHARS_MAX).map(harmless).collect()
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 #[cfg(test)]
@@ -232,44 +237,79 @@ mod tests {
         format!("{SITE}/api/email/verify/?token=abc_-123")
     }
 
-    fn all(username: &str) -> [Letter; 8] {
+    /// Every mail, in the case that the address is proved and in the other; the links are in the first three.
+    fn all(username: &str, proved: bool) -> [Letter; 8] {
+        let account = || Account::new(username, proved);
         [
-            Letter::verify_email(SITE, username, url(), DAY),
-            Letter::change_email(SITE, username, url(), DAY),
-            Letter::reset_password(SITE, username, url(), Duration::from_mins(5)),
-            Letter::email_change_requested(SITE, username),
-            Letter::email_changed(SITE, username),
-            Letter::password_changed(SITE, username),
-            Letter::address_registered_again(SITE, username, "eve"),
-            Letter::address_wanted(SITE, username, "eve"),
+            Letter::verify_email(SITE, url(), DAY),
+            Letter::change_email(SITE, url(), DAY),
+            Letter::reset_password(SITE, account(), url(), Duration::from_mins(5)),
+            Letter::email_change_requested(SITE, account()),
+            Letter::email_changed(SITE, account()),
+            Letter::password_changed(SITE, account()),
+            Letter::address_registered_again(SITE, account()),
+            Letter::address_wanted(SITE, account()),
         ]
     }
 
     #[test]
-    fn every_mail_says_whose_account_it_is_and_what_to_do_if_it_was_somebody_else() {
-        for letter in all("ada") {
+    fn every_mail_says_where_the_account_is_and_what_to_do_if_it_was_somebody_else() {
+        for (proved, letter) in
+            [true, false].into_iter().flat_map(|proved| all("ada", proved).map(|l| (proved, l)))
+        {
             for part in [letter.text().unwrap(), letter.html().unwrap()] {
-                assert!(part.contains("ada") && part.contains(SITE), "{part}");
-                assert!(part.contains("If it was not you"), "{part}");
+                assert!(part.contains(SITE) && part.contains("If it was not you"), "{part}");
+                assert!(part.contains("Hello"), "{part}");
                 assert!(part.is_ascii(), "{part}");
+                assert!(proved || !part.contains("ada"), "{part}");
             }
         }
+        for letter in &all("ada", true)[2..] {
+            assert!(letter.text().unwrap().starts_with("Hello ada,\n"));
+            assert!(letter.html().unwrap().contains("<p>Hello ada,</p>"));
+        }
+    }
+
+    /// Mail programs make links of what looks like one. Goes red when a stranger gets a link of his into our mail.
+    #[test]
+    fn no_mail_has_a_link_in_the_name_of_an_account() {
+        for name in [
+            "www.evil.example",
+            "http://evil.example",
+            "evil.example",
+            "me@evil.example",
+            "evil\u{3002}example",
+            "//evil",
+            "<a href='https://evil.example'>\r\n\r\nBcc: all@example.org\u{202e}\u{2028}",
+        ] {
+            for letter in all(name, true).iter().chain(&all(name, false)) {
+                for part in [letter.text().unwrap(), letter.html().unwrap()] {
+                    assert!(!part.contains("evil") && !part.contains("Bcc"), "{part}");
+                    assert!(part.contains("Hello,"), "{part}");
+                }
+            }
+        }
+        for name in ["ada", "\u{c4}rger-9", "a_b+c"] {
+            assert!(all(name, true)[5].text().unwrap().contains(&format!("Your account \"{name}\" at")));
+        }
+        assert_eq!(Account::new(&"x".repeat(151), true), Account(None));
     }
 
     #[test]
     fn both_parts_of_a_mail_have_its_link_and_say_how_long_it_is_good() {
-        for (letter, lasts) in all("ada").iter().zip(["1 day", "1 day", "5 minutes"]) {
+        for (letter, lasts) in all("ada", true).iter().zip(["1 day", "1 day", "5 minutes"]) {
             for part in [letter.text().unwrap(), letter.html().unwrap()] {
                 assert!(part.contains(&url()), "{part}");
                 assert!(part.contains(&format!("good for {lasts} and works once")), "{part}");
             }
         }
-        assert!(all("ada")[3..].iter().all(|letter| !letter.html().unwrap().contains("href")));
+        assert!(all("ada", true)[3..].iter().all(|letter| !letter.html().unwrap().contains("href")));
     }
 
     #[test]
     fn the_text_of_a_mail_reads_well() {
-        let text = Letter::reset_password(SITE, "ada", url(), Duration::from_mins(5)).text().unwrap();
+        let text = Letter::reset_password(SITE, Account::new("ada", true), url(), Duration::from_mins(5));
+        let text = text.text().unwrap();
         assert_eq!(
             text,
             "Hello ada,\n\n\
@@ -283,20 +323,6 @@ mod tests {
              Warren at https://warren.example\n\
              This mail was sent by itself; answers are not read.\n"
         );
-    }
-
-    #[test]
-    fn a_name_can_bring_neither_html_nor_lines_of_its_own() {
-        let name = "<a href='https://evil.example'>\r\n\r\nBcc: all@example.org\u{202e}\u{2028}";
-        for letter in all(name) {
-            let (text, html) = (letter.text().unwrap(), letter.html().unwrap());
-            assert!(!html.contains("<a href='") && !html.contains("evil.example'>"), "{html}");
-            for part in [text, html] {
-                assert!(!part.contains('\r') && !part.contains("\nBcc"), "{part}");
-                assert!(!part.contains('\u{202e}') && !part.contains('\u{2028}'), "{part}");
-            }
-        }
-        assert_eq!(shown(&"x".repeat(1_000)).len(), NAME_CHARS_MAX);
     }
 
     #[test]
@@ -315,6 +341,6 @@ mod tests {
 
     #[test]
     fn a_link_is_not_shown_by_accident() {
-        assert!(!format!("{:?}", all("ada")).contains("abc_-123"));
+        assert!(!format!("{:?}", all("ada", true)).contains("abc_-123"));
     }
 }

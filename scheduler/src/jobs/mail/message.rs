@@ -120,7 +120,7 @@ mod tests {
 
     fn write_to(to: &str) -> Result<String, WriteError> {
         let url = format!("https://warren.example/api/email/verify/?token={}", "A".repeat(43));
-        let letter = Letter::verify_email("https://warren.example", "ada", url, Duration::from_hours(24));
+        let letter = Letter::verify_email("https://warren.example", url, Duration::from_hours(24));
         let from = "Warren <warren@example.org>".parse().unwrap();
         let at = "2026-05-04T09:00:00Z".parse().unwrap();
         let mail = write(&letter, &from, to, RunId(Uuid::from_u128(7)), at)?;

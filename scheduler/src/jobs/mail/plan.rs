@@ -7,7 +7,7 @@ use shared::contracts::mail::MailPurpose;
 use shared::ids::UserId;
 use sqlx::PgConnection;
 
-use super::letter::Letter;
+use super::letter::{Account, Letter};
 use super::store::{self, Owner, User};
 
 /// To whom a mail goes, and what it says.
@@ -69,36 +69,42 @@ pub(super) async fn plan(
     }))
 }
 
+/// How a mail to `address` calls the account: by name only where its user has proved that he reads it. Of the address before
+/// the present one nobody knows any more whether it was proved.
+pub(super) fn account_of(user: &User, address: &str) -> Account {
+    Account::new(&user.username, user.email == address && user.email_verified_at.is_some())
+}
+
 /// The letter with a link.
 pub(super) fn link(
     site: &str,
     purpose: MailPurpose,
-    username: &str,
+    account: Account,
     secret: &str,
     lasts: Duration,
 ) -> Letter {
     let url = format!("{site}{}?token={secret}", path(purpose));
     match purpose {
-        MailPurpose::ResetPassword => Letter::reset_password(site, username, url, lasts),
-        MailPurpose::ChangeEmail => Letter::change_email(site, username, url, lasts),
-        _ => Letter::verify_email(site, username, url, lasts),
+        MailPurpose::ResetPassword => Letter::reset_password(site, account, url, lasts),
+        MailPurpose::ChangeEmail => Letter::change_email(site, url, lasts),
+        _ => Letter::verify_email(site, url, lasts),
     }
 }
 
 /// The letter that tells what was done to an account; `was_changed`: its address is another one by now.
-pub(super) fn notice(site: &str, purpose: MailPurpose, user: &User, was_changed: bool) -> Letter {
+pub(super) fn notice(site: &str, purpose: MailPurpose, account: Account, was_changed: bool) -> Letter {
     match purpose {
-        MailPurpose::EmailChangeRequested if was_changed => Letter::email_changed(site, &user.username),
-        MailPurpose::EmailChangeRequested => Letter::email_change_requested(site, &user.username),
-        _ => Letter::password_changed(site, &user.username),
+        MailPurpose::EmailChangeRequested if was_changed => Letter::email_changed(site, account),
+        MailPurpose::EmailChangeRequested => Letter::email_change_requested(site, account),
+        _ => Letter::password_changed(site, account),
     }
 }
 
 /// The letter to the owner of an address that somebody else has given.
-pub(super) fn conflict(site: &str, purpose: MailPurpose, owner: &str, other: &str) -> Letter {
+pub(super) fn conflict(site: &str, purpose: MailPurpose, owner: Account) -> Letter {
     match purpose {
-        MailPurpose::ChangeEmail => Letter::address_wanted(site, owner, other),
-        _ => Letter::address_registered_again(site, owner, other),
+        MailPurpose::ChangeEmail => Letter::address_wanted(site, owner),
+        _ => Letter::address_registered_again(site, owner),
     }
 }
 

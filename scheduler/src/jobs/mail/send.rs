@@ -14,9 +14,9 @@ use shared::telemetry::error_chain;
 use sqlx::PgConnection;
 
 use super::delivery::{Delivery, Mailer, Outcome};
-use super::letter::Letter;
+use super::letter::{Account, Letter};
 use super::message::write;
-use super::plan::{Plan, conflict, link, notice, plan};
+use super::plan::{Plan, account_of, conflict, link, notice, plan};
 use super::reply::harmless;
 use super::store::{self, Attempt, Before, NewToken, Owner, User};
 use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
@@ -143,18 +143,19 @@ impl Sending {
         let (letter, address, secret) = match plan {
             Plan::Link { address } => {
                 let secret = self.draw(connection, user_id, purpose, &address).await?;
-                let letter = link(site, purpose, &user.username, &secret, self.mailer.link_lasts(purpose));
+                let account = account_of(user, &address);
+                let letter = link(site, purpose, account, &secret, self.mailer.link_lasts(purpose));
                 (letter, address, Some(secret))
             }
             Plan::Notice { address } => {
-                let letter = notice(site, purpose, user, address != user.email);
+                let letter = notice(site, purpose, account_of(user, &address), address != user.email);
                 (letter, address, None)
             }
             Plan::Conflict { owner } => {
                 if !before.told_the_owner {
                     self.tell_conflict(connection, user_id, user, &owner).await?;
                 }
-                (conflict(site, purpose, &owner.username, &user.username), owner.email, None)
+                (conflict(site, purpose, Account::new(&owner.username, true)), owner.email, None)
             }
         };
         let what = format!("{name} mail to user {recipient}");
