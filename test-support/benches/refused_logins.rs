@@ -25,6 +25,7 @@ const LOGINS_ON_THE_FLOOR: usize = 50;
 const UNKNOWN: &str = "unknown user";
 const WRONG: &str = "wrong password";
 const DISABLED: &str = "disabled";
+const UNVERIFIED: &str = "unverified";
 const IMPORTED: &str = "imported hash, wrong password";
 /// What Django 5.2 makes of "the password in Django".
 const DJANGO_HASH: &str =
@@ -35,22 +36,24 @@ async fn main() {
     let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
     // What is measured is that a password was looked at, not that none was: counted, but never too many.
     let api = Program::producer_api(&database, &broker)
+        .env("REQUIRE_VERIFIED_EMAIL", "true")
         .env("LOGIN_FAILURES_PER_ACCOUNT", "1000000")
         .env("LOGIN_FAILURES_PER_ADDRESS", "1000000");
     let api = api.start().await;
     let client = api.client();
-    for username in [WRONG, DISABLED, IMPORTED] {
+    for username in [WRONG, DISABLED, UNVERIFIED, IMPORTED] {
         client.register(&username.replace([' ', ','], "_")).await.expect(201);
     }
     let execute = async |statement: &'static str, value: &str| {
         sqlx::query(statement).bind(value).execute(database.pool()).await.unwrap();
     };
+    execute("UPDATE users SET email_verified_at = now() WHERE username <> $1", UNVERIFIED).await;
     execute("UPDATE users SET is_active = false WHERE username = $1", DISABLED).await;
     println!("{LOGINS_AT_ONCE} refused logins of each reason, no imported hashes:");
-    measure(&client, LOGINS_AT_ONCE, &[UNKNOWN, WRONG, DISABLED]).await;
+    measure(&client, LOGINS_AT_ONCE, &[UNKNOWN, WRONG, DISABLED, UNVERIFIED]).await;
     execute("UPDATE users SET password = $1 WHERE username LIKE 'imported%'", DJANGO_HASH).await;
     println!("{LOGINS_ON_THE_FLOOR} of each reason, with an imported hash:");
-    measure(&client, LOGINS_ON_THE_FLOOR, &[UNKNOWN, WRONG, DISABLED, IMPORTED]).await;
+    measure(&client, LOGINS_ON_THE_FLOOR, &[UNKNOWN, WRONG, DISABLED, UNVERIFIED, IMPORTED]).await;
 }
 
 async fn measure(client: &Client, logins: usize, reasons: &[&'static str]) {
@@ -59,7 +62,7 @@ async fn measure(client: &Client, logins: usize, reasons: &[&'static str]) {
         // Another first each time: whoever comes after a slow one must not look different for it.
         for place in 0..reasons.len() {
             let reason = reasons[(turn + place) % reasons.len()];
-            let password = if reason == DISABLED { PASSWORD } else { "not this one" };
+            let password = if [DISABLED, UNVERIFIED].contains(&reason) { PASSWORD } else { "not this one" };
             let began = Instant::now();
             client.try_log_in(&reason.replace([' ', ','], "_"), password).await.expect(401);
             taken.entry(reason).or_default().push(began.elapsed());

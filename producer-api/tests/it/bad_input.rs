@@ -69,6 +69,7 @@ async fn forms_and_multipart_work_as_json_does_and_other_types_are_415() {
     assert_eq!(answer.text("detail"), r#"Unsupported media type "text/plain; charset=x" in request."#);
 }
 
+/// Row A07 of `auth-audit.md`, section E; that no hash is made of one for a new account, `overload` shows.
 #[tokio::test]
 async fn a_password_of_a_megabyte_is_wrong_and_a_body_of_ten_is_too_large() {
     let api = Api::start().await;

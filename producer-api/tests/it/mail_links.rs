@@ -1,4 +1,4 @@
-//! Proving an address by a mailed link. Rows A02, A10 to A13 of `auth-audit.md`, section E.
+//! Proving an address by a mailed link. Rows A01, A02, A10 to A13 of `auth-audit.md`, section E.
 
 use producer_api::accounts;
 use reqwest::Method;
@@ -29,6 +29,7 @@ async fn me(client: &Client, username: &str) -> Value {
     send(request).await.expect(200).body
 }
 
+/// Row A01; that the login is refused before, the life of an account shows.
 #[tokio::test]
 async fn whoever_registers_is_sent_a_link_and_proves_the_address_with_it() {
     let api = Api::start().await;

@@ -76,7 +76,7 @@ async fn who_has_proved_an_address_is_written_to_alone() {
     assert_eq!(mails, [(4, "reset_password".to_owned())]);
 }
 
-/// Rows F02, F03 and F06.
+/// Rows F02, F03, F04 and F06. That only the newest three are live, the tests of the worker that draws them show.
 #[tokio::test]
 async fn a_link_gives_a_new_password_once_in_its_time_and_ends_every_session() {
     let api = Api::start_with(&[("SESSION_POLICY", "unlimited")]).await;

@@ -1,4 +1,4 @@
-//! Registering.
+//! Registering. Rows A03 and A04 of `auth-audit.md`, section E.
 
 use serde_json::json;
 
@@ -15,15 +15,18 @@ async fn a_new_account_is_answered_with_id_username_and_email_and_nothing_else()
     assert_eq!(events[0].1["user_agent"], "warren-tests/1.0");
 }
 
+/// Row A04.
 #[tokio::test]
 async fn privileges_in_the_body_are_never_bound() {
     let api = Api::start().await;
     let body = json!({
         "username": "mallory", "email": "m@example.com", "password": "correct horse", "is_staff": true,
-        "is_superuser": true, "id": 99, "is_active": false,
+        "is_superuser": true, "id": 99, "is_active": false, "role": "admin", "email_verified": true,
+        "email_verified_at": "2026-01-01T00:00:00Z",
     });
     assert_eq!(api.client.post("/api/register/", &body).await.expect(201).body["id"], 1);
-    let privileged = "SELECT count(*) FROM users WHERE is_staff OR is_superuser OR NOT is_active";
+    let privileged = "SELECT count(*) FROM users WHERE is_staff OR is_superuser OR NOT is_active
+        OR email_verified_at IS NOT NULL";
     assert_eq!(api.count(privileged).await, 0);
 }
 
@@ -66,6 +69,7 @@ async fn a_password_that_others_would_guess_is_refused_with_the_reason() {
     assert_eq!(api.count("SELECT count(*) FROM users").await, 0);
 }
 
+/// Row A03, where all want one name; where all want one address, see `who_exists`.
 #[tokio::test]
 async fn twenty_that_want_one_name_at_once_get_one_account() {
     let api = Api::start().await;

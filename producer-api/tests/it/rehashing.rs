@@ -25,6 +25,55 @@ async fn text_of(api: &Api, sql: &'static str) -> String {
     sqlx::query_scalar(sql).fetch_one(api.database.pool()).await.unwrap()
 }
 
+/// Row B14 of `auth-audit.md`, section E.
+#[tokio::test]
+async fn every_hash_of_djangos_opens_once_and_is_ours_from_then_on_and_an_unusable_one_opens_nothing() {
+    // Made by Django 5.2.19 with its defaults, of [`PASSWORD`].
+    let hashes = [
+        (
+            "pbkdf2_sha256",
+            "pbkdf2_sha256$1000000$bMLQ8hXyDKx97EubZsITxV$TxJltya1pLxns6L3BkZJYd/7ZSnnttzVjnPF8kl4EFI=",
+        ),
+        ("pbkdf2_sha1", "pbkdf2_sha1$1000000$gNXW4SfoDfpZYf7zMQ1UkU$BZheO5hNK9vP4dsEm8tzChbOih8="),
+        (
+            "argon2",
+            "argon2$argon2id$v=19$m=102400,t=2,p=8$dWNKVXdXMW5xaDJFeTF6b09LUnh6TA$Jvp5CL1VSSKxG862mjwnhAFB54r4+9OBht7V28hcdkA",
+        ),
+        ("bcrypt_sha256", "bcrypt_sha256$$2b$12$HfZnbguXdimes6dNdOas1u0U6elcjxx.QYaFTq4HF33uumkO3EZ1G"),
+        ("bcrypt", "bcrypt$$2b$12$A02MvhPkZLNwmBG0koM4OePxePK5/re6rtEyRCklijDbt4MzDxVLS"),
+        (
+            "scrypt",
+            "scrypt$16384$nZVLkDZg7YFuYK0TVFE9iS$8$5$5iRvJB8n48X11OTgCpzztw4vjPYkI0XvmQ+EZIMvX9d5htg8jLTuIHTYfbarF9UmkhKe1GnoWnT93UtqEwpSGA==",
+        ),
+    ];
+    let api = Api::start_with(&[("LOGIN_FAILURE_FLOOR", "0")]).await;
+    let keep = async |username: &'static str, hash: &'static str| {
+        api.client.register(username).await.expect(201);
+        let keep =
+            sqlx::query("UPDATE users SET password = $2 WHERE username = $1").bind(username).bind(hash);
+        keep.execute(api.database.pool()).await.unwrap();
+        api.forget_events().await;
+    };
+    for (algorithm, hash) in hashes {
+        keep(algorithm, hash).await;
+        api.client.try_log_in(algorithm, "correct horse batterz").await.expect(401);
+        api.client.log_in(algorithm).await;
+        let told =
+            api.events().await.into_iter().find(|(name, _)| name == "auth.password.rehashed").unwrap().1;
+        assert_eq!(
+            (&told["username"], &told["from_algorithm"], &told["to_algorithm"]),
+            (&json!(algorithm), &json!(algorithm), &json!("argon2id"))
+        );
+        api.client.log_in(algorithm).await;
+    }
+    assert_eq!(api.count("SELECT count(*) FROM users WHERE password NOT LIKE '$argon2id$%'").await, 0);
+    keep("nobodys", "!5ZyQKqyqPD3fQhMnXMz0mJ8gEaBpL1").await;
+    for password in [PASSWORD, "!", "!5ZyQKqyqPD3fQhMnXMz0mJ8gEaBpL1"] {
+        api.client.try_log_in("nobodys", password).await.expect(401);
+    }
+    assert_eq!(api.event_types().await, vec!["auth.login.failed"; 3]);
+}
+
 #[tokio::test]
 async fn the_next_login_replaces_an_imported_hash_and_tells_of_it_once() {
     let api = Api::start().await;

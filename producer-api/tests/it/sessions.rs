@@ -1,7 +1,7 @@
 //! Logging in, staying in, logging out: one active session a user.
 
 use serde_json::json;
-use test_support::api::PASSWORD;
+use test_support::api::{Answer, PASSWORD};
 
 use crate::harness::{Api, signed};
 
@@ -215,4 +215,27 @@ async fn an_account_that_is_disabled_or_gone_opens_nothing() {
         json!({ "detail": "User not found", "code": "user_not_found" })
     );
     assert_eq!(api.client.refresh(&login.refresh).await.expect(401).body, no_account);
+}
+
+/// Row B02 of `auth-audit.md`, section E.
+#[tokio::test]
+async fn members_that_a_login_does_not_ask_for_are_as_if_absent() {
+    let api = Api::start_with(&[("SESSION_POLICY", "unlimited")]).await;
+    api.client.register("froggly").await.expect(201);
+    api.client.register("other").await.expect(201);
+    for path in ["/api/token/", "/api/token/sliding/", "/api/login/"] {
+        let plain = json!({ "username": "froggly", "password": PASSWORD });
+        let members = |answer: &Answer| answer.body.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let expected = members(&api.client.post(path, &plain).await.expect(200));
+        let body = json!({
+            "username": "froggly", "password": PASSWORD, "email": "other@example.com", "id": 2, "user_id": 2,
+            "is_staff": true, "remember": { "me": [1, null] }, "": "",
+        });
+        assert_eq!(members(&api.client.post(path, &body).await.expect(200)), expected, "{path}");
+        let wrong = json!({ "username": "froggly", "password": "wrong", "email": "froggly@example.com" });
+        api.client.post(path, &wrong).await.expect(401);
+    }
+    let others = "SELECT count(*) FROM user_sessions WHERE user_id <> (SELECT id FROM users WHERE username = 'froggly')";
+    assert_eq!(api.count(others).await, 0);
+    assert_eq!(api.count("SELECT count(*) FROM users WHERE is_staff").await, 0);
 }

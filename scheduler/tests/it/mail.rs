@@ -310,6 +310,7 @@ async fn the_owner_of_an_address_is_told_when_somebody_else_gives_it_and_that_is
     assert_eq!(post.bench.count(body).await, 2);
 }
 
+/// Row F04 of `auth-audit.md`, section E: of five links the first two are dead, by the newer ones.
 #[tokio::test]
 async fn a_user_has_at_most_three_live_links_for_a_purpose_and_the_oldest_goes_first() {
     let post = Post::new().await;

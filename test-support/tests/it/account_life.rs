@@ -157,7 +157,7 @@ async fn an_account_lives_from_registration_to_deletion_and_every_step_is_mailed
     }
 }
 
-/// Row A14 of `auth-audit.md`, section E: whatever host a request names, links begin with the setting.
+/// Rows A01 and A14 of `auth-audit.md`, section E: no login before the link is used; and whatever host a request names, links begin with the setting.
 async fn registers(life: &Life) -> String {
     let account = json!({ "username": "ada", "email": OLD, "password": PASSWORD });
     let request = life.client.request(Method::POST, "/api/register/").header("host", "evil.example");
