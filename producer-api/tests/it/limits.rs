@@ -138,7 +138,9 @@ async fn two_hundred_guesses_at_once_get_no_more_than_ten_looks_on_two_replicas_
     for name in ["froggly", "nobody"] {
         api.forget_events().await;
         let statuses = at_once(&[&api.client, &other.client], 200, name, "wrong").await;
-        assert_eq!((of(&statuses, 401), of(&statuses, 429)), (10, 190), "{name}");
+        assert_eq!(of(&statuses, 401), 10, "{name}");
+        // A slow machine sheds those that wait too long for being counted; they were not looked at either.
+        assert_eq!(of(&statuses, 429) + of(&statuses, 503), 190, "{name}: {statuses:?}");
         assert_eq!(looked_at(&api).await, 10, "{name}");
         assert_eq!(api.event_types().await.iter().filter(|name| *name == "auth.account.locked").count(), 1);
     }

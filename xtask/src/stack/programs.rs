@@ -82,6 +82,10 @@ pub(super) fn command(layout: &Layout, state: &State, session: &Session, program
     }
     if session.keeps_mail() {
         command.env("EMAIL_BACKEND", "file").env("EMAIL_FILE_PATH", layout.mail());
+        // What goes to a folder bothers nobody: whoever tries the system out may make any number of accounts.
+        if !given("MAIL_REQUESTS_PER_ADDRESS") {
+            command.env("MAIL_REQUESTS_PER_ADDRESS", "0");
+        }
     }
     let api = session.instances.iter().find(|instance| instance.program == Program::ProducerApi);
     if let Some(api) = api.filter(|_| !given("PUBLIC_URL")) {
