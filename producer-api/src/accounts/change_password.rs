@@ -1,9 +1,11 @@
 //! Changing one's own password, by the one before.
 
 use shared::contracts::auth::ReauthenticationPurpose;
+use shared::contracts::mail::MailPurpose;
 
 use super::confirm_password::{ConfirmPasswordError, confirm_password};
 use super::new_password::{Chosen, announce, replace_password};
+use super::notices::may_notify;
 use super::office::Office;
 use super::store;
 use crate::fault::Fault;
@@ -44,16 +46,19 @@ pub async fn change_password(
 ) -> Result<(), ChangePasswordError> {
     let purpose = ReauthenticationPurpose::ChangePassword;
     let confirmed = confirm_password(state, context, who, present, purpose).await?;
-    let about = {
+    let profile = {
         let mut connection = state.database.acquire().await?;
-        let profile = store::profile(&mut connection, who.user_id).await?;
-        profile.ok_or(ConfirmPasswordError::UserGone)?.personal_words()
+        store::profile(&mut connection, who.user_id).await?.ok_or(ConfirmPasswordError::UserGone)?
     };
-    let faults = state.hasher.faults_of_new(&new, &about).await.map_err(Fault::from)?;
+    let faults = state.hasher.faults_of_new(&new, &profile.personal_words()).await.map_err(Fault::from)?;
     if !faults.is_empty() {
         return Err(ChangePasswordError::New(faults));
     }
     let hash = state.hasher.hash(new).await.map_err(Fault::from)?;
+    let chosen = match may_notify(state, &profile, MailPurpose::PasswordChanged).await {
+        Ok(notified) => Chosen::Anew { notified },
+        Err(error) => return Err(ConfirmPasswordError::from(error).into()),
+    };
     let office = Office::from(state);
     let mut transaction = state.database.begin().await?;
     let user = store::lock(&mut transaction, who.user_id).await?.ok_or(ConfirmPasswordError::UserGone)?;
@@ -61,7 +66,7 @@ pub async fn change_password(
         return Err(confirmed.refuse(state, context, who, transaction).await.into());
     }
     let user = (user.id, user.username.as_str());
-    let ended = replace_password(office, context, &mut transaction, user, &hash, Chosen::Anew).await?;
+    let ended = replace_password(office, context, &mut transaction, user, &hash, chosen).await?;
     transaction.commit().await?;
     announce(office, who.user_id, &ended);
     Ok(())

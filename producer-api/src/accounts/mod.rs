@@ -11,6 +11,7 @@ pub mod import;
 mod mail_links;
 mod mail_store;
 mod new_password;
+mod notices;
 mod office;
 mod register;
 mod reset_password;

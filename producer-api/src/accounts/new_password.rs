@@ -18,7 +18,10 @@ use crate::tokens::Whose;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chosen {
     /// By its user, who knew the one before, or by an operator.
-    Anew,
+    Anew {
+        /// Whether he is told by mail.
+        notified: bool,
+    },
     /// By a mailed link.
     ByLink,
 }
@@ -43,7 +46,7 @@ pub(super) async fn replace_password(
     let change =
         AccountChange { user_id, username: username.to_owned(), actor_id: None, origin: context.origin() };
     let reason = match chosen {
-        Chosen::Anew => {
+        Chosen::Anew { .. } => {
             office.outbox.append(connection, &context.trace, PasswordChanged(change)).await?;
             SessionEnd::PasswordChanged
         }
@@ -58,7 +61,8 @@ pub(super) async fn replace_password(
         let ending = Ending::by_rule(reason, now);
         ended = end_all_sessions(connection, office.outbox, (user_id, username), &whose, ending).await?;
     }
-    let notice = SendMail { user_id: Some(user_id), purpose: MailPurpose::PasswordChanged };
+    let notified = chosen != Chosen::Anew { notified: false };
+    let notice = SendMail { user_id: notified.then_some(user_id), purpose: MailPurpose::PasswordChanged };
     enqueue_mails(connection, office.outbox, office.entropy, &context.trace, &[notice], now).await?;
     Ok(ended)
 }

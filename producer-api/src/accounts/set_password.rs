@@ -49,8 +49,8 @@ pub async fn set_password(
     let mut transaction = office.database.begin().await?;
     // By its id: the password was judged by this account's owner, and the name may be another's by now.
     let account = store::lock(&mut transaction, found.id).await?.ok_or_else(unknown)?;
-    let user = (account.id, account.username.as_str());
-    let ended = replace_password(office, context, &mut transaction, user, &hash, Chosen::Anew).await?;
+    let (user, chosen) = ((account.id, account.username.as_str()), Chosen::Anew { notified: true });
+    let ended = replace_password(office, context, &mut transaction, user, &hash, chosen).await?;
     transaction.commit().await?;
     announce(office, account.id, &ended);
     Ok(ended.len())

@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use super::confirm_password::{ConfirmPasswordError, confirm_password};
 use super::email_address::EmailAddress;
 use super::mail_store;
+use super::notices::may_notify;
 use super::store::{self, Profile};
 use super::username::Username;
 use crate::config::UserIdField;
@@ -108,9 +109,12 @@ pub async fn update_profile(
             Some((email, confirm_password(state, context, who, password, purpose).await?))
         }
     };
-    let may_send = match &email {
-        Some((email, _)) => count_mail(state, user, email).await?,
-        None => false,
+    let sent = match &email {
+        Some((email, _)) => Sent {
+            link: count_mail(state, user, email).await?,
+            notice: may_notify(state, &before, MailPurpose::EmailChangeRequested).await?,
+        },
+        None => Sent::default(),
     };
     let mut transaction = state.database.begin().await?;
     let mut after = store::lock(&mut transaction, user).await?.ok_or(UpdateProfileError::Gone)?;
@@ -135,7 +139,7 @@ pub async fn update_profile(
         if !confirmed.holds(&mut transaction, user).await? {
             return Err(confirmed.refuse(state, context, who, transaction).await.into());
         }
-        want_email(state, context, &mut transaction, &mut after, (&email, may_send)).await?;
+        want_email(state, context, &mut transaction, &mut after, (&email, sent)).await?;
         fields.push("pending_email".to_owned());
     }
     if stays && after.pending_email.take().is_some() {
@@ -160,6 +164,15 @@ pub async fn update_profile(
     Ok(after)
 }
 
+/// Which mails are sent because of a new address.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sent {
+    /// To the address wanted.
+    link: bool,
+    /// To the present one.
+    notice: bool,
+}
+
 /// Whether a link may be sent to the address wanted. It is not for the user to know, who may have chosen anybody's.
 async fn count_mail(state: &AppState, user: UserId, email: &EmailAddress) -> Result<bool, LimitError> {
     let purpose = MailPurpose::ChangeEmail;
@@ -172,7 +185,7 @@ async fn want_email(
     context: &RequestContext,
     connection: &mut PgConnection,
     profile: &mut Profile,
-    (email, may_send): (&EmailAddress, bool),
+    (email, sent): (&EmailAddress, Sent),
 ) -> Result<(), UpdateProfileError> {
     let (user, now) = (profile.id, state.clock.now());
     // Links to an address that was wanted before prove nothing that is wanted now.
@@ -180,9 +193,9 @@ async fn want_email(
     store::set_pending_email(connection, user, Some(email.as_str())).await?;
     profile.pending_email = Some(email.as_str().to_owned());
     let mails = [
-        SendMail { user_id: may_send.then_some(user), purpose: MailPurpose::ChangeEmail },
+        SendMail { user_id: sent.link.then_some(user), purpose: MailPurpose::ChangeEmail },
         // Proved or not: most imported users never proved theirs.
-        SendMail { user_id: Some(user), purpose: MailPurpose::EmailChangeRequested },
+        SendMail { user_id: sent.notice.then_some(user), purpose: MailPurpose::EmailChangeRequested },
     ];
     enqueue_mails(connection, &state.outbox, &state.entropy, &context.trace, &mails, now)
         .await

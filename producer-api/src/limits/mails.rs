@@ -32,6 +32,8 @@ pub enum Asker {
     Stranger(Option<IpAddr>),
     /// A user who is signed in.
     User(UserId),
+    /// Nobody: it is sent because of what a user did, and he is not kept from that.
+    Nobody,
 }
 
 /// A request that has a mail sent.
@@ -104,6 +106,7 @@ impl Limits {
         let asker = match request.asker {
             Asker::Stranger(address) => address.map(Key::of_mails_from).zip(self.mails_from),
             Asker::User(user) => Some(Key::of_mails_by(user)).zip(self.mails_to),
+            Asker::Nobody => None,
         };
         let recipient = Some(Key::of_mails_to(request.recipient, request.purpose)).zip(self.mails_to);
         [asker, recipient].into_iter().flatten().collect()

@@ -213,3 +213,42 @@ async fn asking_costs_the_same_statements_for_nobody_one_account_and_three() {
         }
     }
 }
+
+/// Whoever registers gives any address; what he does to his own account must not fill its owner's mailbox. Goes red when
+/// notices to an address that nobody has proved are not counted, or those to one that is proved are.
+#[tokio::test]
+async fn an_address_that_nobody_has_proved_is_told_of_five_changes_and_one_that_is_proved_of_each() {
+    let api = Api::start().await;
+    let passwords = [PASSWORD, "a warren of many burrows"];
+    let change = async |username: &str, turn: usize| {
+        let login = api.client.try_log_in(username, passwords[turn % 2]).await.expect(200);
+        let request =
+            api.client.request(Method::POST, "/api/password/change/").bearer_auth(login.text("access"));
+        let body =
+            json!({ "current_password": passwords[turn % 2], "new_password": passwords[(turn + 1) % 2] });
+        send(request.json(&body)).await.expect(200);
+    };
+    for username in ["toady", "another"] {
+        api.client.post(REGISTER, &account(username, "stranger@example.com")).await.expect(201);
+        for turn in 0..4 {
+            change(username, turn).await;
+        }
+    }
+    assert_eq!(sent(&api, "password_changed").await, 5);
+    for username in ["toady", "another"] {
+        for number in 0..4 {
+            let login = api.client.log_in(username).await;
+            let request = api.client.request(Method::PATCH, "/api/users/me/").bearer_auth(&login.access);
+            let body = json!({ "email": format!("{username}{number}@example.com"), "password": PASSWORD });
+            send(request.json(&body)).await.expect(200);
+        }
+    }
+    assert_eq!(sent(&api, "email_change_requested").await, 5);
+
+    api.client.register("owner").await.expect(201);
+    api.execute("UPDATE users SET email_verified_at = now() WHERE username = 'owner'").await;
+    for turn in 0..6 {
+        change("owner", turn).await;
+    }
+    assert_eq!(sent(&api, "password_changed").await, 5 + 6);
+}
