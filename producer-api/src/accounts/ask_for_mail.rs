@@ -15,17 +15,26 @@ use crate::limits::{Asker, LimitError, MailRequest};
 use crate::middleware::RequestContext;
 use crate::state::AppState;
 
-/// Has a link sent again with which an address is verified, to each of the oldest three accounts that have it unverified:
-/// whoever registers a stranger's address keeps its owner from nothing.
+/// What a link is asked for by.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The address.
+    pub email: &'a str,
+    /// The account that is meant, if more have the address than are written to. It decides nothing else.
+    pub username: Option<&'a str>,
+}
+
+/// Has a link sent again with which an address is verified, to each of the oldest three accounts that have it unverified, that
+/// of the name first: whoever registers a stranger's address, however often, keeps its owner from nothing.
 pub async fn resend_verification(
     state: &AppState,
     context: &RequestContext,
-    email: &str,
+    Asked { email, username }: Asked<'_>,
 ) -> Result<(), LimitError> {
     let purpose = MailPurpose::VerifyEmail;
     let may_send = count(state, context, email, purpose).await?;
     let mut transaction = state.database.begin().await?;
-    let addressees = mail_store::addressees(&mut transaction, email).await?;
+    let addressees = mail_store::addressees(&mut transaction, email, username).await?;
     // Where somebody has proved the address nobody else can.
     let is_taken = addressees.iter().any(|addressee| addressee.verified);
     let mailed = addressees.iter().filter(|user| !is_taken && user.is_active && may_send).map(|user| user.id);
@@ -36,16 +45,16 @@ pub async fn resend_verification(
 }
 
 /// Has a link sent with which a new password is chosen: to the account that has proved the address, else to those that
-/// have it unproved, the oldest three.
+/// have it unproved, that of the name and the oldest, three together.
 pub async fn ask_for_password_reset(
     state: &AppState,
     context: &RequestContext,
-    email: &str,
+    Asked { email, username }: Asked<'_>,
 ) -> Result<(), LimitError> {
     let purpose = MailPurpose::ResetPassword;
     let may_send = count(state, context, email, purpose).await?;
     let mut transaction = state.database.begin().await?;
-    let addressees = mail_store::addressees(&mut transaction, email).await?;
+    let addressees = mail_store::addressees(&mut transaction, email, username).await?;
     let asked = of_interest(&addressees);
     let mailed = asked.iter().filter(|user| user.is_active && may_send).map(|user| user.id);
     enqueue(state, context, &mut transaction, purpose, mailed).await?;

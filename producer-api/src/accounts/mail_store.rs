@@ -91,10 +91,12 @@ pub(super) struct Addressee {
     pub(super) verified: bool,
 }
 
-/// The accounts that have an address, in any case of its letters: whoever has proved it first, then the oldest.
+/// The accounts that have an address, in any case of its letters: whoever has proved it first, then the one of this name, then
+/// the oldest.
 pub(super) async fn addressees(
     connection: &mut PgConnection,
     email: &str,
+    username: Option<&str>,
 ) -> Result<Vec<Addressee>, sqlx::Error> {
     sqlx::query_as!(
         Addressee,
@@ -102,11 +104,12 @@ pub(super) async fn addressees(
         SELECT id AS "id: UserId", username, is_active, email_verified_at IS NOT NULL AS "verified!"
         FROM users
         WHERE lower(email) = lower($1)
-        ORDER BY email_verified_at IS NULL, id
+        ORDER BY email_verified_at IS NULL, username IS DISTINCT FROM $3::text, id
         LIMIT $2
         "#,
         email,
         ADDRESSEES_MAX,
+        username,
     )
     .fetch_all(connection)
     .await

@@ -23,7 +23,7 @@ mod update_profile;
 mod username;
 mod verify_email;
 
-pub use ask_for_mail::{ask_for_password_reset, resend_verification};
+pub use ask_for_mail::{Asked, ask_for_password_reset, resend_verification};
 pub use change_password::{ChangePasswordError, change_password};
 pub use confirm_password::ConfirmPasswordError;
 pub use delete_account::delete_account;

@@ -220,6 +220,29 @@ async fn a_link_asked_for_again_goes_to_everybody_who_has_the_address_unproved()
     assert!(sent.contains(&1), "froggly was there first, and the link went to {sent:?}");
 }
 
+/// Goes red when a stranger's accounts stand between an owner and his links.
+#[tokio::test]
+async fn whoever_says_which_account_is_his_is_sent_a_link_however_many_have_the_address() {
+    let api = Api::start().await;
+    for name in ["one", "two", "three", "owner"] {
+        register(&api.client, name, "a@example.com").await.expect(201);
+    }
+    register(&api.client, "elsewhere", "b@example.com").await.expect(201);
+    let asked = async |path: &str, username: Value| {
+        let before = api.mails().await.len();
+        let body = json!({ "email": "a@example.com", "username": username });
+        assert_eq!(api.client.post(path, &body).await.expect(202).body, json!({}));
+        api.mails().await.split_off(before).into_iter().map(|(user, _)| user).collect::<Vec<_>>()
+    };
+    assert_eq!(asked("/api/email/verify/resend/", json!("owner")).await, [4, 1, 2]);
+    let reset = "/api/password/reset/";
+    assert_eq!(asked(reset, json!("owner")).await, [4, 1, 2]);
+    // A name that has another address, and what is no name, make no difference.
+    for other in [json!("elsewhere"), json!("nobody"), json!(["owner"]), json!("a\0b")] {
+        assert_eq!(asked(reset, other).await, [1, 2, 3]);
+    }
+}
+
 /// One stranger with one dead link must not be able to bury what else is in the trail.
 #[tokio::test]
 async fn a_used_link_shown_a_hundred_times_fills_no_trail() {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::pages::{Page, link_problem, token_of};
 use super::register::{address_of, limit_problem};
-use crate::accounts::{self, LinkError};
+use crate::accounts::{self, Asked, LinkError};
 use crate::extract::{Body, FieldCheck};
 use crate::middleware::{Endpoint, EndpointField, RequestContext, prefers_html};
 use crate::problem::Problem;
@@ -61,7 +61,8 @@ pub async fn resend(
     context: RequestContext,
     Body(fields): Body,
 ) -> Result<Response, Problem> {
-    let email = address_of(&fields)?;
-    accounts::resend_verification(&state, &context, email.as_str()).await.map_err(limit_problem)?;
+    let (email, username) = address_of(&fields)?;
+    let asked = Asked { email: email.as_str(), username: username.as_deref() };
+    accounts::resend_verification(&state, &context, asked).await.map_err(limit_problem)?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response())
 }

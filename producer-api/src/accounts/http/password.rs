@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::pages::{Page, link_problem, token_of};
 use super::register::{address_of, limit_problem};
-use crate::accounts::{self, ChangePasswordError, ConfirmPasswordError, LinkError, ResetPasswordError};
+use crate::accounts::{
+    self, Asked, ChangePasswordError, ConfirmPasswordError, LinkError, ResetPasswordError,
+};
 use crate::extract::{Body, FieldCheck};
 use crate::middleware::{Endpoint, EndpointField, RequestContext, prefers_html};
 use crate::problem::{FieldErrors, Problem};
@@ -50,8 +52,9 @@ pub async fn reset(
     context: RequestContext,
     Body(fields): Body,
 ) -> Result<Response, Problem> {
-    let email = address_of(&fields)?;
-    accounts::ask_for_password_reset(&state, &context, email.as_str()).await.map_err(limit_problem)?;
+    let (email, username) = address_of(&fields)?;
+    let asked = Asked { email: email.as_str(), username: username.as_deref() };
+    accounts::ask_for_password_reset(&state, &context, asked).await.map_err(limit_problem)?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response())
 }
 

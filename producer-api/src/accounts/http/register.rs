@@ -97,10 +97,11 @@ pub(super) fn parse<T>(
     rule(&text).map_err(|faults| faults.into_iter().for_each(|fault| check.refuse(name, fault))).ok()
 }
 
-/// The address that a request is about, alone.
-pub(super) fn address_of(fields: &Fields) -> Result<EmailAddress, Problem> {
+/// The address that a request is about, and the name if there is one: what can be no name is ignored, like whatever else
+/// clients send along.
+pub(super) fn address_of(fields: &Fields) -> Result<(EmailAddress, Option<String>), Problem> {
     let mut check = FieldCheck::new(fields);
     let email = parse(&mut check, "email", EmailAddress::parse);
     check.finish()?;
-    email.ok_or_else(Problem::internal)
+    Ok((email.ok_or_else(Problem::internal)?, FieldCheck::new(fields).optional_text("username")))
 }
