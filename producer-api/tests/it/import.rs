@@ -616,3 +616,15 @@ async fn a_later_import_verifies_those_of_an_earlier_one_but_no_address_that_was
     import_with(&api, source, true, false).await.1.unwrap();
     assert_eq!(verified(&api).await, ["one"]);
 }
+
+/// Goes red when whoever registers with somebody's name and address has the address verified by the import of its owner.
+#[tokio::test]
+async fn a_source_without_ids_verifies_no_address_of_an_account_that_is_here() {
+    let api = Api::start().await;
+    api.client.register("ada").await.expect(201);
+    let rows = file("username,email,password\nada,ada@example.com,!\nbea,bea@example.com,!\n");
+    let source = Source::File(rows.path().to_owned());
+    let (report, result) = import_with(&api, source, true, false).await;
+    result.unwrap();
+    assert_eq!(verified(&api).await, ["bea"], "{report}");
+}

@@ -22,9 +22,11 @@ impl Candidate {
         Self { who: who.clone(), username: username.clone(), email: email.clone(), is_active: *is_active }
     }
 
-    /// An account that is here already, if it has the row's address and has not verified it.
+    /// An account that is here already, if it has the row's id and address and has not verified that. By its name alone it may
+    /// be that of a stranger, who registered with somebody's name and address before the import.
     pub(super) fn present(who: &Who, user: &ImportedUser, present: &Present) -> Option<Self> {
-        let is_one = present.email == user.email && !present.email_verified;
+        let is_same = user.id == Some(present.id.0) && present.email == user.email;
+        let is_one = is_same && !present.email_verified;
         is_one.then(|| Self { is_active: present.is_active, ..Self::new(who, user) })
     }
 }
