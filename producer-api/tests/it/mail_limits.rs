@@ -107,6 +107,16 @@ async fn whoever_registers_an_address_again_and_again_has_five_mails_sent_and_le
     assert_eq!(api.mails().await.pop(), Some((10, "verify_email".to_owned())));
 }
 
+/// What is beyond an address's limit costs us as much as the rest: who asks for it for ever is sent away in the end.
+#[tokio::test]
+async fn requests_beyond_the_limit_of_an_address_count_for_whoever_asks() {
+    let api = Api::start_with(&[("MAIL_REQUESTS_PER_ADDRESS", "8")]).await;
+    for _ in 0..8 {
+        api.client.post(RESET, &address("stranger@example.com")).await.expect(202);
+    }
+    api.client.post(RESET, &address("stranger@example.com")).await.expect(429);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_thirty_that_register_one_address_at_once_on_two_replicas_five_are_mailed() {
     let api = Api::start().await;

@@ -62,6 +62,10 @@ async fn an_address_that_is_taken_is_registered_with_the_same_answer_and_can_not
     assert_eq!(verify(&api.client, &token).await.expect(400).body, refused());
     assert_eq!(api.reasons("auth.mail_token.refused").await, ["address_taken"]);
     assert_eq!(me(&api.client, "other").await["email_verified"], false);
+    // Nor does he have the owner written to by asking for a link again.
+    let asked = api.client.post("/api/email/verify/resend/", &json!({ "email": "a@example.com" })).await;
+    asked.expect(202);
+    assert_eq!(api.mails().await.last(), Some(&(0, "verify_email".to_owned())));
 }
 
 /// Two accounts with one address that prove it at once: the unique key lets one.

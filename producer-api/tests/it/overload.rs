@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use producer_api::accounts;
+use reqwest::Method;
 use serde_json::json;
-use test_support::api::PASSWORD;
+use test_support::api::{PASSWORD, send};
 
 use crate::harness::Api;
 
@@ -44,6 +45,27 @@ async fn every_login_needs_the_hasher_whoever_has_the_name() {
         let answer = api.client.try_log_in(name, password).await.expect(503);
         assert_eq!(answer.header("retry-after"), "1", "{name}");
     }
+}
+
+/// Somebody signed in is sent away like a stranger: it is told, by count, and nothing is held against him.
+#[tokio::test]
+async fn a_password_asked_for_once_more_that_nobody_has_time_for_is_told_and_does_not_count_as_wrong() {
+    let api = Api::start_with(&SMALL).await;
+    let login = api.client.join("froggly").await;
+    api.forget_events().await;
+    fill(&api).await;
+    let delete = api.client.request(Method::DELETE, "/api/users/me/").bearer_auth(&login.access);
+    send(delete.json(&json!({ "password": PASSWORD }))).await.expect(503);
+    assert_eq!(api.events().await, vec![]);
+    api.state.limits.refused.tell(api.database.pool(), &api.state.outbox).await.unwrap();
+    let (name, told) = api.events().await.pop().unwrap();
+    assert_eq!(
+        (name.as_str(), &told["reason"], &told["count"]),
+        ("auth.reauthentication.failed", &json!("limited"), &json!(1))
+    );
+    let wrong =
+        "SELECT COALESCE(sum(failures), 0)::bigint FROM login_limits WHERE kind IN ('account', 'address')";
+    assert_eq!(api.count(wrong).await, 0);
 }
 
 /// Row A07: what is too long is refused without the hasher; a body of ten megabytes, see `bad_input`.

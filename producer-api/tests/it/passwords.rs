@@ -212,6 +212,28 @@ async fn a_password_is_changed_by_the_present_one_and_every_session_ends() {
     stranger.expect(401);
 }
 
+/// Whoever knew the old password may have asked for an address of his own: its link is worth nothing after either way to a new one.
+#[tokio::test]
+async fn a_new_password_calls_off_a_change_of_address_that_is_under_way() {
+    let api = Api::start().await;
+    for (name, by_link) in [("froggly", true), ("toady", false)] {
+        let login = api.client.join(name).await;
+        let wanted = format!("thief-of-{name}@example.com");
+        let request = api.client.request(Method::PATCH, "/api/users/me/").bearer_auth(&login.access);
+        send(request.json(&json!({ "email": wanted, "password": PASSWORD }))).await.expect(200);
+        let thief = api.link(login.user_id, "change_email", &wanted, 600).await;
+        if by_link {
+            let link = api.link(login.user_id, "reset_password", &format!("{name}@example.com"), 300).await;
+            confirm(&api.client, &link, NEW).await.expect(200);
+        } else {
+            change(&api.client, &login, PASSWORD, NEW).await.expect(200);
+        }
+        let used = api.client.post("/api/email/verify/", &json!({ "token": thief })).await;
+        assert_eq!(used.expect(400).body, refused(), "{name}");
+    }
+    assert_eq!(api.count("SELECT count(*) FROM users WHERE pending_email IS NOT NULL").await, 0);
+}
+
 /// Goes red when a wrong password is not counted where a token opens the door already.
 #[tokio::test]
 async fn whoever_has_a_token_can_not_guess_its_users_password() {

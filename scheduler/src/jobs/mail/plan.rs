@@ -115,3 +115,29 @@ const fn path(purpose: MailPurpose) -> &'static str {
         _ => "/api/email/verify/",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_reads_the_present_address_is_called_by_name_if_it_is_proved_and_of_the_one_before_nobody_knows()
+     {
+        for (address, proved, named) in [
+            ("new@example.com", true, true),
+            ("new@example.com", false, false),
+            ("old@example.com", true, false),
+        ] {
+            let user = User {
+                username: "ada".to_owned(),
+                email: "new@example.com".to_owned(),
+                pending_email: None,
+                former_email: Some("old@example.com".to_owned()),
+                is_active: true,
+                email_verified_at: proved.then_some(DateTime::UNIX_EPOCH),
+                password_changed_at: None,
+            };
+            assert_eq!(account_of(&user, address), Account::new("ada", named), "{address} {proved}");
+        }
+    }
+}
