@@ -7,6 +7,7 @@ use super::mail_links::{LinkError, MailToken, Presented, Refusal, tell_refused};
 use super::mail_store;
 use super::store::{self, Profile, Proved};
 use crate::fault::Fault;
+use crate::limits;
 use crate::middleware::RequestContext;
 use crate::state::AppState;
 
@@ -53,8 +54,12 @@ async fn use_link(
             mail_store::withdraw(&mut transaction, user.id, of_former, now).await?;
         }
     }
-    let change =
-        AccountChange { user_id: user.id, username: user.username, actor_id: None, origin: context.origin() };
+    let change = AccountChange {
+        user_id: user.id,
+        username: user.username.clone(),
+        actor_id: None,
+        origin: context.origin(),
+    };
     let outbox = &state.outbox;
     let appended = match purpose {
         MailPurpose::ChangeEmail => {
@@ -63,6 +68,11 @@ async fn use_link(
         _ => outbox.append(&mut transaction, &context.trace, EmailVerified(change)).await,
     };
     appended.map_err(Fault::from)?;
+    if purpose == MailPurpose::VerifyEmail {
+        // Where that is required his own password was refused until now, and counted. Last, as it locks counts.
+        let who = (user.id, user.username.as_str());
+        limits::unlock_locked((&mut transaction, outbox), context, None, who).await?;
+    }
     transaction.commit().await?;
     outbox.wake();
     Ok(Ok(()))

@@ -118,6 +118,20 @@ async fn opening_a_link_shows_a_page_with_a_button_and_uses_nothing() {
     assert!(answer.body.as_str().unwrap().contains("not valid any more"));
 }
 
+/// Before his link is used a user's own password is refused, and counts as any that is.
+#[tokio::test]
+async fn whoever_logged_in_too_early_over_and_over_need_not_wait_once_his_address_is_proved() {
+    let api = Api::start_with(&[("REQUIRE_VERIFIED_EMAIL", "true"), ("LOGIN_DELAY_FIRST", "15m")]).await;
+    register(&api.client, "froggly", "a@example.com").await.expect(201);
+    for _ in 0..10 {
+        api.client.try_log_in("froggly", PASSWORD).await.expect(401);
+    }
+    api.client.try_log_in("froggly", PASSWORD).await.expect(429);
+    let token = api.link(1, "verify_email", "a@example.com", DAY).await;
+    verify(&api.client, &token).await.expect(200);
+    api.client.try_log_in("froggly", PASSWORD).await.expect(200);
+}
+
 /// Row A11.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_twenty_uses_of_one_link_at_once_one_succeeds() {

@@ -98,10 +98,11 @@ impl Life {
 }
 
 /// The trail of the account that lives here, from its first row to its last.
-const TRAIL: [&str; 25] = [
+const TRAIL: [&str; 26] = [
     "auth.user.registered",
     "auth.login.failed unverified",
     "auth.email.verified",
+    "auth.account.unlocked",
     "auth.mail_token.refused used",
     "auth.login.succeeded",
     "auth.reauthentication.failed wrong_password",
