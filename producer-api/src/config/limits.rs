@@ -30,7 +30,7 @@ const LOGIN_DELAY_MAX: Setting =
     Setting::new("LOGIN_DELAY_MAX", "15m", "The longest wait; at most 1d. Nobody is shut out for ever.");
 const MAIL_REQUESTS_PER_ADDRESS: Setting = Setting::new(
     "MAIL_REQUESTS_PER_ADDRESS",
-    "300",
+    "600",
     "How many requests that have a mail sent (to register, to choose another password, for another link) may come from one \
      client address (IPv6: one /64) in `MAIL_REQUEST_WINDOW`; those beyond are 429, but for so many spread over the window. \
      0: any number.",
