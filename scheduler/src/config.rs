@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared::config::{BrokerConfig, ConfigError, DatabaseConfig, ProcessConfig, Reader, Setting};
 
-use crate::jobs::{MailConfig, mail_config};
+use crate::jobs::{MailConfig, mail_config, smtp_config};
 
 /// The program's name in logs, on the broker and in the database.
 pub const PROGRAM: &str = "scheduler";
@@ -29,7 +29,7 @@ const TICK_INTERVAL: Setting = Setting::new(
 
 /// The scheduler's own settings, beside the sections all programs share.
 pub const SETTINGS: &[&[&Setting]] =
-    &[&[&WORKER_SLOTS, &MAIL_WORKER_SLOTS, &TICK_INTERVAL], mail_config::SETTINGS];
+    &[&[&WORKER_SLOTS, &MAIL_WORKER_SLOTS, &TICK_INTERVAL], mail_config::SETTINGS, smtp_config::SETTINGS];
 
 /// Everything the scheduler is told.
 #[derive(Debug, Clone)]

@@ -13,7 +13,9 @@ mod tokens;
 
 pub use audit::make_partitions;
 pub use job::{Definition, Job, JobContext, JobError, JobResult};
-pub use mail::{MailConfig, Mailer, config as mail_config, purge as purge_mail, send as send_mail};
+pub use mail::{
+    MailConfig, Mailer, config as mail_config, purge as purge_mail, send as send_mail, smtp_config,
+};
 pub use printer::Printer;
 pub use tasks::print_user_tasks;
 pub use tokens::purge_expired;

@@ -22,6 +22,7 @@ pub mod purge;
 mod purge_store;
 mod reply;
 pub mod send;
+pub mod smtp_config;
 mod store;
 
 pub use config::MailConfig;

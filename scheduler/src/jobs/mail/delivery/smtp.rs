@@ -18,8 +18,8 @@ use shared::config::ConfigError;
 use tokio::time::timeout;
 
 use super::{Delivery, Outcome};
-use crate::jobs::mail::config::{DIALOGUE_MAX, Encryption, SmtpConfig};
 use crate::jobs::mail::message::WrittenMail;
+use crate::jobs::mail::smtp_config::{DIALOGUE_MAX, Encryption, SmtpConfig};
 
 /// How long a server may take to say goodbye to a mail that it has taken.
 const QUIT_MAX: Duration = Duration::from_secs(1);
