@@ -13,6 +13,7 @@ use super::settle::{Counted, Reservation};
 use super::{Limits, WAITING_MAX, store};
 use crate::fault::Fault;
 use crate::middleware::RequestContext;
+use crate::problem::Problem;
 use crate::state::AppState;
 
 /// How long a try waits for those under way to end before it is refused.
@@ -58,6 +59,15 @@ pub enum LimitError {
     /// An outage or a fault: nothing is looked at that can't be counted.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+impl From<LimitError> for Problem {
+    fn from(error: LimitError) -> Self {
+        match error {
+            LimitError::Limited { retry_after_seconds } => Self::throttled(Some(retry_after_seconds)),
+            LimitError::Fault(fault) => fault.into(),
+        }
+    }
 }
 
 impl From<sqlx::Error> for LimitError {

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Json, Response};
 use serde_json::json;
 
 use super::pages::{Page, link_problem, token_of};
-use super::register::{address_of, limit_problem};
+use super::register::address_of;
 use crate::accounts::{self, Asked, LinkError};
 use crate::extract::{Body, FieldCheck};
 use crate::middleware::{Endpoint, EndpointField, RequestContext, prefers_html};
@@ -63,6 +63,6 @@ pub async fn resend(
 ) -> Result<Response, Problem> {
     let (email, username) = address_of(&fields)?;
     let asked = Asked { email: email.as_str(), username: username.as_deref() };
-    accounts::resend_verification(&state, &context, asked).await.map_err(limit_problem)?;
+    accounts::resend_verification(&state, &context, asked).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response())
 }

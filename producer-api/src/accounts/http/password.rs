@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Json, Response};
 use serde_json::{Value, json};
 
 use super::pages::{Page, link_problem, token_of};
-use super::register::{address_of, limit_problem};
+use super::register::address_of;
 use crate::accounts::{
     self, Asked, ChangePasswordError, ConfirmPasswordError, LinkError, ResetPasswordError,
 };
@@ -54,7 +54,7 @@ pub async fn reset(
 ) -> Result<Response, Problem> {
     let (email, username) = address_of(&fields)?;
     let asked = Asked { email: email.as_str(), username: username.as_deref() };
-    accounts::ask_for_password_reset(&state, &context, asked).await.map_err(limit_problem)?;
+    accounts::ask_for_password_reset(&state, &context, asked).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response())
 }
 

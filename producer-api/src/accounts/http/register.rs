@@ -10,7 +10,6 @@ use crate::accounts::{self, EmailAddress, NewAccount, RegisterError, Registered,
 use crate::credentials::PersonalWords;
 use crate::extract::{Body, FieldCheck, Fields};
 use crate::fault::Fault;
-use crate::limits::LimitError;
 use crate::middleware::{Endpoint, EndpointField, RequestContext};
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -73,14 +72,6 @@ pub async fn register(
             Err(Problem::throttled(Some(retry_after_seconds)))
         }
         Err(RegisterError::Fault(fault)) => Err(fault.into()),
-    }
-}
-
-/// A request for a mail that was one too many: of whoever asks, whatever he asked for.
-pub(super) fn limit_problem(error: LimitError) -> Problem {
-    match error {
-        LimitError::Limited { retry_after_seconds } => Problem::throttled(Some(retry_after_seconds)),
-        LimitError::Fault(fault) => fault.into(),
     }
 }
 
