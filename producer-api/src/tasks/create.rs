@@ -1,6 +1,6 @@
 //! Making a task.
 
-use shared::contracts::tasks::TaskCreated;
+use shared::contracts::tasks::{TaskCreated, TaskFact};
 use shared::task_duration::TaskDuration;
 
 use super::store::{self, Task};
@@ -47,13 +47,13 @@ pub async fn create(
     let mut transaction = state.database.begin().await?;
     let inserted = store::insert(&mut transaction, owner.user_id, &task.title, task.duration, now).await?;
     let task = inserted.ok_or(CreateTaskError::UserGone)?;
-    let event = TaskCreated {
+    let event = TaskCreated(TaskFact {
         user_id: owner.user_id,
         username: owner.username,
         session_id: owner.session_id,
         task: (&task).into(),
         origin: context.origin(),
-    };
+    });
     state.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
     transaction.commit().await?;
     state.outbox.wake();

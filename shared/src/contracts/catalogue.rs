@@ -138,6 +138,10 @@ catalogue! {
     ACCESS_DENIED = auth("auth.access.denied", Outcome::Failure);
     /// A task was made.
     TASK_CREATED = task("task.created");
+    /// A task has another title.
+    TASK_UPDATED = task("task.updated");
+    /// A task is gone.
+    TASK_DELETED = task("task.deleted");
     /// A run is due: a worker should claim it.
     TICK_DUE = job("job.tick.due", Exchange::JobTicks, Outcome::Success);
     /// A run did what it should.

@@ -24,27 +24,64 @@ pub struct TaskState {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A task was made.
+/// What the three events of a task tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskCreated {
+pub struct TaskFact {
     /// Its owner.
     pub user_id: UserId,
     /// The owner's username at that moment.
     pub username: String,
-    /// The session in which it was made; none for a token minted elsewhere with the shared key.
+    /// The session in which it was done; none for a token minted elsewhere with the shared key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<SessionId>,
-    /// The task.
+    /// The task as it is now; of a deleted one, as it was last, with the version of its deletion.
     pub task: TaskState,
     /// The request.
     #[serde(flatten)]
     pub origin: Origin,
 }
 
+impl TaskFact {
+    fn subject(&self) -> String {
+        format!("tasks/{}", self.task.id)
+    }
+}
+
+/// A task was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TaskCreated(pub TaskFact);
+
 impl Event for TaskCreated {
     const TYPE: EventType = EventType::TASK_CREATED;
 
     fn subject(&self) -> Option<String> {
-        Some(format!("tasks/{}", self.task.id))
+        Some(self.0.subject())
+    }
+}
+
+/// A task has another title.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TaskUpdated(pub TaskFact);
+
+impl Event for TaskUpdated {
+    const TYPE: EventType = EventType::TASK_UPDATED;
+
+    fn subject(&self) -> Option<String> {
+        Some(self.0.subject())
+    }
+}
+
+/// A task is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TaskDeleted(pub TaskFact);
+
+impl Event for TaskDeleted {
+    const TYPE: EventType = EventType::TASK_DELETED;
+
+    fn subject(&self) -> Option<String> {
+        Some(self.0.subject())
     }
 }

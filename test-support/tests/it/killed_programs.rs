@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use shared::clock::Clock;
-use shared::contracts::tasks::{TaskCreated, TaskState};
+use shared::contracts::tasks::{TaskCreated, TaskFact, TaskState};
 use shared::contracts::{Event, Origin};
 use shared::entropy::Entropy;
 use shared::ids::{TaskId, UserId};
@@ -94,7 +94,7 @@ fn fact() -> impl Event {
         updated_at: at,
     };
     let (username, origin) = ("test".to_owned(), Origin::default());
-    TaskCreated { user_id: UserId(0), username, session_id: None, task, origin }
+    TaskCreated(TaskFact { user_id: UserId(0), username, session_id: None, task, origin })
 }
 
 /// Goes red when the consumer acknowledges before its commit, when the relay deletes before the confirm, when the trail

@@ -6,7 +6,8 @@ use shared::ids::TaskId;
 
 use crate::tasks::Task;
 
-/// DRF's form: the duration as `HH:MM:SS`, instants in UTC with microseconds.
+/// DRF's form: the duration as `HH:MM:SS`, instants in UTC with microseconds. `version` counts the changes, so that
+/// whoever also listens to `/ws/tasks/` can tell which of two states is newer.
 #[derive(Debug, Serialize)]
 pub struct TaskBody {
     id: TaskId,
@@ -14,6 +15,7 @@ pub struct TaskBody {
     duration: String,
     created_at: String,
     updated_at: String,
+    version: i64,
 }
 
 impl From<Task> for TaskBody {
@@ -25,6 +27,7 @@ impl From<Task> for TaskBody {
             duration: task.duration.to_string(),
             created_at: instant(task.created_at),
             updated_at: instant(task.updated_at),
+            version: task.version,
         }
     }
 }
