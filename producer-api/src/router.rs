@@ -37,6 +37,8 @@ pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Route
     let sign_in = from_fn_with_state(state.clone(), require_sign_in);
     let list_and_create = get(tasks::list).post(tasks::create);
     routes = protected_route(routes, "/api/tasks/", &tasks::TASKS, list_and_create, sign_in.clone());
+    let task = get(tasks::show).put(tasks::replace).patch(tasks::update).delete(tasks::delete);
+    routes = protected_route(routes, "/api/tasks/{id}/", &tasks::TASK, task, sign_in.clone());
     routes =
         protected_route(routes, "/api/sessions/", &sessions::SESSIONS, get(sessions::list), sign_in.clone());
     let change = post(accounts::change);

@@ -13,7 +13,7 @@ use crate::config::SessionsConfig;
 use crate::credentials::PasswordHasher;
 use crate::limits::Limits;
 use crate::middleware::RequestContext;
-use crate::sessions::{ForgedToken, ForgedTokens, Standings};
+use crate::sessions::{DeniedObjects, ForgedToken, ForgedTokens, Standings};
 use crate::tokens::{Claims, TokenFault, TokenIssuer};
 
 /// The application's state; cheap to clone.
@@ -37,6 +37,8 @@ pub struct AppState {
     pub standings: Standings,
     /// Counts tokens that are none of ours.
     pub forged_tokens: ForgedTokens,
+    /// Counts tries at objects of others.
+    pub denied_objects: DeniedObjects,
     /// How often secrets may be guessed.
     pub limits: Limits,
 }

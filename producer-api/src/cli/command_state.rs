@@ -14,7 +14,7 @@ use crate::config::{
 use crate::credentials::PasswordHasher;
 use crate::limits::Limits;
 use crate::middleware::{RequestContext, RequestContextSources};
-use crate::sessions::{ForgedTokens, Standings};
+use crate::sessions::{DeniedObjects, ForgedTokens, Standings};
 use crate::state::AppState;
 use crate::tokens::TokenIssuer;
 use crate::tokens::keys::Keys;
@@ -55,6 +55,7 @@ impl CommandConfig {
             sessions: Arc::new(self.sessions),
             standings: Standings::reading_each_time(pool.clone()),
             forged_tokens: ForgedTokens::default(),
+            denied_objects: DeniedObjects::default(),
             limits: Limits::new(&self.limits),
             database: pool,
             clock: clock.clone(),

@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::middleware::StackSettings;
 use crate::router::router;
 use crate::sessions::standing::FRESH_FOR;
-use crate::sessions::{ForgedTokens, Standings};
+use crate::sessions::{DeniedObjects, ForgedTokens, Standings};
 use crate::state::AppState;
 use crate::tokens::TokenIssuer;
 use crate::tokens::keys::Keys;
@@ -57,11 +57,13 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
         },
         sessions: Arc::new(config.sessions),
         forged_tokens: ForgedTokens::default(),
+        denied_objects: DeniedObjects::default(),
         limits: Limits::new(&config.limits),
         clock,
         entropy: entropy.clone(),
     };
     let (forged_tokens, refused_logins) = (state.forged_tokens.clone(), state.limits.refused.clone());
+    let denied_objects = state.denied_objects.clone();
     let standings = state.standings.clone();
     let followed = health.component("revocations", Standing::Supporting);
     let noticed = health.component("revocation notices", Standing::Supporting);
@@ -75,6 +77,8 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
     shutdown.spawn("the notices of ended sessions", listening);
     let telling = forged_tokens.tell_regularly(pool.clone(), outbox.clone(), shutdown.token());
     shutdown.spawn("the count of forged tokens", telling);
+    let telling = denied_objects.tell_regularly(pool.clone(), outbox.clone(), shutdown.token());
+    shutdown.spawn("the count of tries at others' objects", telling);
     let telling = refused_logins.tell_regularly(pool, outbox, shutdown.token());
     shutdown.spawn("the count of refused logins", telling);
     shutdown.spawn("the listener", serve_http(config.process.listen_address, routes, shutdown.token()));

@@ -1,8 +1,8 @@
 //! What a request says, read as Django REST framework reads it.
 //!
 //! [`Body`] reads JSON, forms and multipart forms into [`Fields`]; [`FieldCheck`] takes single fields out of them and
-//! gathers everything that is wrong, so that all of it is reported together. Unknown members are ignored, query
-//! strings are never looked at. This room knows nothing of what a field means.
+//! gathers everything that is wrong, so that all of it is reported together. Unknown members are ignored. Query strings
+//! turn the pages of lists ([`PageAsked`]) and are no part of the fields. This room knows nothing of what a field means.
 
 mod body;
 mod field_check;
@@ -12,10 +12,12 @@ mod json;
 mod json_text;
 pub(crate) mod media_type;
 mod multipart;
+mod page;
 mod python_text;
 mod read;
 
 pub use body::Body;
 pub use field_check::FieldCheck;
 pub use fields::{Fields, Member};
+pub use page::{PageAsked, next_page};
 pub use read::{BodyLimit, BodyTooSlow};

@@ -1,13 +1,80 @@
 //! Tells that a signed-in user asked for what is not his.
 
-use shared::contracts::auth::{AccessDenial, AccessDenied};
+use std::net::IpAddr;
+
+use shared::contracts::Origin;
+use shared::contracts::auth::{AccessDenial, AccessDenied, Tally};
+use shared::ids::{SessionId, UserId};
 
 use super::signed_in::SignedIn;
 use crate::fault::Fault;
 use crate::middleware::RequestContext;
 use crate::state::AppState;
+use crate::tallies::{Tallied, Tallies};
 
-/// Leaves the event of one denial, in a transaction of its own: there is nothing else to commit.
+/// Counts tries at objects of others. Clones share the counts.
+pub type DeniedObjects = Tallies<DeniedObject>;
+
+/// A try at another user's object. He is told that there is none: were each try an event of its own, its time would tell
+/// him more, and his tries would fill the trail.
+#[derive(Debug, Clone)]
+pub struct DeniedObject {
+    user_id: UserId,
+    username: String,
+    session_id: Option<SessionId>,
+    object: String,
+    origin: Origin,
+}
+
+impl Tallied for DeniedObject {
+    type Key = (UserId, Option<SessionId>, String, Option<IpAddr>);
+    type Event = AccessDenied;
+    const WHAT: &'static str = "tries at others' objects";
+
+    fn key(&self) -> Self::Key {
+        (self.user_id, self.session_id, self.object.clone(), self.origin.ip)
+    }
+
+    fn event(&self, tally: Tally) -> AccessDenied {
+        let Self { user_id, username, session_id, object, origin } = self.clone();
+        AccessDenied {
+            user_id: Some(user_id),
+            username: Some(username),
+            session_id,
+            object: Some(object),
+            origin,
+            ..Self::event_of_the_rest(tally)
+        }
+    }
+
+    fn event_of_the_rest(Tally { count, first_at, last_at }: Tally) -> AccessDenied {
+        AccessDenied {
+            user_id: None,
+            username: None,
+            session_id: None,
+            reason: AccessDenial::NotOwner,
+            object: None,
+            count,
+            first_at,
+            last_at,
+            origin: Origin::default(),
+        }
+    }
+}
+
+/// Counts that somebody asked for another's object, such as `tasks/7`.
+pub fn note_denied(state: &AppState, context: &RequestContext, who: &SignedIn, object: String) {
+    let denied = DeniedObject {
+        user_id: who.user_id,
+        username: who.username.clone(),
+        session_id: who.session_id,
+        object,
+        origin: context.origin(),
+    };
+    state.denied_objects.note(denied, context.trace, state.clock.now());
+}
+
+/// Leaves the event of a denial for want of a right, in a transaction of its own: there is nothing else to commit.
 pub async fn tell_denied(
     state: &AppState,
     context: &RequestContext,

@@ -1,9 +1,9 @@
 //! Ending one session from another place: a user his own, staff anybody's.
 
-use shared::contracts::auth::{AccessDenial, SessionEnd};
+use shared::contracts::auth::SessionEnd;
 use shared::ids::SessionId;
 
-use super::denied::tell_denied;
+use super::denied::note_denied;
 use super::end::{Ending, end_session};
 use super::signed_in::SignedIn;
 use super::store;
@@ -40,8 +40,7 @@ pub async fn revoke_session(
     let holder = store::holder_of(&mut transaction, session).await?.ok_or(RevokeError::NotFound)?;
     let own = holder == who.user_id;
     if !own && !who.is_staff {
-        drop(transaction);
-        tell_denied(state, context, who, AccessDenial::NotOwner, format!("sessions/{session}")).await?;
+        note_denied(state, context, who, format!("sessions/{session}"));
         return Err(RevokeError::NotFound);
     }
     let account = store::lock_user(&mut transaction, holder).await?.ok_or(RevokeError::NotFound)?;

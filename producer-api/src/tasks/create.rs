@@ -1,8 +1,9 @@
 //! Making a task.
 
-use shared::contracts::tasks::{TaskCreated, TaskFact};
+use shared::contracts::tasks::TaskCreated;
 use shared::task_duration::TaskDuration;
 
+use super::deed::deed;
 use super::store::{self, Task};
 use super::title::TaskTitle;
 use crate::fault::Fault;
@@ -40,22 +41,14 @@ impl From<sqlx::Error> for CreateTaskError {
 pub async fn create(
     state: &AppState,
     context: &RequestContext,
-    owner: SignedIn,
+    owner: &SignedIn,
     task: NewTask,
 ) -> Result<Task, CreateTaskError> {
-    let now = state.clock.now();
-    let mut transaction = state.database.begin().await?;
-    let inserted = store::insert(&mut transaction, owner.user_id, &task.title, task.duration, now).await?;
-    let task = inserted.ok_or(CreateTaskError::UserGone)?;
-    let event = TaskCreated(TaskFact {
-        user_id: owner.user_id,
-        username: owner.username,
-        session_id: owner.session_id,
-        task: (&task).into(),
-        origin: context.origin(),
-    });
-    state.outbox.append(&mut transaction, &context.trace, event).await.map_err(Fault::from)?;
-    transaction.commit().await?;
+    let event =
+        state.outbox.draft::<TaskCreated>(&context.trace, deed(owner, context)).map_err(Fault::from)?;
+    let at = state.clock.now();
+    let mut connection = state.database.acquire().await?;
+    let made = store::insert(&mut connection, event, owner.user_id, &task.title, task.duration, at).await?;
     state.outbox.wake();
-    Ok(task)
+    made.ok_or(CreateTaskError::UserGone)
 }

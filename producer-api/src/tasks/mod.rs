@@ -1,12 +1,26 @@
 //! Tasks: what users plan.
+//!
+//! Each use case is one statement that writes the event, too (see [`EventDraft`](shared::outbox::EventDraft)). A user has
+//! only his own: another's is as good as none, and asking for it is counted.
 
 mod create;
+mod deed;
+mod delete;
+mod find;
 pub mod http;
-mod list_recent;
-mod store;
+mod list;
+mod owned;
+mod place;
+mod rename;
+pub(crate) mod store;
 mod title;
 
 pub use create::{CreateTaskError, NewTask, create};
-pub use list_recent::list_recent;
+pub use delete::delete;
+pub use find::find;
+pub use list::{Page, RECENT, list};
+pub use owned::Owned;
+pub use place::{NotACursor, Place};
+pub use rename::{RenameTaskError, TaskChange, rename};
 pub use store::Task;
 pub use title::TaskTitle;

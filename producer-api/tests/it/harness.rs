@@ -13,7 +13,7 @@ use producer_api::limits::Limits;
 use producer_api::middleware::{RequestContext, RequestContextSources, StackSettings};
 use producer_api::router::router;
 use producer_api::sessions::standing::FRESH_FOR;
-use producer_api::sessions::{ForgedTokens, Standings};
+use producer_api::sessions::{DeniedObjects, ForgedTokens, Standings};
 use producer_api::state::AppState;
 use producer_api::tokens::TokenIssuer;
 use producer_api::tokens::keys::Keys;
@@ -198,6 +198,7 @@ async fn serve(pool: PgPool, clock: Clock, (fresh_for, settings): (Duration, &[(
         },
         sessions: Arc::new(config.sessions),
         forged_tokens: ForgedTokens::default(),
+        denied_objects: DeniedObjects::default(),
         limits: Limits::new(&config.limits),
         clock,
         entropy,

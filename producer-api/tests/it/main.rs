@@ -32,6 +32,7 @@ mod staff;
 mod standing_notices;
 mod standings;
 mod statements;
+mod task_changes;
 mod tasks;
 mod tokens;
 mod transport;

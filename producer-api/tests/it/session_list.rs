@@ -98,6 +98,8 @@ async fn anothers_session_is_not_found_and_the_try_is_told() {
     let answer = end(&api, &thief, &session).await.expect(404);
     let missing = end(&api, &thief, "01939a0e-0000-7000-8000-000000000000").await.expect(404);
     assert_eq!(answer.body, missing.body, "whether it is there is not said");
+    assert_eq!(api.events().await, vec![], "each alone is no event");
+    api.state.denied_objects.tell(&api.state.database, &api.state.outbox).await.unwrap();
     let events = api.events().await;
     assert_eq!(events.len(), 1, "{events:?}");
     let (name, told) = &events[0];

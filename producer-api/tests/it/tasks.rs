@@ -12,7 +12,7 @@ async fn a_task_is_answered_as_drf_writes_it_and_told() {
     api.forget_events().await;
     let answer = api.client.create_task_lasting(&login, "  Dig a burrow ", "5400").await.expect(201);
     let at = "2026-11-18T11:06:40.000000Z";
-    let task = json!({ "id": 1, "title": "Dig a burrow", "duration": "01:30:00", "created_at": at, "updated_at": at });
+    let task = json!({ "id": 1, "title": "Dig a burrow", "duration": "01:30:00", "created_at": at, "updated_at": at, "version": 1 });
     assert_eq!(answer.body, task);
     let events = api.events().await;
     assert_eq!(events[0].0, "task.created");

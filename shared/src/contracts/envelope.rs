@@ -2,14 +2,16 @@
 //!
 //! Extensions used: `traceparent` (distributed tracing: the trace in which the fact arose) and `sequence` (twenty
 //! digits, so that text order is number order). The outbox knows the sequence only when it writes the row, so
-//! an envelope is written *around* it: see [`Envelope::around_sequence`].
+//! an envelope is written *around* it: see [`Envelope::around_sequence`]; and around a row that the same statement
+//! writes, see [`Envelope::around_row`].
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::catalogue::Event;
+use super::catalogue::{Event, EventType};
+use super::row_event::RowEvent;
 use crate::ids::EventId;
 
 /// The AMQP `content_type` of every message.
@@ -55,21 +57,43 @@ impl<E: Event> Envelope<E> {
     /// # Errors
     /// When the payload can't be written as JSON, which is a fault of the payload's type.
     pub fn around_sequence(&self) -> Result<(String, String), serde_json::Error> {
-        let mut head = serde_json::to_string(&Wire {
-            specversion: "1.0",
-            id: self.id,
-            source: &self.source,
-            r#type: E::TYPE.name,
-            subject: self.data.subject(),
-            time: self.time.to_rfc3339_opts(SecondsFormat::Micros, true),
-            datacontenttype: "application/json",
-            dataschema: E::TYPE.data_schema(),
-            traceparent: &self.traceparent,
-            data: &self.data,
-        })?;
+        let mut head = self.text(E::TYPE, self.data.subject())?;
         head.pop();
         head.push_str(r#","sequence":""#);
         Ok((head, r#""}"#.to_owned()))
+    }
+}
+
+impl<K: Serialize> Envelope<K> {
+    /// The JSON text of the event `E` around three things that only the database knows: before the row, between the row
+    /// and its id, between the id and the digits of `sequence`, and after these.
+    ///
+    /// # Errors
+    /// When the payload can't be written as JSON, which is a fault of the payload's type.
+    pub fn around_row<E: RowEvent<Known = K>>(&self) -> Result<[String; 4], serde_json::Error> {
+        let mut before = self.text(E::TYPE, None)?;
+        // The payload comes last: these are its brace and the envelope's.
+        before.truncate(before.len() - 2);
+        before.push_str(&format!(r#","{}":"#, E::ROW_MEMBER));
+        let to_id = format!(r#"}},"subject":"{}"#, E::SUBJECT_PREFIX);
+        Ok([before, to_id, r#"","sequence":""#.to_owned(), r#""}"#.to_owned()])
+    }
+}
+
+impl<D: Serialize> Envelope<D> {
+    fn text(&self, event: EventType, subject: Option<String>) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&Wire {
+            specversion: "1.0",
+            id: self.id,
+            source: &self.source,
+            r#type: event.name,
+            subject,
+            time: self.time.to_rfc3339_opts(SecondsFormat::Micros, true),
+            datacontenttype: "application/json",
+            dataschema: event.data_schema(),
+            traceparent: &self.traceparent,
+            data: &self.data,
+        })
     }
 }
 

@@ -9,8 +9,10 @@ pub mod envelope;
 pub mod jobs;
 pub mod mail;
 pub mod origin;
+mod row_event;
 pub mod tasks;
 
 pub use catalogue::{Event, EventType, Exchange, Outcome};
 pub use envelope::{Envelope, MalformedEnvelope, ReceivedEnvelope};
 pub use origin::Origin;
+pub use row_event::RowEvent;

@@ -6,9 +6,10 @@ use sqlx::PgConnection;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::draft::EventDraft;
 use crate::clock::Clock;
 use crate::contracts::envelope::SEQUENCE_DIGITS;
-use crate::contracts::{Envelope, Event};
+use crate::contracts::{Envelope, Event, EventType, RowEvent};
 use crate::entropy::Entropy;
 use crate::ids::EventId;
 use crate::telemetry::TraceContext;
@@ -69,15 +70,30 @@ impl Outbox {
         Ok(ids)
     }
 
+    /// An event for a statement that writes it together with its fact; see [`EventDraft`]. Call [`Outbox::wake`] after
+    /// the commit.
+    pub fn draft<E: RowEvent>(
+        &self,
+        trace: &TraceContext,
+        known: E::Known,
+    ) -> Result<EventDraft, AppendError> {
+        let envelope = self.envelope(trace, known);
+        let pieces = envelope.around_row::<E>().map_err(|error| AppendError::Encode(E::TYPE.name, error))?;
+        Ok(EventDraft::new(envelope.id, E::TYPE, trace, pieces))
+    }
+
     fn row<E: Event>(&self, trace: &TraceContext, data: E) -> Result<Row, AppendError> {
-        let time = self.clock.now();
-        let id = EventId(self.entropy.uuid_v7(time));
         let routing_key = data.routing_key();
-        let envelope =
-            Envelope { id, source: self.source.clone(), time, traceparent: trace.to_string(), data };
+        let envelope = self.envelope(trace, data);
         let (head, tail) =
             envelope.around_sequence().map_err(|error| AppendError::Encode(E::TYPE.name, error))?;
-        Ok(Row { id, routing_key, head, tail })
+        Ok(Row { id: envelope.id, routing_key, head, tail })
+    }
+
+    fn envelope<D>(&self, trace: &TraceContext, data: D) -> Envelope<D> {
+        let time = self.clock.now();
+        let id = EventId(self.entropy.uuid_v7(time));
+        Envelope { id, source: self.source.clone(), time, traceparent: trace.to_string(), data }
     }
 
     /// Tells this program's relay that something was committed. Without it the relay finds the row at its next look.
@@ -97,6 +113,11 @@ struct Row {
     routing_key: String,
     head: String,
     tail: String,
+}
+
+/// What goes into the message beside its body.
+pub(super) fn headers(event: EventType, trace: &TraceContext) -> serde_json::Value {
+    serde_json::json!({ "type": event.name, "traceparent": trace.to_string() })
 }
 
 async fn write<E: Event>(
@@ -132,7 +153,7 @@ async fn write<E: Event>(
         &heads,
         &tails,
         E::TYPE.exchange.name(),
-        serde_json::json!({ "type": E::TYPE.name, "traceparent": trace.to_string() }),
+        headers(E::TYPE, trace),
         i32::try_from(SEQUENCE_DIGITS).unwrap_or(i32::MAX),
     )
     .execute(connection)

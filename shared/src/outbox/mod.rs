@@ -4,11 +4,16 @@
 //! A use case calls [`Outbox::append`] on its own transaction, commits, and calls [`Outbox::wake`]. Whether RabbitMQ is
 //! up doesn't matter to it. The [`Relay`] of any program sends what any program wrote. A message may be sent twice (a
 //! process killed between the confirm and the delete), never not at all: readers go by its id.
+//!
+//! Where a fact is one row and one statement, the statement can write the event as well, in one round trip: see
+//! [`EventDraft`].
 
 mod append;
 mod claim;
+mod draft;
 mod relay;
 mod settle;
 
 pub use append::{AppendError, Outbox};
+pub use draft::EventDraft;
 pub use relay::{Relay, RelaySettings};

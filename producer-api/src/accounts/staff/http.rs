@@ -2,15 +2,16 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::HeaderMap;
 use axum::response::Json;
 use shared::contracts::auth::AccessDenial;
 use shared::ids::UserId;
 
 use super::{Page, StaffError, User, find_user, list_users, switch};
+use crate::extract::{PageAsked, next_page};
 use crate::fault::Fault;
 use crate::middleware::{Endpoint, RequestContext};
-use crate::problem::{FieldErrors, Problem};
+use crate::problem::Problem;
 use crate::sessions::{SignedIn, tell_denied};
 use crate::state::AppState;
 
@@ -68,15 +69,9 @@ pub async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<(HeaderMap, Json<Vec<User>>), Problem> {
     staff_only(&state, &context, &who, "users".to_owned()).await?;
-    let (limit, after) = page_asked_for(&query.unwrap_or_default())?;
+    let PageAsked { limit, after } = PageAsked::of(query.as_deref(), LIMIT, LIMIT_MAX)?;
     let Page { users, next } = list_users(&state.database, after, limit).await.map_err(Fault::from)?;
-    let mut headers = HeaderMap::new();
-    // A path alone: behind a proxy nobody knows how the client spells the host.
-    let link = next.map(|next| format!("</api/users/?limit={limit}&cursor={next}>; rel=\"next\""));
-    if let Some(link) = link.and_then(|link| HeaderValue::try_from(link).ok()) {
-        headers.insert(header::LINK, link);
-    }
-    Ok((headers, Json(users)))
+    Ok((next_page("/api/users/", limit, next), Json(users)))
 }
 
 /// 200 with the account.
@@ -160,23 +155,4 @@ async fn staff_only(
     }
     tell_denied(state, context, who, AccessDenial::NotStaff, object).await?;
     Err(Problem::permission_denied())
-}
-
-/// The page that a query string asks for. The last of several values counts, as in a form.
-fn page_asked_for(query: &str) -> Result<(u16, Option<UserId>), Problem> {
-    let (mut limit, mut after, mut errors) = (LIMIT, None, FieldErrors::new());
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match &*name {
-            "limit" => match value.parse() {
-                Ok(number) if (1..=LIMIT_MAX).contains(&number) => limit = number,
-                _ => errors.add("limit", format!("A number from 1 to {LIMIT_MAX} is required.")),
-            },
-            "cursor" => match value.parse() {
-                Ok(user) => after = Some(user),
-                Err(_) => errors.add("cursor", "Invalid cursor."),
-            },
-            _ => {}
-        }
-    }
-    if errors.is_empty() { Ok((limit, after)) } else { Err(Problem::field_errors(errors)) }
 }
