@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod cli;
 pub mod config;
 pub mod credentials;
+pub mod event_documents;
 pub mod extract;
 pub mod fault;
 pub mod limits;

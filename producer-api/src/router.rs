@@ -7,7 +7,8 @@ use shared::lifecycle::{Probes, probe_router};
 
 use crate::accounts::http as accounts;
 use crate::accounts::staff::http as staff;
-use crate::middleware::{StackSettings, open_route, page_route, protected_route, stack};
+use crate::event_documents;
+use crate::middleware::{StackSettings, document_route, open_route, protected_route, stack};
 use crate::sessions::{http as sessions, require_sign_in};
 use crate::state::AppState;
 use crate::tasks::http as tasks;
@@ -27,11 +28,20 @@ pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Route
     routes = open_route(routes, "/api/login/", &sessions::LOG_IN, post(sessions::log_in));
     routes = open_route(routes, "/api/logout/", &sessions::LOG_OUT, post(sessions::log_out));
     let verify = get(accounts::verify_page).post(accounts::verify);
-    routes = page_route(routes, "/api/email/verify/", &accounts::VERIFY_EMAIL, verify);
+    routes = document_route(routes, "/api/email/verify/", &accounts::VERIFY_EMAIL, verify);
     routes = open_route(routes, "/api/email/verify/resend/", &accounts::RESEND, post(accounts::resend));
     routes = open_route(routes, "/api/password/reset/", &accounts::RESET, post(accounts::reset));
     let confirm = get(accounts::confirm_reset_page).post(accounts::confirm_reset);
-    routes = page_route(routes, "/api/password/reset/confirm/", &accounts::CONFIRM_RESET, confirm);
+    routes = document_route(routes, "/api/password/reset/confirm/", &accounts::CONFIRM_RESET, confirm);
+    routes = document_route(
+        routes,
+        "/api/events/schema/",
+        &event_documents::ASYNCAPI,
+        get(event_documents::asyncapi),
+    );
+    let event_schema = get(event_documents::event_schema);
+    routes =
+        document_route(routes, "/schemas/{type}/{version}/", &event_documents::EVENT_SCHEMA, event_schema);
     routes = open_route(routes, "/.well-known/jwks.json", &tokens::JWKS, get(tokens::jwks));
 
     let sign_in = from_fn_with_state(state.clone(), require_sign_in);

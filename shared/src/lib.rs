@@ -10,6 +10,7 @@ pub mod config;
 pub mod contracts;
 pub mod database;
 pub mod entropy;
+pub mod event_documents;
 pub mod ids;
 pub mod lifecycle;
 pub mod outbox;

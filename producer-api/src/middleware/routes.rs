@@ -27,8 +27,9 @@ pub fn open_route<S: Clone + Send + Sync + 'static>(
     both_spellings(router, path, &around(endpoint, complete(endpoint, methods)))
 }
 
-/// Adds a route that anybody may call and that answers a browser with a page, so that no Accept header is refused.
-pub fn page_route<S: Clone + Send + Sync + 'static>(
+/// Adds a route that anybody may call and that answers with a page or a document of one media type, whatever the Accept
+/// header names. Its errors are the API's.
+pub fn document_route<S: Clone + Send + Sync + 'static>(
     router: Router<S>,
     path: &str,
     endpoint: &'static Endpoint,

@@ -5,6 +5,7 @@
 
 mod attacks;
 mod bad_input;
+mod event_documents;
 mod events;
 mod harness;
 mod import;

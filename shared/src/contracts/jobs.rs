@@ -1,6 +1,7 @@
 //! Ticks on `job.ticks`, and what became of their runs on `job.events`.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::{Event, EventType};
@@ -12,7 +13,7 @@ pub const DEFAULT_QUEUE: &str = "default";
 pub const MAIL_QUEUE: &str = "mail";
 
 /// A run is due. Whoever receives it claims the run in the database first: the message may come twice.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct TickDue {
     /// The run to claim.
     pub run_id: RunId,
@@ -40,7 +41,7 @@ impl Event for TickDue {
 }
 
 /// A run did what it should.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RunSucceeded {
     /// The run.
     pub run_id: RunId,
@@ -63,7 +64,7 @@ impl Event for RunSucceeded {
 }
 
 /// A run has used up its attempts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RunFailed {
     /// The run.
     pub run_id: RunId,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::UserId;
@@ -18,7 +19,7 @@ pub const SEND_MAIL_ATTEMPTS_MAX: i32 = 290;
 pub const SEND_MAIL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Why a user is written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MailPurpose {
     /// A link proves his address. If another account has proved it before, its owner is told instead.
@@ -47,7 +48,7 @@ impl MailPurpose {
 }
 
 /// The arguments of a `send-mail` run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SendMail {
     /// Whom. Nobody: nothing is sent, and a request for an unknown address costs what one for a known costs.
     pub user_id: Option<UserId>,

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::RequestId;
@@ -11,7 +12,7 @@ use crate::ids::RequestId;
 const USER_AGENT_CHARS_MAX: usize = 256;
 
 /// The request behind an event; all `None` for what a program does by itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Origin {
     /// The client's address.
     #[serde(skip_serializing_if = "Option::is_none")]

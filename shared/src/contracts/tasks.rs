@@ -1,6 +1,7 @@
 //! What is told about tasks, on `task.events`.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::{Event, EventType};
@@ -9,7 +10,7 @@ use super::row_event::RowEvent;
 use crate::ids::{SessionId, TaskId, UserId};
 
 /// A task as it is now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct TaskState {
     /// Which.
     pub id: TaskId,
@@ -26,7 +27,7 @@ pub struct TaskState {
 }
 
 /// What the three events of a task tell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct TaskFact {
     /// Its owner.
     pub user_id: UserId,
@@ -64,7 +65,7 @@ impl TaskFact {
 }
 
 /// A task was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TaskCreated(pub TaskFact);
 
@@ -84,7 +85,7 @@ impl RowEvent for TaskCreated {
 }
 
 /// A task has another title.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TaskUpdated(pub TaskFact);
 
@@ -104,7 +105,7 @@ impl RowEvent for TaskUpdated {
 }
 
 /// A task is gone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TaskDeleted(pub TaskFact);
 

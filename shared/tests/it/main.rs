@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what goes wrong should end it")]
 
 mod bench;
+mod event_documents;
 mod indexes;
 mod migrations;
 mod outbox;

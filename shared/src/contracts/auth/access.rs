@@ -1,6 +1,7 @@
 //! What is told about doors that stayed shut.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contracts::catalogue::{Event, EventType};
@@ -8,7 +9,7 @@ use crate::contracts::origin::Origin;
 use crate::ids::{SessionId, UserId};
 
 /// Why somebody was not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AccessDenial {
     /// The token was none of ours, or changed.
@@ -22,7 +23,7 @@ pub enum AccessDenial {
 }
 
 /// Somebody asked for what is not his. Forged tokens are counted and told every few seconds, each address by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct AccessDenied {
     /// Who, if he is known.
     #[serde(skip_serializing_if = "Option::is_none")]

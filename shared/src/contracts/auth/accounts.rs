@@ -1,5 +1,6 @@
 //! What is told about accounts.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contracts::catalogue::{Event, EventType};
@@ -7,7 +8,7 @@ use crate::contracts::origin::Origin;
 use crate::ids::UserId;
 
 /// An account was committed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct UserRegistered {
     /// The new account.
     pub user_id: UserId,
@@ -27,7 +28,7 @@ impl Event for UserRegistered {
 }
 
 /// What is told of an account that was changed, whatever the change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct AccountChange {
     /// The account.
     pub user_id: UserId,
@@ -45,7 +46,7 @@ macro_rules! account_changes {
     ($($(#[$docs:meta])* $name:ident = $event_type:ident;)+) => {
         $(
             $(#[$docs])*
-            #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+            #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
             pub struct $name(pub AccountChange);
 
             impl Event for $name {
@@ -79,7 +80,7 @@ account_changes! {
 }
 
 /// A user changed what he says of himself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct UserUpdated {
     /// What was changed; `username` is the new one.
     #[serde(flatten)]
@@ -98,7 +99,7 @@ impl Event for UserUpdated {
 
 /// An account has an address that another one had proved to be its own before. It can't be verified; its owner gets a
 /// notice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct EmailConflict {
     /// The account that has the address now, unproved.
     pub user_id: UserId,
@@ -117,7 +118,7 @@ impl Event for EmailConflict {
 }
 
 /// The same password is kept under another hash: it was imported, or our parameters rose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PasswordRehashed {
     /// The account.
     pub user_id: UserId,

@@ -1,6 +1,7 @@
 //! What is told about logins.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contracts::catalogue::{Event, EventType};
@@ -8,7 +9,7 @@ use crate::contracts::origin::Origin;
 use crate::ids::{SessionId, UserId};
 
 /// A pair of tokens was given for a password.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LoginSucceeded {
     /// Who.
     pub user_id: UserId,
@@ -34,7 +35,7 @@ impl Event for LoginSucceeded {
 }
 
 /// Why a login failed. The client is told none of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoginFailure {
     /// No such user.
@@ -50,7 +51,7 @@ pub enum LoginFailure {
 }
 
 /// How often something happened between two instants.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Tally {
     /// How often.
     pub count: u64,
@@ -61,7 +62,7 @@ pub struct Tally {
 }
 
 /// What a limit is kept for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitScope {
     /// An account, or the name of none.
@@ -71,7 +72,7 @@ pub enum LimitScope {
 }
 
 /// So many secrets were wrong that none is looked at for a while. Nobody is shut out for ever, and sessions go on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct AccountLocked {
     /// The account tried last, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,7 +100,7 @@ impl Event for AccountLocked {
 
 /// Somebody tried to log in and it did not suffice. Tries whose password was looked at are told one by one; those that
 /// a limit refused are counted and told every few seconds, each name and address by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LoginFailed {
     /// The account tried, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]

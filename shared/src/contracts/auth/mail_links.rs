@@ -1,5 +1,6 @@
 //! What is told about mailed links.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contracts::catalogue::{Event, EventType};
@@ -8,7 +9,7 @@ use crate::contracts::origin::Origin;
 use crate::ids::UserId;
 
 /// Why nobody gets a link to choose a new password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoPasswordReset {
     /// No account has the address.
@@ -20,7 +21,7 @@ pub enum NoPasswordReset {
 }
 
 /// Somebody asked for a link to choose a new password. The client is told the same, whoever has the address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PasswordResetRequested {
     /// The account, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +46,7 @@ impl Event for PasswordResetRequested {
 }
 
 /// Why a mailed link is no good. The client is told none of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MailTokenFault {
     /// It was given for something else.
@@ -80,7 +81,7 @@ impl MailTokenFault {
 }
 
 /// A mailed link was followed that is no good; told once for each link and reason. One that was never given is told of as a forged token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct MailTokenRefused {
     /// Whose it was, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,6 @@
 //! What is told about signed-in users who were asked for their password once more.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::logins::Tally;
@@ -8,7 +9,7 @@ use crate::contracts::origin::Origin;
 use crate::ids::{SessionId, UserId};
 
 /// What a signed-in user has to give his password for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReauthenticationPurpose {
     /// To have another address.
@@ -20,7 +21,7 @@ pub enum ReauthenticationPurpose {
 }
 
 /// Why the password did not suffice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReauthenticationFailure {
     /// It is not the user's.
@@ -32,7 +33,7 @@ pub enum ReauthenticationFailure {
 /// Somebody with a good token was asked for the password and did not know it: the user mistyped, or the token is in other
 /// hands. Those that were looked at are told one by one; the others are counted and told every few seconds, each user,
 /// purpose and address by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ReauthenticationFailed {
     /// Whose token it was; nobody's, if many were too many to be told apart.
     #[serde(skip_serializing_if = "Option::is_none")]

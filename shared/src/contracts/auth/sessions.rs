@@ -1,5 +1,6 @@
 //! What is told about sessions.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contracts::catalogue::{Event, EventType};
@@ -7,7 +8,7 @@ use crate::contracts::origin::Origin;
 use crate::ids::{SessionId, UserId};
 
 /// Why a session is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionEnd {
     /// Its user logged out.
@@ -51,7 +52,7 @@ impl SessionEnd {
 }
 
 /// A session is over; its tokens are refused from now on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SessionEnded {
     /// Whose.
     pub user_id: UserId,

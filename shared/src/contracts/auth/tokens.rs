@@ -1,5 +1,6 @@
 //! What is told about tokens and the keys that sign them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contracts::catalogue::{Event, EventType};
@@ -7,7 +8,7 @@ use crate::contracts::origin::Origin;
 use crate::ids::{SessionId, UserId};
 
 /// A refresh token was answered with a new access token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct TokenRefreshed {
     /// Whose; a token without a user id opens nothing, but is answered.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,7 +35,7 @@ impl Event for TokenRefreshed {
 }
 
 /// Why a token is on the blacklist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BlacklistReason {
     /// Its session was logged out, or ended by its user or by staff.
@@ -66,7 +67,7 @@ impl BlacklistReason {
 }
 
 /// A refresh token is refused from now on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct TokenBlacklisted {
     /// Whose, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,7 +97,7 @@ impl Event for TokenBlacklisted {
 
 /// A refresh token was used again after it had been exchanged, and not by a client that lost the answer: a copy of it is
 /// in other hands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct TokenReuseDetected {
     /// Whose, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,7 +124,7 @@ impl Event for TokenReuseDetected {
 }
 
 /// A signing key was added; it signs a minute later.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct KeysRotated {
     /// The new key's id.
     pub kid: String,

@@ -1,0 +1,51 @@
+//! `/api/events/schema/` and `/schemas/{type}/v{major}`: what strangers read of our events. An event's `dataschema` names
+//! the latter.
+
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use shared::event_documents;
+
+use crate::middleware::Endpoint;
+use crate::problem::Problem;
+
+/// What OPTIONS tells.
+pub const ASYNCAPI: Endpoint = Endpoint {
+    name: "Events",
+    description: "Shows the AsyncAPI document: every exchange, queue and message.",
+    methods: &["GET"],
+    fields: &[],
+};
+
+/// What OPTIONS tells.
+pub const EVENT_SCHEMA: Endpoint = Endpoint {
+    name: "Event Schema",
+    description: "Shows the JSON Schema of an event's data.",
+    methods: &["GET"],
+    fields: &[],
+};
+
+/// AsyncAPI's own media type.
+const ASYNCAPI_TYPE: &str = "application/vnd.aai.asyncapi+json;version=3.1.0";
+const SCHEMA_TYPE: &str = "application/schema+json";
+/// A newer release may add members.
+const CACHE_CONTROL: &str = "public, max-age=300";
+
+/// 200 and the AsyncAPI document.
+pub async fn asyncapi() -> Response {
+    document(ASYNCAPI_TYPE, &event_documents::asyncapi())
+}
+
+/// 200 and the schema; 404 if there is no such event or version.
+pub async fn event_schema(path: Result<Path<(String, String)>, PathRejection>) -> Result<Response, Problem> {
+    let Ok(Path((name, version))) = path else { return Err(Problem::not_found()) };
+    let schema = event_documents::event_schema(&format!("/schemas/{name}/{version}"));
+    schema.map(|schema| document(SCHEMA_TYPE, &schema)).ok_or_else(Problem::not_found)
+}
+
+fn document(media_type: &'static str, document: &Value) -> Response {
+    let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, CACHE_CONTROL)];
+    (headers, document.to_string()).into_response()
+}
