@@ -1,6 +1,6 @@
 //! Where the servers and programs of a test run are, as `cargo xtask test` says it in the environment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A URL of the private PostgreSQL's superuser.
 pub fn database_url() -> String {
@@ -27,9 +27,20 @@ pub fn programs_folder() -> PathBuf {
     PathBuf::from(required("WARREN_TEST_BIN_DIR"))
 }
 
-/// Python with SimpleJWT, and all that it and the example of a consumer need.
+/// Python with SimpleJWT, and all that the other tests with Python need.
 pub fn python() -> PathBuf {
     PathBuf::from(required("WARREN_TEST_PYTHON"))
+}
+
+/// Node.js, which is one of Python's packages.
+pub fn node() -> PathBuf {
+    python().with_file_name("node")
+}
+
+/// The folder whose `node_modules` [`node`] needs.
+pub fn node_folder() -> PathBuf {
+    let environment = python().parent().and_then(Path::parent).map(Path::to_owned);
+    environment.expect("an interpreter in the bin folder of its environment")
 }
 
 fn required(name: &str) -> String {

@@ -71,8 +71,8 @@ fn message(payload: &Payload, data: &Value) -> Value {
         "contentType": CONTENT_TYPE,
         "headers": {
             "type": "object",
-            "required": ["type", "traceparent"],
-            "properties": { "type": { "const": event.name }, "traceparent": { "type": "string" } },
+            "required": ["traceparent"],
+            "properties": { "traceparent": { "type": "string", "description": "As in the envelope." } },
         },
         "payload": cloud_event::envelope_of(event, ENVELOPE, data),
         "bindings": { "amqp": { "messageType": event.name } },

@@ -8,6 +8,7 @@ mod account_life;
 mod broker_outage;
 mod conformance_against_django;
 mod database_outage;
+mod event_documents;
 mod flush_expired_tokens;
 mod hanging_mail_server;
 mod import;

@@ -1,4 +1,5 @@
-//! Python with SimpleJWT, for the tests that hold Warren against it: made once, beside the compiler.
+//! Python with SimpleJWT, a browser's driver and Node.js, for the tests that hold Warren against others' programs: made
+//! once, beside the compiler.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,9 @@ use crate::servers::install::python_with_venv;
 
 /// What is installed; every package by its exact version.
 const REQUIREMENTS: &str = "test-support/python/requirements.txt";
+
+/// What npm installs, by the Node.js that is one of the requirements: `package.json` and its lock file.
+const NODE_PACKAGES: &str = "test-support/asyncapi";
 
 /// The virtual environment that a lane will ask for. Dropping it waits for what is being installed.
 #[derive(Debug)]
@@ -35,14 +39,15 @@ impl PythonEnvironment {
     /// Begins to make it below `target/python`, unless it is there as the requirements want it.
     pub(super) fn begin(console: &Console, workspace: &Workspace) -> Result<Self> {
         let folder = workspace.target.join("python");
-        let requirements = workspace.root.join(REQUIREMENTS);
-        let wanted =
-            fs::read_to_string(&requirements).with_context(|| format!("cannot read {REQUIREMENTS}"))?;
+        let root = workspace.root.clone();
+        let read =
+            |name: &str| fs::read_to_string(root.join(name)).with_context(|| format!("cannot read {name}"));
+        let wanted = read(REQUIREMENTS)? + &read(&format!("{NODE_PACKAGES}/package-lock.json"))?;
         if is_made_from(&folder, &wanted) {
             return Ok(Self(State::Ready(interpreter(&folder))));
         }
-        console.step(format_args!("pip install -r {REQUIREMENTS}"));
-        Ok(Self(State::Making(thread::spawn(move || make(&folder, &requirements, &wanted)))))
+        console.step(format_args!("pip install -r {REQUIREMENTS}; npm ci --prefix {NODE_PACKAGES}"));
+        Ok(Self(State::Making(thread::spawn(move || make(&folder, &root, &wanted)))))
     }
 
     /// Its interpreter, as soon as everything is installed.
@@ -71,7 +76,7 @@ fn join(making: JoinHandle<Result<PathBuf>>) -> Result<PathBuf> {
     making.join().unwrap_or_else(|_| Err(anyhow!("the thread that made it broke down")))
 }
 
-fn make(folder: &Path, requirements: &Path, wanted: &str) -> Result<PathBuf> {
+fn make(folder: &Path, root: &Path, wanted: &str) -> Result<PathBuf> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("cannot delete {}", folder.display()))?;
     }
@@ -84,12 +89,25 @@ fn make(folder: &Path, requirements: &Path, wanted: &str) -> Result<PathBuf> {
         command.args(["-m", "pip", "--disable-pip-version-check", "--no-input"]).args(arguments);
         command
     };
-    run_quietly(pip(&["install", "--quiet", "--no-deps", "--requirement"]).arg(requirements))
+    run_quietly(pip(&["install", "--quiet", "--no-deps", "--requirement"]).arg(root.join(REQUIREMENTS)))
         .context(failed)?;
     // Without it, a package that the list forgot would be missed by some test much later.
     run_quietly(&mut pip(&["check"])).with_context(|| format!("{REQUIREMENTS} is not complete"))?;
+    install_node_packages(folder, &root.join(NODE_PACKAGES))?;
     fs::write(stamp(folder), wanted).context(failed)?;
     Ok(interpreter)
+}
+
+/// Into `node_modules` of the environment's folder, so that a clone stays as it was.
+fn install_node_packages(folder: &Path, packages: &Path) -> Result<()> {
+    for name in ["package.json", "package-lock.json"] {
+        fs::copy(packages.join(name), folder.join(name)).with_context(|| format!("cannot copy {name}"))?;
+    }
+    let mut npm = python_command(&folder.join("bin/npm"));
+    npm.current_dir(folder);
+    // No package may run a script of its own here.
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]);
+    run_quietly(&mut npm).context("cannot install the Node.js packages of the tests")
 }
 
 /// Python without the caller's own packages and start-up files.
