@@ -8,7 +8,22 @@ use shared::ids::{SessionId, TaskId, UserId};
 use test_support::api::{Answer, Login, send};
 
 use crate::harness::{Api, claims_of};
+use crate::standings::EVER;
 use crate::statements::Statements;
+
+/// An API that remembers who is signed in, so that nothing but tasks is asked for.
+async fn warm(names: &[&str]) -> (Api, Vec<Login>) {
+    let api = Api::start_believing_for(EVER, &[]).await;
+    let mut logins = Vec::new();
+    for name in names {
+        logins.push(api.client.join(name).await);
+    }
+    api.state.standings.follower().read_changes_once().await.unwrap();
+    for login in &logins {
+        api.client.tasks(login).await.expect(200);
+    }
+    (api, logins)
+}
 
 async fn ask(api: &Api, method: Method, path: &str, login: &Login, body: Option<Value>) -> Answer {
     let request = api.client.request(method, path).bearer_auth(&login.access);
@@ -149,10 +164,9 @@ async fn nothing_but_the_title_changes_and_another_duration_is_refused_with_its_
 /// counted, and told with the task's id.
 #[tokio::test]
 async fn anothers_task_is_as_good_as_none_and_the_tries_are_counted() {
-    let api = Api::start().await;
-    let (owner, thief) = (api.client.join("froggly").await, api.client.join("thief").await);
-    let (id, path) = task_of(&api, &owner, "Dig").await;
-    api.client.tasks(&thief).await.expect(200);
+    let (api, logins) = warm(&["froggly", "thief"]).await;
+    let [owner, thief] = &logins[..] else { panic!("two logged in") };
+    let (id, path) = task_of(&api, owner, "Dig").await;
     api.forget_events().await;
     let first_at = api.now();
     let statements = Statements::watch();
@@ -172,9 +186,9 @@ async fn anothers_task_is_as_good_as_none_and_the_tries_are_counted() {
             (answer.status, answer.headers, answer.body)
         };
         statements.take();
-        let anothers = ask(&api, method.clone(), &path, &thief, body.clone()).await;
+        let anothers = ask(&api, method.clone(), &path, thief, body.clone()).await;
         let for_anothers = statements.take();
-        let missing = ask(&api, method.clone(), "/api/tasks/999999/", &thief, body.clone()).await;
+        let missing = ask(&api, method.clone(), "/api/tasks/999999/", thief, body.clone()).await;
         let for_missing = statements.take();
         assert_eq!(anothers.status, StatusCode::NOT_FOUND, "{method} {body:?}");
         assert_eq!(told(anothers), told(missing));
@@ -182,8 +196,8 @@ async fn anothers_task_is_as_good_as_none_and_the_tries_are_counted() {
         assert_eq!(for_anothers.len(), 1, "{for_anothers:?}");
         // What is refused for its body is refused alike, whosesoever task it is.
         let bad = Some(json!({ "title": "" }));
-        let refused = ask(&api, Method::PATCH, &path, &thief, bad.clone()).await.expect(400);
-        assert_eq!(refused.body, ask(&api, Method::PATCH, "/api/tasks/999999/", &thief, bad).await.body);
+        let refused = ask(&api, Method::PATCH, &path, thief, bad.clone()).await.expect(400);
+        assert_eq!(refused.body, ask(&api, Method::PATCH, "/api/tasks/999999/", thief, bad).await.body);
         api.advance(1);
     }
     assert_eq!(api.events().await, vec![], "each alone is no event");
@@ -204,17 +218,15 @@ async fn anothers_task_is_as_good_as_none_and_the_tries_are_counted() {
     );
     assert_eq!(told["session_id"], claims_of(&thief.access)["sid"]);
     assert_eq!(told["first_at"], json!(first_at));
-    assert_eq!(api.client.tasks(&owner).await.expect(200).body[0]["title"], "Dig");
+    assert_eq!(api.client.tasks(owner).await.expect(200).body[0]["title"], "Dig");
 }
 
 /// Row G04 of `auth-audit.md`, section E.
 #[tokio::test]
 async fn what_can_be_no_id_is_404_without_a_question_to_the_database() {
-    let api = Api::start().await;
-    let login = api.client.join("froggly").await;
-    task_of(&api, &login, "Dig").await;
-    api.client.tasks(&login).await.expect(200);
-    api.forget_events().await;
+    let (api, logins) = warm(&["froggly"]).await;
+    let login = &logins[0];
+    task_of(&api, login, "Dig").await;
     let statements = Statements::watch();
     for id in [
         "0",
@@ -244,7 +256,7 @@ async fn what_can_be_no_id_is_404_without_a_question_to_the_database() {
         for (method, body) in
             [(Method::GET, None), (Method::PUT, Some(json!({ "title": "x" }))), (Method::DELETE, None)]
         {
-            let answer = ask(&api, method.clone(), &format!("/api/tasks/{id}/"), &login, body).await;
+            let answer = ask(&api, method.clone(), &format!("/api/tasks/{id}/"), login, body).await;
             // `..` is gone before it is sent.
             assert!([404, 405].contains(&answer.status), "{method} {id}: {}", answer.status);
             if answer.status == 404 {
@@ -254,9 +266,9 @@ async fn what_can_be_no_id_is_404_without_a_question_to_the_database() {
     }
     assert_eq!(statements.take(), Vec::<String>::new());
     // The largest that can be one is looked for; one that no server reads is refused before any of ours sees it.
-    ask(&api, Method::GET, "/api/tasks/9223372036854775807/", &login, None).await.expect(404);
+    ask(&api, Method::GET, "/api/tasks/9223372036854775807/", login, None).await.expect(404);
     assert_eq!(statements.take().len(), 1);
-    let huge = ask(&api, Method::GET, &format!("/api/tasks/{}/", "1".repeat(60_000)), &login, None).await;
+    let huge = ask(&api, Method::GET, &format!("/api/tasks/{}/", "1".repeat(60_000)), login, None).await;
     assert!([404, 414, 431].contains(&huge.status), "{}", huge.status);
     assert_eq!(statements.take().len(), 0);
     assert_eq!(api.count("SELECT count(*) FROM tasks").await, 1);
@@ -299,7 +311,7 @@ async fn twenty_renamings_at_once_make_twenty_versions_whose_events_are_in_their
 #[tokio::test]
 async fn an_event_that_its_statement_wrote_is_the_one_that_the_types_would_have_written() {
     let api = Api::start().await;
-    let login = api.client.join("froggly\u{e9}").await;
+    let login = api.client.join("froggly").await;
     let session: SessionId = claims_of(&login.access)["sid"].as_str().unwrap().parse().unwrap();
     api.forget_events().await;
     api.clock.advance(chrono::TimeDelta::microseconds(123_456));
