@@ -28,7 +28,7 @@ const REQUEST_HEADERS: &str = "accept, authorization, content-type, idempotency-
 
 /// What a page may read beside the few headers that every page may.
 const ANSWER_HEADERS: HeaderValue =
-    HeaderValue::from_static("Link, Retry-After, WWW-Authenticate, X-Request-ID");
+    HeaderValue::from_static("Idempotency-Replayed, Link, Retry-After, WWW-Authenticate, X-Request-ID");
 
 /// How long a browser may remember a preflight. Chromium remembers none longer than these two hours.
 const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("7200");

@@ -83,6 +83,11 @@ mod tests {
             (Problem::method_not_allowed("GET"), 405, r#"{"detail":"Method \"GET\" not allowed."}"#),
             (Problem::not_acceptable(), 406, r#"{"detail":"Could not satisfy the request Accept header."}"#),
             (Problem::conflict("Already there."), 409, r#"{"detail":"Already there."}"#),
+            (
+                Problem::idempotency_key_reused(),
+                422,
+                r#"{"detail":"This Idempotency-Key was used for another request. Use a new one."}"#,
+            ),
             (Problem::request_timeout(), 408, r#"{"detail":"The request body did not arrive in time."}"#),
             (
                 Problem::too_large(10),

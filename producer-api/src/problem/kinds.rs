@@ -38,6 +38,8 @@ pub enum Kind {
     NotAcceptable,
     /// The present state forbids it.
     Conflict,
+    /// A key that stands for another request.
+    IdempotencyKeyReused,
     /// The body did not come in time.
     RequestTimeout,
     /// The body is over the limit.
@@ -54,7 +56,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind that is told from the others by its code.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Invalid,
         Self::ParseError,
         Self::NotAuthenticated,
@@ -69,6 +71,7 @@ impl Kind {
         Self::MethodNotAllowed,
         Self::NotAcceptable,
         Self::Conflict,
+        Self::IdempotencyKeyReused,
         Self::RequestTimeout,
         Self::TooLarge,
         Self::UnsupportedMediaType,
@@ -94,6 +97,7 @@ impl Kind {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::Conflict => StatusCode::CONFLICT,
+            Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -120,6 +124,7 @@ impl Kind {
             Self::MethodNotAllowed => "Method not allowed",
             Self::NotAcceptable => "Nothing acceptable to send",
             Self::Conflict => "Conflict with the present state",
+            Self::IdempotencyKeyReused => "The idempotency key stands for another request",
             Self::RequestTimeout => "The body came too slowly",
             Self::TooLarge => "The body is too large",
             Self::UnsupportedMediaType => "Unsupported media type",
@@ -152,6 +157,7 @@ impl Kind {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NotAcceptable => "not_acceptable",
             Self::Conflict => "conflict",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::RequestTimeout => "request_timeout",
             Self::TooLarge => "too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",

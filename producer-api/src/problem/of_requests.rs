@@ -44,6 +44,14 @@ impl Problem {
         Self::new(Kind::Conflict, detail.to_owned())
     }
 
+    /// 422: the `Idempotency-Key` was used for something else.
+    pub fn idempotency_key_reused() -> Self {
+        Self::new(
+            Kind::IdempotencyKeyReused,
+            "This Idempotency-Key was used for another request. Use a new one.",
+        )
+    }
+
     /// 408: the body did not come in time.
     pub fn request_timeout() -> Self {
         Self::new(Kind::RequestTimeout, "The request body did not arrive in time.")

@@ -100,7 +100,7 @@ async fn what_has_run_out_is_flushed_at_once_and_told_by_another_programs_relay(
     assert_eq!(
         ended.output,
         "ended 1 expired session(s), deleted 1 expired token(s), 0 of them blacklisted, 0 old change(s) of \
-         standing, and 0 old count(s) of wrong passwords\n"
+         standing, 0 old count(s) of wrong passwords, and 0 old idempotency key(s)\n"
     );
     eventually(DEADLINE, "the expired session to be refused", async || {
         (client.tasks(&over).await.status == 401).then_some(())

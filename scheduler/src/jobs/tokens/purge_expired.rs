@@ -3,7 +3,7 @@
 //!
 //! Sessions go first: once the tokens are gone, nothing tells when a session's last one ran out, but that it has none
 //! left, which is enough. The blacklist of a deleted token goes with it: an expired token is refused anyway. Counts of
-//! wrong passwords that nobody asks for any more go, too.
+//! wrong passwords that nobody asks for any more go, too, and so do idempotency keys after their day.
 
 use std::time::Duration;
 
@@ -31,6 +31,10 @@ const CHANGE_BATCH: i64 = 5_000;
 const LIMIT_BATCH: i64 = 1_000;
 /// How long after its last try, or its last wait, such a count is kept: the API's settings let none last longer.
 const LIMITS_KEPT: Duration = Duration::from_hours(24);
+/// How many idempotency keys are deleted in one transaction.
+const KEY_BATCH: i64 = 1_000;
+/// How long these are kept: the API promises as much.
+const KEYS_KEPT: Duration = Duration::from_hours(24);
 /// How long changes of standing are kept: a replica of the API that has not read for half as long begins anew.
 const CHANGES_KEPT: Duration = Duration::from_hours(1);
 /// A login writes its session and its token in one transaction; this much more, and no half-made one is met.
@@ -83,10 +87,14 @@ impl Purge {
         let limits = delete_old_limits(self, now)
             .await
             .map_err(JobError::passing("counts of wrong passwords can't be deleted"))?;
+        let keys = delete_old_keys(self, now)
+            .await
+            .map_err(JobError::passing("idempotency keys can't be deleted"))?;
         let stopped = if self.stop.is_cancelled() { "; stopped early, the next run goes on" } else { "" };
         Ok(format!(
             "ended {ended} expired session(s), deleted {deleted} expired token(s), {blacklisted} of them \
-             blacklisted, {changes} old change(s) of standing, and {limits} old count(s) of wrong passwords{stopped}\n"
+             blacklisted, {changes} old change(s) of standing, {limits} old count(s) of wrong passwords, and {keys} old \
+             idempotency key(s){stopped}\n"
         ))
     }
 }
@@ -189,6 +197,14 @@ async fn delete_old_limits(purge: &Purge, now: DateTime<Utc>) -> Result<u64, sql
     in_batches(&purge.stop, || async move {
         let mut connection = purge.database.acquire().await?;
         store::delete_limits_before(&mut connection, now - LIMITS_KEPT, LIMIT_BATCH).await
+    })
+    .await
+}
+
+async fn delete_old_keys(purge: &Purge, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+    in_batches(&purge.stop, || async move {
+        let mut connection = purge.database.acquire().await?;
+        store::delete_keys_before(&mut connection, now - KEYS_KEPT, KEY_BATCH).await
     })
     .await
 }

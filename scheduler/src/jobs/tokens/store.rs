@@ -211,3 +211,29 @@ pub(super) async fn delete_limits_before(
     .await
     .map(|result| result.rows_affected())
 }
+
+/// Deletes idempotency keys, at most `limit`, that were claimed at `before` or earlier. One that is being claimed anew is
+/// left alone.
+pub(super) async fn delete_keys_before(
+    connection: &mut PgConnection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    sqlx::query!(
+        r#"
+        DELETE FROM idempotency_keys
+        WHERE (user_id, key) IN (
+            SELECT user_id, key FROM idempotency_keys
+            WHERE created_at <= $1
+            ORDER BY created_at
+            LIMIT $2
+            FOR UPDATE SKIP LOCKED
+        )
+        "#,
+        before,
+        limit,
+    )
+    .execute(connection)
+    .await
+    .map(|result| result.rows_affected())
+}
