@@ -14,6 +14,7 @@ pub mod fault;
 pub mod limits;
 pub mod middleware;
 pub mod problem;
+pub mod realtime;
 pub mod router;
 pub mod sessions;
 pub mod state;

@@ -9,6 +9,7 @@ use crate::accounts::http as accounts;
 use crate::accounts::staff::http as staff;
 use crate::event_documents;
 use crate::middleware::{StackSettings, document_route, open_route, protected_route, stack};
+use crate::realtime::{TASKS_LIVE, live};
 use crate::sessions::{http as sessions, require_sign_in};
 use crate::state::AppState;
 use crate::tasks::http as tasks;
@@ -43,6 +44,7 @@ pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Route
     routes =
         document_route(routes, "/schemas/{type}/{version}/", &event_documents::EVENT_SCHEMA, event_schema);
     routes = open_route(routes, "/.well-known/jwks.json", &tokens::JWKS, get(tokens::jwks));
+    routes = document_route(routes, "/ws/tasks/", &TASKS_LIVE, get(live));
 
     let sign_in = from_fn_with_state(state.clone(), require_sign_in);
     let list_and_create = get(tasks::list).post(tasks::create);

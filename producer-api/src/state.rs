@@ -13,6 +13,7 @@ use crate::config::SessionsConfig;
 use crate::credentials::PasswordHasher;
 use crate::limits::Limits;
 use crate::middleware::RequestContext;
+use crate::realtime::Live;
 use crate::sessions::{DeniedObjects, ForgedToken, ForgedTokens, Standings};
 use crate::tokens::{Claims, TokenFault, TokenIssuer};
 
@@ -41,6 +42,8 @@ pub struct AppState {
     pub denied_objects: DeniedObjects,
     /// How often secrets may be guessed.
     pub limits: Limits,
+    /// The open live streams.
+    pub live: Live,
 }
 
 impl AppState {

@@ -7,13 +7,16 @@ use shared::config::{ConfigError, DatabaseConfig, Reader};
 use shared::database::connect_for_command;
 use shared::entropy::Entropy;
 use shared::outbox::Outbox;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{
-    HashingConfig, LimitsConfig, PROGRAM, SessionsConfig, TokensConfig, open_keys, read_sessions, read_tokens,
+    HashingConfig, LimitsConfig, PROGRAM, RealtimeConfig, SessionsConfig, TokensConfig, open_keys,
+    read_sessions, read_tokens,
 };
 use crate::credentials::PasswordHasher;
 use crate::limits::Limits;
 use crate::middleware::{RequestContext, RequestContextSources};
+use crate::realtime::{Live, LiveSettings};
 use crate::sessions::{DeniedObjects, ForgedTokens, Standings};
 use crate::state::AppState;
 use crate::tokens::TokenIssuer;
@@ -57,6 +60,7 @@ impl CommandConfig {
             forged_tokens: ForgedTokens::default(),
             denied_objects: DeniedObjects::default(),
             limits: Limits::new(&self.limits),
+            live: Live::new(LiveSettings::of(&RealtimeConfig::default()), CancellationToken::new()),
             database: pool,
             clock: clock.clone(),
             entropy: entropy.clone(),

@@ -15,6 +15,7 @@ use crate::config::{AccessTokenRevocation, PROGRAM, ServeConfig};
 use crate::credentials::PasswordHasher;
 use crate::limits::Limits;
 use crate::middleware::StackSettings;
+use crate::realtime::{Live, LiveSettings};
 use crate::router::router;
 use crate::sessions::standing::FRESH_FOR;
 use crate::sessions::{DeniedObjects, ForgedTokens, Standings};
@@ -59,20 +60,24 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
         forged_tokens: ForgedTokens::default(),
         denied_objects: DeniedObjects::default(),
         limits: Limits::new(&config.limits),
+        live: Live::new(LiveSettings::of(&config.realtime), shutdown.token()),
         clock,
         entropy: entropy.clone(),
     };
     let (forged_tokens, refused_logins) = (state.forged_tokens.clone(), state.limits.refused.clone());
     let denied_objects = state.denied_objects.clone();
-    let standings = state.standings.clone();
+    let (standings, live) = (state.standings.clone(), state.live.clone());
     let followed = health.component("revocations", Standing::Supporting);
     let noticed = health.component("revocation notices", Standing::Supporting);
+    let changes = health.component("live changes", Standing::Supporting);
     let probes = Probes::new(health, pool.clone(), shutdown.token());
     let routes = router(state, probes, settings);
     shutdown.spawn("the relay", relay.run(shutdown.token()));
     shutdown.spawn("the signing keys", keys.follow(shutdown.token()));
     shutdown.spawn("the changed standings", standings.clone().follow(followed, shutdown.token()));
     let (broker, instance) = (config.broker, config.process.instance);
+    let streaming = live.run(broker.clone(), instance.clone(), changes, entropy.clone());
+    shutdown.spawn("the live streams", streaming);
     let listening = standings.listen(broker, instance, noticed, entropy, shutdown.token());
     shutdown.spawn("the notices of ended sessions", listening);
     let telling = forged_tokens.tell_regularly(pool.clone(), outbox.clone(), shutdown.token());

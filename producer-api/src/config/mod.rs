@@ -5,6 +5,7 @@ mod hashing;
 mod http;
 mod keys;
 mod limits;
+mod realtime;
 mod sessions;
 mod simple_jwt_json;
 mod spellings;
@@ -19,6 +20,7 @@ use crate::tokens::keys::Keys;
 pub use hashing::HashingConfig;
 pub use http::HttpConfig;
 pub use limits::LimitsConfig;
+pub use realtime::RealtimeConfig;
 pub use sessions::{AccessTokenRevocation, RefreshReuse, SessionPolicy, SessionsConfig};
 pub use simple_jwt_json::lay_over as lay_simple_jwt_json_over;
 pub use tokens::{TokensConfig, UserIdField};
@@ -52,6 +54,7 @@ pub const SETTINGS: &[&[&Setting]] = &[
     limits::SETTINGS,
     hashing::SETTINGS,
     http::SETTINGS,
+    realtime::SETTINGS,
     &[&OPERATOR_PASSWORD, &SUPERUSER_PASSWORD, &NEW_PASSWORD, &DJANGO_DATABASE_URL],
 ];
 
@@ -74,6 +77,8 @@ pub struct ServeConfig {
     pub hashing: HashingConfig,
     /// Who may talk to the API.
     pub http: HttpConfig,
+    /// Live streams.
+    pub realtime: RealtimeConfig,
 }
 
 impl ServeConfig {
@@ -89,6 +94,7 @@ impl ServeConfig {
             limits: LimitsConfig::read(&mut reader),
             hashing: HashingConfig::read(&mut reader),
             http: HttpConfig::read(&mut reader),
+            realtime: RealtimeConfig::read(&mut reader),
         };
         let keys = open_keys(&mut reader, &config.tokens);
         Ok((reader.finish(config)?, keys?))

@@ -5,6 +5,8 @@
 //! `Sec-Fetch-Site` or `Origin` shows a foreign page. Browsers set these two, pages can't; whatever sends neither is
 //! no page (curl, a server, an app), and passes. It is the rule of Go's `http.CrossOriginProtection`.
 //!
+//! The same holds for opening a WebSocket, which CORS doesn't guard.
+//!
 //! tower-http's `CorsLayer` takes every OPTIONS for a preflight; here a plain one is DRF's metadata, behind its sign-in.
 
 use std::fmt;
@@ -140,7 +142,8 @@ pub async fn cross_origin(State(rules): State<CrossOrigin>, request: Request, ne
     let preflight = is_preflight(&request);
     let mut response = if preflight {
         StatusCode::OK.into_response()
-    } else if changes_state(request.method()) && rules.is_foreign(request.headers()) {
+    } else if (changes_state(request.method()) || is_upgrade(&request)) && rules.is_foreign(request.headers())
+    {
         Problem::foreign_origin().into_response()
     } else {
         next.run(request).await
@@ -161,6 +164,11 @@ pub async fn cross_origin(State(rules): State<CrossOrigin>, request: Request, ne
 fn is_preflight(request: &Request) -> bool {
     request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// A WebSocket is no matter of CORS: a page of any origin may open one and read what comes, so it is not merely reading.
+fn is_upgrade(request: &Request) -> bool {
+    request.headers().contains_key(header::UPGRADE)
 }
 
 fn changes_state(method: &Method) -> bool {

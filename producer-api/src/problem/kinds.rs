@@ -46,6 +46,8 @@ pub enum Kind {
     TooLarge,
     /// A Content-Type, or a charset, that we can't read.
     UnsupportedMediaType,
+    /// The path speaks another protocol than HTTP alone.
+    UpgradeRequired,
     /// Too many requests.
     Throttled,
     /// A fault of ours.
@@ -56,7 +58,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind that is told from the others by its code.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Invalid,
         Self::ParseError,
         Self::NotAuthenticated,
@@ -75,6 +77,7 @@ impl Kind {
         Self::RequestTimeout,
         Self::TooLarge,
         Self::UnsupportedMediaType,
+        Self::UpgradeRequired,
         Self::Throttled,
         Self::Internal,
         Self::Unavailable,
@@ -101,6 +104,7 @@ impl Kind {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -128,6 +132,7 @@ impl Kind {
             Self::RequestTimeout => "The body came too slowly",
             Self::TooLarge => "The body is too large",
             Self::UnsupportedMediaType => "Unsupported media type",
+            Self::UpgradeRequired => "Another protocol is spoken here",
             Self::Throttled => "Too many requests",
             Self::Internal => "A server error",
             Self::Unavailable => "Unavailable for now",
@@ -161,6 +166,7 @@ impl Kind {
             Self::RequestTimeout => "request_timeout",
             Self::TooLarge => "too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UpgradeRequired => "upgrade_required",
             Self::Throttled => "throttled",
             Self::Internal => "error",
             Self::Unavailable => "unavailable",

@@ -67,6 +67,11 @@ impl Problem {
         Self::new(Kind::UnsupportedMediaType, format!("Unsupported media type \"{raw}\" in request."))
     }
 
+    /// 426: a path that is spoken to by WebSocket alone; `detail` says how.
+    pub fn upgrade_required(detail: &'static str) -> Self {
+        Self::new(Kind::UpgradeRequired, detail)
+    }
+
     /// 429 with `Retry-After`, if the wait is known.
     pub fn throttled(wait_seconds: Option<u64>) -> Self {
         let detail = match wait_seconds {

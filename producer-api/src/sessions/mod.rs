@@ -39,7 +39,7 @@ pub use mint::{MintTokensError, mint_tokens};
 pub use refresh::{Refreshed, refresh};
 pub use renewing::RefreshError;
 pub use revoke::{RevokeError, revoke_session};
-pub use signed_in::{Bearer, SignedIn, bearer, require_sign_in};
+pub use signed_in::{Admitted, Bearer, SignedIn, bearer, require_sign_in, sign_in};
 pub use slide::slide;
 pub use standing::Standings;
 pub use verify::{VerifyError, verify};

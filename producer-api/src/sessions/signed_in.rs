@@ -84,20 +84,26 @@ pub async fn require_sign_in(
         Bearer::Malformed => return Err(Problem::bad_authorization_header()),
         Bearer::Token(token) => token,
     };
-    let signed_in = identify(&state, &context, &token).await?;
+    let Admitted { signed_in, .. } = sign_in(&state, &context, &token).await?;
     request.extensions_mut().insert(signed_in);
     Ok(next.run(request).await)
 }
 
-async fn identify(state: &AppState, context: &RequestContext, token: &str) -> Result<SignedIn, Problem> {
-    let config = state.tokens.config();
-    let refused = |fault: &TokenFault| {
-        let text = fault.to_string();
-        Problem::token_refused(config.auth_token_classes.iter().map(|class| (*class, text.clone())))
-    };
-    let claims = state.judge(context, token, state.clock.now()).await.map_err(|fault| refused(&fault))?;
+/// A token that opens protected routes, and who comes in by it.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    /// What the token says.
+    pub claims: Claims,
+    /// Who.
+    pub signed_in: SignedIn,
+}
+
+/// Lets a token in, or says as every protected route does why not.
+pub async fn sign_in(state: &AppState, context: &RequestContext, token: &str) -> Result<Admitted, Problem> {
+    let claims =
+        state.judge(context, token, state.clock.now()).await.map_err(|fault| refused(state, &fault))?;
     require_class(state, &claims).await?;
-    let session_id = state.claimed_session(&claims).map_err(|fault| refused(&fault))?;
+    let session_id = state.claimed_session(&claims).map_err(|fault| refused(state, &fault))?;
     let user_id = match claims.user() {
         UserClaim::Absent => return Err(Problem::no_user_identification()),
         UserClaim::Null | UserClaim::Unusable => return Err(Problem::user_not_found()),
@@ -108,25 +114,54 @@ async fn identify(state: &AppState, context: &RequestContext, token: &str) -> Re
             user_id.ok_or_else(Problem::user_not_found)?
         }
     };
+    let signed_in = require_standing(state, &claims, user_id, session_id).await?;
+    Ok(Admitted { claims, signed_in })
+}
+
+impl Admitted {
+    /// Whether the token would be let in again now, its time set aside: for who came in by it and is still here.
+    pub async fn is_still_good(&self, state: &AppState) -> Result<(), Problem> {
+        let SignedIn { user_id, session_id, .. } = self.signed_in;
+        require_class(state, &self.claims).await?;
+        require_standing(state, &self.claims, user_id, session_id).await.map(|_| ())
+    }
+}
+
+/// The session goes on, the user is there and may come in, and the token is no older than either.
+async fn require_standing(
+    state: &AppState,
+    claims: &Claims,
+    user_id: UserId,
+    session_id: Option<SessionId>,
+) -> Result<SignedIn, Problem> {
+    let config = state.tokens.config();
     let standing = state.standings.of(user_id, session_id).await.map_err(Fault::from)?;
     let user = standing.user.ok_or_else(Problem::user_not_found)?;
     if !standing.session_active {
-        return Err(refused(&TokenFault::Blacklisted));
+        return Err(refused(state, &TokenFault::Blacklisted));
     }
     let sessionless = session_id.is_none() && state.sessions.tokens_carry_session();
     // With a mark of the password the mark decides.
     let changed_at = user.password_changed_at.filter(|_| !config.check_revoke_token);
-    if sessionless && is_outlived(&claims, user.date_joined, changed_at) {
-        return Err(refused(&TokenFault::Blacklisted));
+    if sessionless && is_outlived(claims, user.date_joined, changed_at) {
+        return Err(refused(state, &TokenFault::Blacklisted));
     }
     if config.check_user_is_active && !user.is_active {
         return Err(Problem::user_inactive());
     }
     let ours = password_mark(user.password_stamp);
-    if config.check_revoke_token && !mark_fits(&claims, &ours, user.imported_mark.as_deref()) {
+    if config.check_revoke_token && !mark_fits(claims, &ours, user.imported_mark.as_deref()) {
         return Err(Problem::password_changed());
     }
     Ok(SignedIn { user_id, username: user.username, is_staff: user.is_staff, session_id })
+}
+
+/// The same fault of each class that opens routes.
+fn refused(state: &AppState, fault: &TokenFault) -> Problem {
+    let text = fault.to_string();
+    Problem::token_refused(
+        state.tokens.config().auth_token_classes.iter().map(|class| (*class, text.clone())),
+    )
 }
 
 /// Refuses a token that is of none of the classes that open routes, with a message of each.

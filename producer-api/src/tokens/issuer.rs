@@ -178,9 +178,16 @@ impl TokenIssuer {
 
     /// Whether an instant of a token, in seconds, is over at `now`, leeway included.
     pub fn is_over(&self, seconds: i64, now: DateTime<Utc>) -> bool {
+        self.left(seconds, now).is_zero()
+    }
+
+    /// How long it is until an instant of a token, in seconds, is over, leeway included; zero once it is.
+    pub fn left(&self, seconds: i64, now: DateTime<Utc>) -> Duration {
         // Without a calendar: a claim may hold an instant that none has.
         let leeway = i64::try_from(self.config.leeway.as_micros()).unwrap_or(i64::MAX);
-        seconds.saturating_mul(1_000_000).saturating_add(leeway) <= now.timestamp_micros()
+        let end = seconds.saturating_mul(1_000_000).saturating_add(leeway);
+        let left = end.saturating_sub(now.timestamp_micros());
+        Duration::from_micros(u64::try_from(left).unwrap_or(0))
     }
 
     fn issued(

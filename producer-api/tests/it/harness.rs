@@ -11,6 +11,7 @@ use producer_api::config::{AccessTokenRevocation, ServeConfig};
 use producer_api::credentials::PasswordHasher;
 use producer_api::limits::Limits;
 use producer_api::middleware::{RequestContext, RequestContextSources, StackSettings};
+use producer_api::realtime::{Live, LiveSettings};
 use producer_api::router::router;
 use producer_api::sessions::standing::FRESH_FOR;
 use producer_api::sessions::{DeniedObjects, ForgedTokens, Standings};
@@ -184,7 +185,7 @@ pub(crate) fn config(settings: &[(&str, &str)]) -> ServeConfig {
 
 async fn serve(pool: PgPool, clock: Clock, (fresh_for, settings): (Duration, &[(&str, &str)])) -> Replica {
     let config = config(settings);
-    let entropy = Entropy::system();
+    let (entropy, stop) = (Entropy::system(), CancellationToken::new());
     let settings = StackSettings::of(&config, clock.clone(), entropy.clone());
     let keys = Keys::open(&config.tokens.keys, clock.clone()).unwrap();
     let state = AppState {
@@ -200,10 +201,10 @@ async fn serve(pool: PgPool, clock: Clock, (fresh_for, settings): (Duration, &[(
         forged_tokens: ForgedTokens::default(),
         denied_objects: DeniedObjects::default(),
         limits: Limits::new(&config.limits),
+        live: Live::new(LiveSettings::of(&config.realtime), stop.clone()),
         clock,
         entropy,
     };
-    let stop = CancellationToken::new();
     let probes = Probes::new(Health::default(), pool, stop.clone());
     let routes = router(state.clone(), probes, settings);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

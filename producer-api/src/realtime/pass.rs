@@ -1,0 +1,114 @@
+//! What lets a stream go on: an access token that has not run out, of a session that goes on.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::ending::End;
+use crate::middleware::RequestContext;
+use crate::problem::Problem;
+use crate::sessions::{Admitted, SignedIn, sign_in};
+use crate::state::AppState;
+
+/// How long the database may take to say whether a session goes on; after that the stream ends.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+/// How often it is asked where nothing is remembered, and so each look is a query.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+
+/// The token that a stream stands on. It is not kept, only what it said.
+#[derive(Debug)]
+pub(super) struct Pass {
+    state: AppState,
+    admitted: Admitted,
+    /// How often it is looked at, beside each time before something is sent.
+    look_every: Duration,
+    looked_at: Instant,
+}
+
+impl Pass {
+    /// Lets a token in exactly as a protected route does.
+    pub(super) async fn open(
+        state: &AppState,
+        context: &RequestContext,
+        token: &str,
+        look_every: Duration,
+    ) -> Result<Self, Problem> {
+        let admitted = sign_in(state, context, token).await?;
+        Ok(Self { state: state.clone(), admitted, look_every, looked_at: Instant::now() })
+    }
+
+    /// Who came in.
+    pub(super) fn who(&self) -> &SignedIn {
+        &self.admitted.signed_in
+    }
+
+    /// When the token runs out, as it says itself.
+    pub(super) fn expires_at(&self) -> String {
+        let expires_at = DateTime::from_timestamp(self.admitted.claims.expires_at(), 0);
+        expires_at.unwrap_or(DateTime::<Utc>::MAX_UTC).to_rfc3339_opts(SecondsFormat::Secs, true)
+    }
+
+    /// Goes on with a newer token, which must be of the same user and session.
+    pub(super) fn prolong(&mut self, newer: Self) -> Result<(), End> {
+        let (ours, theirs) = (self.who(), newer.who());
+        if (ours.user_id, ours.session_id) != (theirs.user_id, theirs.session_id) {
+            return Err(End::Refused("this token is of another user or session; open a connection for it"));
+        }
+        if newer.admitted.claims.expires_at() > self.admitted.claims.expires_at() {
+            *self = newer;
+        }
+        Ok(())
+    }
+
+    /// Whether the stream may go on now. Costs no query while the session is remembered; where nothing is, the database
+    /// is asked every few seconds.
+    pub(super) async fn check(&mut self) -> Result<(), End> {
+        if self.left().is_zero() {
+            return Err(End::TokenOver);
+        }
+        if !self.is_remembered() && self.looked_at.elapsed() < ASK_EVERY {
+            return Ok(());
+        }
+        let looked_at = Instant::now();
+        match timeout(ANSWER_MAX, self.admitted.is_still_good(&self.state)).await {
+            Ok(Ok(())) => {
+                self.looked_at = looked_at;
+                Ok(())
+            }
+            Ok(Err(problem)) => Err(End::of_former_token(&problem)),
+            Err(_) => Err(End::Unavailable),
+        }
+    }
+
+    /// Waits until the stream may not go on any more.
+    pub(super) async fn over(&mut self) -> End {
+        loop {
+            sleep(self.look_every.min(self.left())).await;
+            if let Err(end) = self.check().await {
+                return end;
+            }
+        }
+    }
+
+    /// Does some work, unless the stream may not go on before it is done.
+    pub(super) async fn unless_over<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, End>>,
+    ) -> Result<T, End> {
+        tokio::select! {
+            end = self.over() => Err(end),
+            done = work => done,
+        }
+    }
+
+    /// How long the token is good for, leeway included.
+    fn left(&self) -> Duration {
+        self.state.tokens.left(self.admitted.claims.expires_at(), self.state.clock.now())
+    }
+
+    /// Whether a look usually costs no query. That of a token without a session may: a sliding one is on the blacklist.
+    fn is_remembered(&self) -> bool {
+        self.state.sessions.tokens_carry_session() && self.who().session_id.is_some()
+    }
+}

@@ -1,0 +1,1 @@
+//! The rule, held against a model.
