@@ -19,6 +19,7 @@ pub mod database;
 pub mod distribution;
 pub mod environment;
 pub mod faults;
+pub mod live;
 pub mod machine;
 pub mod mail_server;
 pub mod programs;

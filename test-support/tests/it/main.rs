@@ -14,6 +14,7 @@ mod hanging_mail_server;
 mod import;
 mod killed_programs;
 mod limit_commands;
+mod live;
 mod orderly_end;
 mod python_consumer;
 mod refused_logins;
