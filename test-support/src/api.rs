@@ -73,6 +73,11 @@ impl Client {
         Self { base: base.trim_end_matches('/').to_owned(), http }
     }
 
+    /// Where the API is.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Makes an account with [`PASSWORD`].
     pub async fn register(&self, username: &str) -> Answer {
         let email = format!("{username}@example.com");

@@ -1,4 +1,4 @@
-//! How busy the machine is on which something is measured.
+//! The machine on which something is measured: how busy it is, and what a process holds of its memory.
 
 use std::fs;
 
@@ -7,4 +7,13 @@ pub fn load() -> String {
     let averages = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     format!("{} on {cores} cores", averages.split(' ').next().unwrap_or_default())
+}
+
+/// How much memory a process holds that is really there, in kB.
+pub fn resident_kilobytes(pid: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number =
+        line.and_then(|line| line.trim().strip_suffix("kB")).and_then(|number| number.trim().parse().ok());
+    number.unwrap_or(0)
 }

@@ -75,17 +75,27 @@ impl Api {
         Self::start_over_with(database, pool, (FRESH_FOR, &[])).await
     }
 
+    /// One whose live streams have other bounds than usual.
+    pub(crate) async fn start_live(live: LiveSettings, settings: &[(&str, &str)]) -> Self {
+        let database = TestDatabase::create().await;
+        let clock = Clock::manual(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
+        let pool = database.pool().clone();
+        let Replica { client, state, _stop: stop } =
+            serve(pool, clock.clone(), (FRESH_FOR, settings), Some(live)).await;
+        Self { database, clock, client, state, _stop: stop }
+    }
+
     async fn start_over_with(database: TestDatabase, pool: PgPool, how: (Duration, &[(&str, &str)])) -> Self {
         // Whole seconds, so that lifetimes are easy to reason about.
         let clock = Clock::manual(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
-        let Replica { client, state, _stop: stop } = serve(pool, clock.clone(), how).await;
+        let Replica { client, state, _stop: stop } = serve(pool, clock.clone(), how, None).await;
         Self { database, clock, client, state, _stop: stop }
     }
 
     /// A second replica with these settings and connections of its own: its requests meet ours in the database alone.
     pub(crate) async fn replica(&self, settings: &[(&str, &str)]) -> Replica {
         let pool = PgPoolOptions::new().max_connections(10).connect(self.database.url()).await.unwrap();
-        serve(pool, self.clock.clone(), (FRESH_FOR, settings)).await
+        serve(pool, self.clock.clone(), (FRESH_FOR, settings), None).await
     }
 
     /// What an operator's command is told as.
@@ -183,7 +193,12 @@ pub(crate) fn config(settings: &[(&str, &str)]) -> ServeConfig {
     ServeConfig::read(Reader::from_values(values)).unwrap().0
 }
 
-async fn serve(pool: PgPool, clock: Clock, (fresh_for, settings): (Duration, &[(&str, &str)])) -> Replica {
+async fn serve(
+    pool: PgPool,
+    clock: Clock,
+    (fresh_for, settings): (Duration, &[(&str, &str)]),
+    live: Option<LiveSettings>,
+) -> Replica {
     let config = config(settings);
     let (entropy, stop) = (Entropy::system(), CancellationToken::new());
     let settings = StackSettings::of(&config, clock.clone(), entropy.clone());
@@ -201,7 +216,7 @@ async fn serve(pool: PgPool, clock: Clock, (fresh_for, settings): (Duration, &[(
         forged_tokens: ForgedTokens::default(),
         denied_objects: DeniedObjects::default(),
         limits: Limits::new(&config.limits),
-        live: Live::new(LiveSettings::of(&config.realtime), stop.clone()),
+        live: Live::new(live.unwrap_or_else(|| LiveSettings::of(&config.realtime)), stop.clone()),
         clock,
         entropy,
     };

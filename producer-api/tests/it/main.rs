@@ -12,6 +12,7 @@ mod import;
 mod key_rotation;
 mod keys;
 mod limits;
+mod live;
 mod mail_limits;
 mod mail_links;
 mod odd_claims;

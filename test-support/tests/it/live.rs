@@ -84,6 +84,12 @@ async fn the_list_comes_first_and_then_every_change_whichever_replica_made_it() 
     for stream in &mut streams {
         stream.shows("a new task", |screen| screen.tasks.contains_key(&second)).await;
     }
+    rename(&a, &ada, second, "renamed").await;
+    delete(&b, &ada, first).await;
+    for stream in &mut streams {
+        stream.shows("the new title", |screen| screen.tasks[&second] == (2, "renamed".to_owned())).await;
+        stream.shows("the end of the first", |screen| !screen.tasks.contains_key(&first)).await;
+    }
     let hers = create(&a, &grace, "hers").await;
     other.shows("her own task", |screen| screen.tasks.contains_key(&hers)).await;
     assert_eq!(other.screen.tasks.len(), 1, "nobody sees another's tasks");
@@ -113,7 +119,7 @@ async fn a_stream_ends_with_its_session_on_every_replica_whatever_ended_it() {
 
     let login = a.join("changes_the_password").await;
     let streams = open_on_both(&replicas, &login).await;
-    let body = json!({ "old_password": PASSWORD, "new_password": "another horse, another battery" });
+    let body = json!({ "current_password": PASSWORD, "new_password": "another horse, another battery" });
     let request = b.request(Method::POST, "/api/password/change/").bearer_auth(&login.access);
     let answer = send(request.json(&body)).await;
     assert!(answer.status < 300, "{}", answer.body);

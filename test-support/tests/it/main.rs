@@ -15,6 +15,7 @@ mod import;
 mod killed_programs;
 mod limit_commands;
 mod live;
+mod live_faults;
 mod orderly_end;
 mod python_consumer;
 mod refused_logins;

@@ -58,7 +58,11 @@ fn where_there_is_no_room_for_another_task_the_view_begins_anew() {
     assert_eq!(view.judge(TaskId(2), 1, false, 11), Verdict::Show);
     assert_eq!(view.judge(TaskId(3), 1, false, 12), Verdict::BeginAnew);
     assert_eq!(view.judge(TaskId(3), 1, true, 12), Verdict::BeginAnew);
-    assert_eq!(view.judge(TaskId(2), 2, false, 13), Verdict::Show, "of those that are known it goes on telling");
+    assert_eq!(
+        view.judge(TaskId(2), 2, false, 13),
+        Verdict::Show,
+        "of those that are known it goes on telling"
+    );
 }
 
 /// An event of the model: the state of a task, and when it was committed (its place in the history).
@@ -96,7 +100,9 @@ fn histories() -> impl Strategy<Value = Vec<Event>> {
                 // Only where it keeps each task's own order.
                 let keeps = |history: &[Event]| {
                     history.iter().enumerate().all(|(place, one)| {
-                        history[..place].iter().all(|other| other.task != one.task || other.sequence < one.sequence)
+                        history[..place]
+                            .iter()
+                            .all(|other| other.task != one.task || other.sequence < one.sequence)
                     })
                 };
                 history[at - 1].sequence = after;
@@ -115,7 +121,11 @@ fn histories() -> impl Strategy<Value = Vec<Event>> {
 fn database(history: &[Event], committed: usize) -> BTreeMap<i64, i64> {
     let mut tasks = BTreeMap::new();
     for event in &history[..committed] {
-        if event.deleted { tasks.remove(&event.task) } else { tasks.insert(event.task, event.version) };
+        if event.deleted {
+            tasks.remove(&event.task)
+        } else {
+            tasks.insert(event.task, event.version)
+        };
     }
     tasks
 }
