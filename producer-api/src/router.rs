@@ -9,6 +9,7 @@ use crate::accounts::http as accounts;
 use crate::accounts::staff::http as staff;
 use crate::event_documents;
 use crate::middleware::{StackSettings, document_route, open_route, protected_route, stack};
+use crate::realtime::page;
 use crate::realtime::{TASKS_LIVE, live};
 use crate::sessions::{http as sessions, require_sign_in};
 use crate::state::AppState;
@@ -68,6 +69,8 @@ pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Route
     ] {
         routes = protected_route(routes, path, endpoint, action, sign_in.clone());
     }
+
+    routes = page::routes(routes);
 
     stack(routes.with_state(state).merge(probe_router(probes)), settings)
 }

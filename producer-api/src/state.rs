@@ -14,6 +14,7 @@ use crate::credentials::PasswordHasher;
 use crate::limits::Limits;
 use crate::middleware::RequestContext;
 use crate::realtime::Live;
+use crate::realtime::page::RefreshCookie;
 use crate::sessions::{DeniedObjects, ForgedToken, ForgedTokens, Standings};
 use crate::tokens::{Claims, TokenFault, TokenIssuer};
 
@@ -44,6 +45,8 @@ pub struct AppState {
     pub limits: Limits,
     /// The open live streams.
     pub live: Live,
+    /// The refresh token of a browser that uses the page.
+    pub refresh_cookie: RefreshCookie,
 }
 
 impl AppState {

@@ -16,6 +16,7 @@ use crate::config::{
 use crate::credentials::PasswordHasher;
 use crate::limits::Limits;
 use crate::middleware::{RequestContext, RequestContextSources};
+use crate::realtime::page::RefreshCookie;
 use crate::realtime::{Live, LiveSettings};
 use crate::sessions::{DeniedObjects, ForgedTokens, Standings};
 use crate::state::AppState;
@@ -61,6 +62,7 @@ impl CommandConfig {
             denied_objects: DeniedObjects::default(),
             limits: Limits::new(&self.limits),
             live: Live::new(LiveSettings::of(&RealtimeConfig::default()), CancellationToken::new()),
+            refresh_cookie: RefreshCookie::default(),
             database: pool,
             clock: clock.clone(),
             entropy: entropy.clone(),

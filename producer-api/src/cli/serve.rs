@@ -15,6 +15,7 @@ use crate::config::{AccessTokenRevocation, PROGRAM, ServeConfig};
 use crate::credentials::PasswordHasher;
 use crate::limits::Limits;
 use crate::middleware::StackSettings;
+use crate::realtime::page::RefreshCookie;
 use crate::realtime::{Live, LiveSettings};
 use crate::router::router;
 use crate::sessions::standing::FRESH_FOR;
@@ -61,6 +62,7 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
         denied_objects: DeniedObjects::default(),
         limits: Limits::new(&config.limits),
         live: Live::new(LiveSettings::of(&config.realtime), shutdown.token()),
+        refresh_cookie: RefreshCookie::for_page_at(&config.http.public_url),
         clock,
         entropy: entropy.clone(),
     };

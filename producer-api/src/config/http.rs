@@ -30,8 +30,14 @@ const SECURE_HSTS_SECONDS: Setting = Setting::new(
      client comes by HTTPS; 0 says nothing.",
 );
 
+const PUBLIC_URL: Setting = Setting::new(
+    "PUBLIC_URL",
+    "http://127.0.0.1:8000",
+    "Where users reach the API. If that is `https://…`, the cookie of the page `/real_data` travels by HTTPS alone.",
+);
+
 pub(super) const SETTINGS: &[&Setting] =
-    &[&REQUEST_BODY_MAX, &CORS_ALLOWED_ORIGINS, &TRUSTED_PROXIES, &SECURE_HSTS_SECONDS];
+    &[&REQUEST_BODY_MAX, &CORS_ALLOWED_ORIGINS, &TRUSTED_PROXIES, &SECURE_HSTS_SECONDS, &PUBLIC_URL];
 
 /// Who may talk to the API, and how much.
 #[derive(Debug, Clone)]
@@ -44,6 +50,8 @@ pub struct HttpConfig {
     pub trusted_proxies: TrustedProxies,
     /// For how long browsers use HTTPS alone; 0: nothing is said.
     pub hsts_seconds: u32,
+    /// Where users reach the API.
+    pub public_url: String,
 }
 
 impl HttpConfig {
@@ -54,8 +62,18 @@ impl HttpConfig {
             allowed_origins: list(reader, &CORS_ALLOWED_ORIGINS),
             trusted_proxies: list(reader, &TRUSTED_PROXIES),
             hsts_seconds: reader.at_least(&SECURE_HSTS_SECONDS, 0),
+            public_url: public_url(reader),
         }
     }
+}
+
+/// The scheme is all that counts here; whether the rest will do for links is the scheduler's to say.
+fn public_url(reader: &mut Reader) -> String {
+    let text = reader.required(&PUBLIC_URL);
+    if !["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)) {
+        reader.problem("PUBLIC_URL: must be http://host or https://host");
+    }
+    text
 }
 
 /// A list that says itself what is wrong with an entry; an empty one without the setting.

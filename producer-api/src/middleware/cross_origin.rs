@@ -123,6 +123,19 @@ impl CrossOrigin {
     }
 }
 
+/// Whether a page of our own origin sent this, and nothing else did: neither a page of another port of this host, nor
+/// anything that is no page.
+pub fn is_of_own_origin(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter().peekable();
+    let mut origins = headers.get_all(header::ORIGIN).iter().peekable();
+    let is_known = sites.peek().is_some() || origins.peek().is_some();
+    // A browser behind a proxy that changes `Host` may know its origin by another name; its word counts then.
+    let by_site = sites.peek().is_some() && sites.all(|site| site == "same-origin");
+    is_known
+        && (by_site
+            || (headers.get(SEC_FETCH_SITE).is_none() && origins.all(|origin| is_of_host(origin, headers))))
+}
+
 /// Whether the origin is that of the address under which we were called. A browser that sends no `Sec-Fetch-Site`
 /// (an old one, or any over plain HTTP) has only this to say for our own pages.
 fn is_of_host(origin: &HeaderValue, headers: &HeaderMap) -> bool {

@@ -24,7 +24,7 @@ pub use body_limit::{BodyLimits, body_limit};
 pub use catch_panic::catch_panic;
 pub use challenge::{Challenge, challenge};
 pub use client_address::{BadProxy, TrustedProxies};
-pub use cross_origin::{AllowedOrigins, BadOrigin, CrossOrigin, cross_origin};
+pub use cross_origin::{AllowedOrigins, BadOrigin, CrossOrigin, cross_origin, is_of_own_origin};
 pub use endpoint::{Endpoint, EndpointField};
 pub use problem_documents::problem_documents;
 pub use request_context::{RequestContext, RequestContextSources, RequestOrigins, request_context};

@@ -88,4 +88,9 @@ impl Problem {
             "Cross-origin request refused: this origin is not in CORS_ALLOWED_ORIGINS.",
         )
     }
+
+    /// 403: a session in a cookie is for the page that it was made for.
+    pub fn not_of_own_page() -> Self {
+        Self::new(Kind::PermissionDenied, "Only the page /real_data of this very origin may do this.")
+    }
 }

@@ -7,6 +7,8 @@
 //! (`store`): for one task, or for the list. A mailbox never grows: what is too much for it becomes "the list again".
 //!
 //! A socket lives no longer than the session that opened it and the access token in hand (`pass`).
+//!
+//! The page that shows it all to people has a room of its own: [`page`].
 
 mod change;
 mod ending;
@@ -16,6 +18,7 @@ mod hub;
 mod listen;
 mod mailbox;
 mod message;
+pub mod page;
 mod pass;
 mod socket;
 mod store;

@@ -11,6 +11,7 @@ use producer_api::config::{AccessTokenRevocation, ServeConfig};
 use producer_api::credentials::PasswordHasher;
 use producer_api::limits::Limits;
 use producer_api::middleware::{RequestContext, RequestContextSources, StackSettings};
+use producer_api::realtime::page::RefreshCookie;
 use producer_api::realtime::{Live, LiveSettings};
 use producer_api::router::router;
 use producer_api::sessions::standing::FRESH_FOR;
@@ -217,6 +218,7 @@ async fn serve(
         denied_objects: DeniedObjects::default(),
         limits: Limits::new(&config.limits),
         live: Live::new(live.unwrap_or_else(|| LiveSettings::of(&config.realtime)), stop.clone()),
+        refresh_cookie: RefreshCookie::for_page_at(&config.http.public_url),
         clock,
         entropy,
     };

@@ -98,7 +98,8 @@ pub async fn log_in(
     Ok(Json(UserWithPair { id, username, email, refresh, access: access.unwrap_or_default() }))
 }
 
-async fn begin(
+/// Logs in with the `username` and `password` of a body.
+pub(crate) async fn begin(
     state: &AppState,
     context: &RequestContext,
     fields: &Fields,

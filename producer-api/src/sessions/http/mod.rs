@@ -9,7 +9,9 @@ mod verify;
 
 pub use active::{SESSION, SESSIONS, end, list};
 pub use blacklist::{BLACKLIST, blacklist};
+pub(crate) use log_in::begin;
 pub use log_in::{LOG_IN, OBTAIN_PAIR, OBTAIN_SLIDING, log_in, obtain_pair, obtain_sliding};
 pub use log_out::{LOG_OUT, log_out};
+pub(crate) use refresh::refused as refresh_refused;
 pub use refresh::{REFRESH, SLIDE, refresh, slide};
 pub use verify::{VERIFY, verify};

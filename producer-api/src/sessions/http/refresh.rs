@@ -67,7 +67,8 @@ pub async fn slide(
     Ok(Json(Slid { token }))
 }
 
-fn refused(error: RefreshError) -> Problem {
+/// The answer to a token that is not renewed.
+pub(crate) fn refused(error: RefreshError) -> Problem {
     match error {
         RefreshError::Token(fault) => Problem::token_not_valid(&fault.to_string()),
         RefreshError::NoActiveAccount => Problem::no_active_account_token(),
