@@ -43,6 +43,16 @@ pub fn node_folder() -> PathBuf {
     environment.expect("an interpreter in the bin folder of its environment")
 }
 
+/// The Chromium that shows the page.
+pub fn chromium() -> PathBuf {
+    PathBuf::from(required("WARREN_TEST_CHROMIUM"))
+}
+
+/// The folder for pictures of the page.
+pub fn screenshots_folder() -> PathBuf {
+    PathBuf::from(required("WARREN_TEST_SCREENSHOTS"))
+}
+
 fn required(name: &str) -> String {
     match std::env::var(name) {
         Ok(value) if !value.is_empty() => value,

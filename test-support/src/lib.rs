@@ -15,6 +15,7 @@
 
 pub mod api;
 pub mod broker;
+pub mod browser;
 pub mod database;
 pub mod distribution;
 pub mod environment;

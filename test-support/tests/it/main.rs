@@ -6,6 +6,7 @@
 
 mod account_life;
 mod broker_outage;
+mod browser;
 mod conformance_against_django;
 mod database_outage;
 mod event_documents;

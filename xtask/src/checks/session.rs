@@ -32,7 +32,9 @@ impl Session {
         let needs_python = lanes.iter().any(|lane| lane.needs_python());
         if needs_python {
             // With the servers' packages, which the same lane needs, in one go.
-            ensure_installed(console, &[Package::Postgresql, Package::RabbitmqServer, Package::Python3Venv])?;
+            let tests_alone = [Package::Python3Venv, Package::Chromium];
+            let packages = [Package::Postgresql, Package::RabbitmqServer].into_iter().chain(tests_alone);
+            ensure_installed(console, &packages.collect::<Vec<_>>())?;
         }
         let stack = TestStack::begin(
             console,

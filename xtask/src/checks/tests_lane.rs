@@ -6,6 +6,7 @@ use url::Url;
 use super::command::{run, run_quietly};
 use super::psql;
 use super::session::Session;
+use crate::servers::install::chromium;
 use crate::servers::{postgres, rabbitmq};
 
 /// The database that tests clone: migrated once, by the command that operators use.
@@ -30,7 +31,9 @@ pub(super) fn check(session: &mut Session) -> Result<()> {
         .envs(server_urls(session)?)
         .env("WARREN_TEST_TEMPLATE", TEMPLATE)
         .env("WARREN_TEST_BIN_DIR", session.workspace.programs())
-        .env("WARREN_TEST_PYTHON", session.python.interpreter()?);
+        .env("WARREN_TEST_PYTHON", session.python.interpreter()?)
+        .env("WARREN_TEST_CHROMIUM", chromium().context("Chromium is missing")?)
+        .env("WARREN_TEST_SCREENSHOTS", session.workspace.target.join("screenshots"));
     run(&mut command)
 }
 

@@ -51,6 +51,17 @@ pub(super) fn pythons() -> impl Iterator<Item = PathBuf> {
     folders.map(|folder| folder.join("python3")).filter(|program| program.is_file())
 }
 
+/// Chromium, or a browser that is the same but for its name. `CHROMIUM` goes first, and is not replaced by another if it
+/// leads nowhere.
+pub(super) fn chromium() -> Option<PathBuf> {
+    if let Some(named) = env::var_os("CHROMIUM").filter(|named| !named.is_empty()) {
+        return Some(PathBuf::from(named)).filter(|program| program.is_file());
+    }
+    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    let mut found = names.iter().flat_map(|name| path_folders().map(move |folder| folder.join(name)));
+    found.find(|program| program.is_file())
+}
+
 fn path_folders() -> impl Iterator<Item = PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).filter(|folder| folder.is_absolute()).collect::<Vec<_>>().into_iter()

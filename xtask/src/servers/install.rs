@@ -22,6 +22,8 @@ pub enum Package {
     RabbitmqServer,
     /// Python with virtual environments and pip, which tests alone need.
     Python3Venv,
+    /// The browser that shows the page to tests.
+    Chromium,
 }
 
 impl Package {
@@ -31,6 +33,7 @@ impl Package {
             Self::Postgresql => "postgresql",
             Self::RabbitmqServer => "rabbitmq-server",
             Self::Python3Venv => "python3-venv",
+            Self::Chromium => "chromium",
         }
     }
 
@@ -44,6 +47,18 @@ impl Package {
             Self::Postgresql => binaries::postgres_folder().is_some(),
             Self::RabbitmqServer => binaries::rabbitmq_server().is_some() && binaries::epmd().is_some(),
             Self::Python3Venv => python_with_venv().is_some(),
+            Self::Chromium => chromium().is_some(),
+        }
+    }
+
+    /// What is as good where there is no such package, for those that neither servers elsewhere nor containers replace.
+    fn instead(self) -> Option<&'static str> {
+        match self {
+            Self::Postgresql | Self::RabbitmqServer => None,
+            Self::Python3Venv => {
+                Some("put a python3 on PATH, 3.11 or newer, with its modules venv and ensurepip")
+            }
+            Self::Chromium => Some("put a chromium or google-chrome on PATH, or name one in CHROMIUM"),
         }
     }
 }
@@ -84,6 +99,11 @@ pub fn python_with_venv() -> Option<PathBuf> {
     binaries::pythons().find(can_make_one)
 }
 
+/// The Chromium that tests drive: the one that `CHROMIUM` names, else the first on `PATH`.
+pub fn chromium() -> Option<PathBuf> {
+    binaries::chromium()
+}
+
 /// Runs apt with its own plain lines on the terminal. A Ctrl-C asks it to stop, which it does after the package that
 /// is being unpacked, so that the system stays sound.
 fn apt_get(apt: &Path, arguments: &[&str]) -> anyhow::Result<()> {
@@ -103,11 +123,10 @@ fn advice(missing: &[Package]) -> String {
         "{names} not found, and installing needs root and apt. Do one of these:\n  \
          - sudo apt-get install --no-install-recommends {names}"
     );
-    if missing == [Package::Python3Venv] {
-        // Only tests need it, so neither servers elsewhere nor containers help.
-        return format!(
-            "{install}\n  - put a python3 on PATH, 3.11 or newer, with its modules venv and ensurepip"
-        );
+    let instead: Vec<_> = missing.iter().filter_map(|package| package.instead()).collect();
+    if instead.len() == missing.len() {
+        // Only tests need them, so neither servers elsewhere nor containers help.
+        return format!("{install}\n  - {}", instead.join("\n  - and "));
     }
     format!(
         "{install}\n    \
@@ -174,5 +193,15 @@ mod tests {
         let advice = advice(&[Package::Python3Venv]);
         assert!(advice.contains("python3-venv\n") && advice.contains("3.11"));
         assert!(!advice.contains("DATABASE_URL"));
+    }
+
+    #[test]
+    fn whoever_lacks_what_tests_alone_need_is_told_what_is_as_good() {
+        let both = advice(&[Package::Python3Venv, Package::Chromium]);
+        assert!(
+            both.contains("python3-venv chromium\n") && both.contains("3.11") && both.contains("CHROMIUM")
+        );
+        assert!(!both.contains("DATABASE_URL"));
+        assert!(advice(&[Package::Postgresql, Package::Chromium]).contains("DATABASE_URL"));
     }
 }

@@ -1,0 +1,194 @@
+"""The page on a desk and on a phone, by day and by night, for eyes and for screen readers, and when things go wrong."""
+
+from axe_playwright_python.sync_playwright import Axe
+
+from warren import Api, add, expect, expect_live, expect_titles, log_in, note, open_page, open_session, watched_browser
+
+DESK = {"width": 1180, "height": 760}
+PHONE = {"width": 360, "height": 740}
+LONG = "Averylongtitlewithoutanyspacethatcouldbebrokenanywhere" * 3
+
+
+def assert_accessible(page, where):
+    violations = Axe().run(page).response["violations"]
+    told = [f"{v['id']}: {v['help']}: " + "; ".join(node["html"][:120] for node in v["nodes"]) for v in violations]
+    assert not told, f"{where}:\n  " + "\n  ".join(told)
+
+
+def assert_fits(page, where):
+    wide = page.evaluate("""() => [...document.querySelectorAll('body *')].filter((node) =>
+        node.checkVisibility() && node.getBoundingClientRect().right > innerWidth + 1).map((node) => node.outerHTML.slice(0, 80))""")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} scrolls sideways: {wide}"
+
+
+def every_state(watched, url, name, **options):
+    """The same walk in each of the guises."""
+    page = open_page(watched.context(reduced_motion="reduce", **options), url)
+
+    def look(state):
+        assert_fits(page, f"{name} {state}")
+        assert_accessible(page, f"{name} {state}")
+        watched.picture(page, f"{name}-{state}")
+
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_text("Type your username.")).to_be_visible()
+    look("log-in")
+    log_in(page, "fay")
+    expect_live(page)
+    expect(page.locator("#sessions li").first).to_be_visible()
+    look("tasks")
+    page.get_by_role("button", name="Rename “Dig").click()
+    page.get_by_label("New title of “Dig").fill(" ")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("A task needs a title.")).to_be_visible()
+    add(page, "Plan", "1:30")
+    expect(page.get_by_text("Write 1:30:00 for hours, or 00:1:30 for minutes.")).to_be_visible()
+    look("faults")
+    page.get_by_label("How long?").fill("1h 30m")
+    expect(page.locator("#duration-hint")).to_have_text("= 1\u00a0h 30\u00a0min")
+    page.get_by_role("button", name="Delete “Read").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    look("question")
+    page.keyboard.press("Escape")
+    page.context.close()
+
+
+def buttons_are_large_enough(page):
+    """Fingers need 44 px, or 24 px with room around."""
+    small = page.evaluate("""() => [...document.querySelectorAll('button, input')].filter((node) => node.checkVisibility())
+        .map((node) => [node.getBoundingClientRect(), node.outerHTML.slice(0, 80)])
+        .filter(([box]) => box.height < 36 || box.width < 36).map(([, html]) => html)""")
+    assert small == [], small
+
+
+def what_goes_wrong_is_said(watched, url):
+    watched.expects(r"status of (400|401|429|503)", "each of these is answered on purpose")
+    page = open_session(watched.context(viewport=DESK), url, "fay")
+
+    def once(pattern, method, **answer):
+        page.route(pattern, lambda route: route.fulfill(**answer) if route.request.method == method else route.fallback(), times=1)
+
+    once("**/api/tasks/", "POST", status=400, json={"title": ["The server says no."], "duration": ["Nor so long."]})
+    add(page, "Refused")
+    expect(page.locator("#title-fault")).to_have_text("The server says no.")
+    expect(page.locator("#duration-fault")).to_have_text("Nor so long.")
+    expect(page.get_by_label("What is to be done?")).to_be_focused()
+    expect(page.get_by_label("What is to be done?")).to_have_attribute("aria-invalid", "true")
+    once("**/api/tasks/", "POST", status=503, headers={"Retry-After": "5"}, json={"detail": "Service temporarily unavailable."})
+    page.get_by_role("button", name="Add").click()
+    expect(page.locator("#new-task-fault")).to_have_text("Warren can’t do this right now. Try again in 5 seconds.")
+    once("**/api/tasks/", "POST", status=429, headers={"Retry-After": "30"}, json={"detail": "Request was throttled."})
+    page.get_by_role("button", name="Add").click()
+    expect(page.locator("#new-task-fault")).to_have_text("Too many tries. Try again in 30 seconds.")
+    watched.picture(page, "refused")
+    page.get_by_role("button", name="Add").click()
+    expect(page.locator("#rows .title").first).to_have_text("Refused")
+    expect(page.locator("#new-task-fault")).to_be_hidden()
+
+    # Another device, ended from here.
+    elsewhere = open_session(watched.context(viewport=PHONE, user_agent="Mozilla/5.0 (Android 15) Firefox/144.0"), url, "fay")
+    page.reload()
+    expect_live(page)
+    page.get_by_role("button", name="End the session of Firefox on Android").click()
+    expect(page.locator("#sessions li")).to_have_count(1)
+    expect(page.get_by_role("heading", name="Your sessions")).to_be_focused()
+    expect(elsewhere.locator("#log-in-reason")).to_contain_text("Your session was ended")
+
+    # The token, for the API's documents.
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy access token").click()
+    expect(page.locator("#copy-result")).to_contain_text("Copied.")
+    token = page.evaluate("navigator.clipboard.readText()")
+    api = Api(watched.playwright, url)
+    api.access = token
+    assert api.send("GET", "/api/users/me/")["username"] == "fay"
+
+    # A name that is guessed at.
+    guess = open_page(watched.context(viewport=DESK), url)
+    log_in(guess, "gus", "wrong password")
+    expect(guess.get_by_role("alert")).to_contain_text("No active account found with the given credentials.")
+    for _ in range(10):
+        with guess.expect_response("**/real_data/session"):
+            guess.get_by_role("button", name="Log in").click()
+    expect(guess.get_by_role("alert")).to_contain_text("Too many tries. Try again in")
+    watched.picture(guess, "too-many-tries")
+
+
+def a_slow_or_dead_start_is_shown(watched, url):
+    watched.expects(r"net::ERR_FAILED", "no answer came, on purpose")
+    page = watched.context(viewport=DESK).new_page()
+    page.route("**/real_data/session/refresh", lambda route: route.abort(), times=1)
+    page.goto(f"{url}/real_data/")
+    expect(page.get_by_role("heading", name="Warren can’t be reached")).to_be_visible()
+    watched.picture(page, "unreachable")
+    held = []
+    page.route("**/real_data/session/refresh", held.append, times=1)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("Loading…")).to_be_visible()
+    watched.picture(page, "loading")
+    held[0].continue_()
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def durations_are_read_as_people_write_them(page):
+    read = page.evaluate("""async () => {
+        const { parse, inWords, secondsOf } = await import('/real_data/assets/duration.js');
+        const typed = ['90', '1', '01:30:00', '100:00:00', '1h', '1h 30m', '1 h 30 min', '45 min', '8784:00:00'];
+        const refused = ['', '0', '1:30', 'soon', '-5', '1.5', '00:00:00', '01:60:00', '8784:00:01', 'h', '٣'];
+        const shown = ['00:00:45', '01:30:00', '1 00:00:00', '366 00:00:00', '00:00:00.500000', '26:00:00'];
+        return [typed.map((text) => parse(text).seconds), refused.filter((text) => !parse(text).fault),
+            shown.map((text) => inWords(secondsOf(text)).replaceAll('\\u00a0', ' '))];
+    }""")
+    assert read == [
+        [5400, 60, 5400, 360000, 3600, 5400, 5400, 2700, 31622400], [],
+        ["45 s", "1 h 30 min", "1 d", "366 d", "0.5 s", "1 d 2 h"],
+    ], read
+
+
+def old_news_changes_nothing(page):
+    """The rules by which news from two ways becomes one list."""
+    titles = page.evaluate("""async () => {
+        const { Tasks } = await import('/real_data/assets/tasks.js');
+        const task = (id, version, title) => ({ id, version, title: title ?? `${id}.${version}`, created_at: `2026-01-01T00:00:${String(id).padStart(2, '0')}.000000Z` });
+        const after = (...news) => { const tasks = new Tasks(); for (const act of news) act(tasks); return tasks.all().map(({ title }) => title).join(' '); };
+        const list = (more, ...of) => (tasks) => tasks.replace(of, more);
+        const put = (...of) => (tasks) => tasks.put(task(...of));
+        const gone = (...of) => (tasks) => tasks.remove(...of);
+        return [
+            after(list(false), put(1, 1), put(2, 1)),
+            after(list(false), put(1, 2), put(1, 1)),
+            after(list(false), put(1, 1), gone(1, 2), put(1, 1), put(1, 3)),
+            after(list(false), gone(1, 2), put(1, 1)),
+            after(list(false, task(3, 1), task(2, 1)), list(false, task(3, 2))),
+            after(list(true, task(3, 1), task(2, 1)), put(1, 5)),
+            after(list(true, task(9, 1), task(8, 1)), (tasks) => tasks.extend([task(7, 1)], false), list(true, task(9, 1))),
+            after(list(false), put(1, 1), list(false, task(1, 1, 'same'))),
+        ];
+    }""")
+    assert titles == ["2.1 1.1", "1.2", "", "", "3.2", "3.1 2.1", "9.1 8.1 7.1", "1.1"], titles
+
+
+def main():
+    with watched_browser() as watched:
+        url = watched.world.urls[0]
+        api = Api(watched.playwright, url)
+        for name in ("fay", "gus"):
+            api.register(name)
+        api.log_in("fay")
+        for title, duration in [(LONG, "1 00:00:00"), ("Read the audit trail", "00:30:00"), ("Dig a burrow", "01:30:00")]:
+            api.send("POST", "/api/tasks/", {"title": title, "duration": duration}, 201)
+        for name, viewport, scheme in [
+            ("desk-light", DESK, "light"), ("desk-dark", DESK, "dark"), ("phone-light", PHONE, "light"), ("phone-dark", PHONE, "dark")
+        ]:
+            every_state(watched, url, name, viewport=viewport, color_scheme=scheme)
+            note("looked at", name)
+        page = open_session(watched.context(viewport=PHONE, has_touch=True), url, "fay")
+        buttons_are_large_enough(page)
+        durations_are_read_as_people_write_them(page)
+        old_news_changes_nothing(page)
+        what_goes_wrong_is_said(watched, url)
+        a_slow_or_dead_start_is_shown(watched, url)
+
+
+main()
