@@ -18,6 +18,7 @@ mod mail_links;
 mod odd_claims;
 mod outage;
 mod overload;
+mod page;
 mod passwords;
 mod policies;
 mod profiles;

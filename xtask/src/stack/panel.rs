@@ -20,6 +20,11 @@ pub(super) fn panel(
     let mut rows = Vec::new();
     let urls = |program| session.instances.iter().filter(move |instance| instance.program == program);
     rows.extend(urls(Program::ProducerApi).map(|instance| ("API", instance.url())));
+    rows.extend(urls(Program::ProducerApi).take(1).map(|instance| {
+        let logins =
+            if state.has_demo_accounts(session) { "  (two windows, one of the logins below)" } else { "" };
+        ("Page", format!("{}/real_data{logins}", instance.url()))
+    }));
     rows.extend(
         session
             .instances
@@ -97,6 +102,7 @@ Warren is up.
 
   API       http://127.0.0.1:8000
             http://127.0.0.1:8010
+  Page      http://127.0.0.1:8000/real_data  (two windows, one of the logins below)
   Health    http://127.0.0.1:8000/readyz  producer-api-1
             http://127.0.0.1:8010/readyz  producer-api-2
             http://127.0.0.1:8002/readyz  scheduler-1
