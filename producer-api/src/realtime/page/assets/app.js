@@ -30,6 +30,7 @@ const sessions = new SessionsPanel(api, logOut);
 const tools = new ToolsPanel(session);
 
 let patience;
+let lastUser;
 
 function view(name) {
   clearTimeout(patience);
@@ -50,6 +51,12 @@ function clear() {
 }
 
 session.addEventListener('begun', () => {
+  if (lastUser !== undefined && lastUser !== session.user.id) {
+    // Somebody else: answers to the one before may still be on their way, and should find nobody here.
+    location.reload();
+    return;
+  }
+  lastUser = session.user.id;
   clear();
   setText(byId('who'), session.user.username);
   byId('who').title = session.user.email ?? '';

@@ -49,7 +49,9 @@ export class ConnectionBanner {
       document.body.classList.add('stale');
       byId('banner').hidden = false;
     };
-    this.#write(state);
+    // One sentence for all the tries, or a screen reader would never stop.
+    const goesOn = state.name === 'connecting' && !byId('banner').hidden && byId('banner').dataset.state === 'waiting';
+    if (!goesOn) this.#write(state);
     if (state.name === 'offline' || state.name === 'stopped') appear();
     else if (byId('banner').hidden) this.#timer ??= setTimeout(appear, PATIENCE_MS);
   }

@@ -23,6 +23,7 @@ export class Live extends EventTarget {
   #failures = 0;
   #timers = { opening: undefined, retry: undefined, check: undefined, answer: undefined };
   #wanted = false;
+  /** Whether the token in hand was fetched because the one before was refused: a second refusal is no haste. */
   #freshToken = false;
 
   constructor(session) {
@@ -117,8 +118,8 @@ export class Live extends EventTarget {
       this.#say({ name: 'stopped' });
       return;
     }
-    if (code === 4403 || (code === 4401 && !this.#freshToken)) {
-      // Another window may have begun a new session meanwhile: then this one goes on with that.
+    // Over, or run out. Another window may have begun a new session meanwhile: then this one goes on with that.
+    if ((code === 4403 || code === 4401) && !this.#freshToken) {
       this.#freshToken = true;
       try {
         await this.#session.renew();

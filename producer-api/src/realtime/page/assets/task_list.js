@@ -15,6 +15,8 @@ export class TaskList {
   #api;
   #rows = new Map();
   #next;
+  /** Which list of the socket is the present one. */
+  #round = 0;
   #list = byId('rows');
 
   constructor(tasks, api) {
@@ -27,16 +29,20 @@ export class TaskList {
   /** The present list from the socket. What had been shown beyond it is asked for again. */
   async replace(tasks, hasMore) {
     this.#next = undefined;
+    this.#round += 1;
     if (this.#tasks.replace(tasks, hasMore)) await this.#reload();
   }
 
   async #reload() {
+    const round = this.#round;
     const wanted = this.#tasks.length;
     const found = new Set();
     let next;
     try {
       do {
         const page = await this.#api.tasks({ next, limit: Math.min(PAGE_MAX, Math.max(LIMIT, wanted)) });
+        // There is a newer list, which asks by itself.
+        if (round !== this.#round) return;
         for (const { id } of page.tasks) found.add(id);
         next = page.next;
         this.#tasks.extend(page.tasks, next !== undefined);
@@ -58,8 +64,9 @@ export class TaskList {
         const before = this.#tasks.length;
         // The first time there is no cursor yet: the list came by the socket.
         const limit = Math.min(PAGE_MAX, before + LIMIT);
+        const round = this.#round;
         const page = await this.#api.tasks(this.#next ? { next: this.#next } : { limit });
-        this.#next = page.next;
+        if (round === this.#round) this.#next = page.next;
         show(byId('list-fault'), '');
         this.#tasks.extend(page.tasks, page.next !== undefined);
         announce(`${this.#tasks.length - before} more.`);
@@ -69,7 +76,7 @@ export class TaskList {
     });
   }
 
-  #show({ added, changed, removed, isWhole }) {
+  #show({ added, changed, removed, isNews }) {
     const place = this.#placeOf(removed);
     for (const { id } of removed) {
       this.#rows.get(id)?.node.remove();
@@ -85,7 +92,7 @@ export class TaskList {
       let row = this.#rows.get(task.id);
       if (row) row.update(task);
       else {
-        row = new TaskRow(task, { rename: (of, title) => this.#rename(of, title), remove: (of) => this.#remove(of) });
+        row = new TaskRow(task, { rename: (of, title) => this.#rename(of, title), remove: (of, its) => this.#remove(of, its) });
         this.#rows.set(task.id, row);
       }
       // A node is moved only if it has to be: moving would take the focus from it.
@@ -94,7 +101,7 @@ export class TaskList {
     }
     this.#frame(tasks);
     this.#restore(place);
-    if (!isWhole) this.#tell(added, changed, removed);
+    if (isNews) this.#tell(added, changed, removed);
   }
 
   #frame(tasks) {
@@ -116,19 +123,24 @@ export class TaskList {
     for (const { title } of removed) announce(`Deleted: “${title}”.`);
   }
 
-  /** Where the focus is, if it is on a row that is about to go. */
+  /** Where the focus is to go, if it is on a row that is about to go. */
   #placeOf(removed) {
     const going = removed.map(({ id }) => this.#rows.get(id)).find((row) => row?.focused);
     if (!going) return undefined;
+    if (going.isEdited) announce('The task that you were renaming was deleted.');
+    return this.#placeNear(going, going.focused, removed);
+  }
+
+  /** The same control of the next row, or of the one before, that stays. */
+  #placeNear(row, control, removed) {
     const gone = new Set(removed.map(({ id }) => String(id)));
-    const staying = (node, step) => {
-      let found = node[step];
+    const staying = (step) => {
+      let found = row.node[step];
       while (found && gone.has(found.dataset.id)) found = found[step];
       return found;
     };
-    const near = staying(going.node, 'nextElementSibling') ?? staying(going.node, 'previousElementSibling');
-    if (going.isEdited) announce('The task that you were renaming was deleted.');
-    return { control: going.focused, id: near ? Number(near.dataset.id) : undefined };
+    const near = staying('nextElementSibling') ?? staying('previousElementSibling');
+    return { control, id: near ? Number(near.dataset.id) : undefined };
   }
 
   #restore(place) {
@@ -147,8 +159,9 @@ export class TaskList {
     }
   }
 
-  #remove(task) {
-    return ask(task.title, async () => {
+  #remove(task, row) {
+    const place = this.#placeNear(row, 'delete', [task]);
+    ask(task.title, async () => {
       try {
         await this.#api.deleteTask(task.id);
       } catch (problem) {
@@ -156,7 +169,11 @@ export class TaskList {
         if (!(problem instanceof Refused && problem.status === 404)) throw problem;
       }
       // The dialog gives the focus back to its button first, which then hands it on.
-      return () => this.#tasks.remove(task.id, task.version);
+      return () => {
+        this.#tasks.remove(task.id, task.version);
+        // The socket told of it before the answer came: then there was no button any more to give the focus back to.
+        if (document.activeElement === document.body) this.#restore(place);
+      };
     });
   }
 

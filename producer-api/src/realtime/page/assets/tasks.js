@@ -6,7 +6,10 @@
 const byNewest = (one, other) =>
   one.created_at === other.created_at ? other.id - one.id : one.created_at < other.created_at ? 1 : -1;
 
-/** Fires `change` with `detail`: `{added, changed, removed, isWhole}`, lists of tasks; `isWhole` after a whole list. */
+/**
+ * Fires `change` with `detail`: `{added, changed, removed, isNews}`, lists of tasks; `isNews` if they became so, and not
+ * only known.
+ */
 export class Tasks extends EventTarget {
   #known = new Map();
   #gone = new Map();
@@ -36,7 +39,7 @@ export class Tasks extends EventTarget {
     this.#sorted = undefined;
     this.hasMore = false;
     this.isLoaded = false;
-    this.#tell({ isWhole: true });
+    this.#tell({});
   }
 
   /**
@@ -54,8 +57,9 @@ export class Tasks extends EventTarget {
     for (const { id } of tasks) this.#gone.delete(id);
     const { added, changed } = this.#merge(tasks);
     this.hasMore = older ? this.hasMore : hasMore;
+    const isNews = this.isLoaded;
     this.isLoaded = true;
-    this.#tell({ added, changed, removed, isWhole: true });
+    this.#tell({ added, changed, removed, isNews });
     return older;
   }
 
@@ -63,14 +67,14 @@ export class Tasks extends EventTarget {
   extend(tasks, hasMore) {
     const { added, changed } = this.#merge(tasks);
     this.hasMore = hasMore;
-    this.#tell({ added, changed, isWhole: true });
+    this.#tell({ added, changed });
   }
 
   /** Takes away what is not among the ids: they were asked for again and not there. */
   retain(ids) {
     const removed = this.all().filter(({ id }) => !ids.has(id));
     for (const { id, version } of removed) this.#forget(id, version);
-    this.#tell({ removed, isWhole: true });
+    this.#tell({ removed });
   }
 
   /** A task's state: a new task, or a new title. */
@@ -78,14 +82,16 @@ export class Tasks extends EventTarget {
     const last = this.all().at(-1);
     // Older than all that is shown, while there is more between: it would stand beside a gap.
     const isBeyond = this.hasMore && last !== undefined && byNewest(task, last) > 0 && !this.#known.has(task.id);
-    if (!isBeyond) this.#tell(this.#merge([task]));
+    if (isBeyond) return;
+    const news = this.#merge([task]);
+    if (news.added.length + news.changed.length > 0) this.#tell({ ...news, isNews: true });
   }
 
   /** A task is gone. */
   remove(id, version) {
     const task = this.#known.get(id);
     this.#forget(id, Math.max(version ?? 0, task?.version ?? 0));
-    if (task) this.#tell({ removed: [task] });
+    if (task) this.#tell({ removed: [task], isNews: true });
   }
 
   #merge(tasks) {
@@ -108,8 +114,7 @@ export class Tasks extends EventTarget {
     this.#sorted = undefined;
   }
 
-  #tell({ added = [], changed = [], removed = [], isWhole = false }) {
-    if (!isWhole && added.length + changed.length + removed.length === 0) return;
-    this.dispatchEvent(new CustomEvent('change', { detail: { added, changed, removed, isWhole } }));
+  #tell({ added = [], changed = [], removed = [], isNews = false }) {
+    this.dispatchEvent(new CustomEvent('change', { detail: { added, changed, removed, isNews } }));
   }
 }
