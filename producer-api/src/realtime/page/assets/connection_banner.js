@@ -2,13 +2,14 @@
 
 import { byId, setText } from './dom.js';
 
-const WORDS = { connecting: 'Connecting', live: 'Live', waiting: 'Reconnecting', offline: 'Offline', stopped: 'Not live' };
+const WORDS = { connecting: 'Connecting', live: 'Live', stale: 'Delayed', waiting: 'Reconnecting', offline: 'Offline', stopped: 'Not live' };
 
 const SENTENCES = {
   offline: 'You are offline. What you see may be old, and changes can’t be made.',
   waiting: 'The connection was lost. What you see may be old.',
   connecting: 'Reconnecting. What you see may be old.',
-  stopped: 'This window gets no changes any more. Load the page again.',
+  stale: 'Changes arrive late at the moment. What you see may be old.',
+  stopped: 'This window gets no changes any more.',
 };
 
 /** A reconnection that is quicker than this is not worth a word. */
@@ -52,13 +53,13 @@ export class ConnectionBanner {
     // One sentence for all the tries, or a screen reader would never stop.
     const goesOn = state.name === 'connecting' && !byId('banner').hidden && byId('banner').dataset.state === 'waiting';
     if (!goesOn) this.#write(state);
-    if (state.name === 'offline' || state.name === 'stopped') appear();
+    if (['offline', 'stale', 'stopped'].includes(state.name)) appear();
     else if (byId('banner').hidden) this.#timer ??= setTimeout(appear, PATIENCE_MS);
   }
 
   #write(state) {
     byId('banner').dataset.state = state.name;
-    byId('try-now').hidden = !['waiting', 'offline'].includes(state.name);
+    byId('try-now').hidden = !['waiting', 'offline', 'stopped'].includes(state.name);
     setText(byId('try-now'), 'Try now');
     setText(byId('banner-text'), SENTENCES[state.name]);
     if (state.name !== 'waiting') return;

@@ -14,8 +14,8 @@ const CHECK_ANSWER_MS = 8_000;
 /**
  * Keeps a stream for as long as somebody is logged in.
  *
- * Events: `message` with `detail` (a message of the server) and `state` with `detail`: `connecting`, `live`, `waiting`
- * (`until`: when it tries again), `offline`, `stopped`.
+ * Events: `message` with `detail` (a message of the server) and `state` with `detail`: `connecting`, `live`, `stale`,
+ * `waiting` (`until`: when it tries again), `offline`, `stopped`.
  */
 export class Live extends EventTarget {
   #session;
@@ -99,6 +99,9 @@ export class Live extends EventTarget {
       this.#say({ name: 'live' });
       clearInterval(this.#timers.check);
       this.#timers.check = setInterval(() => this.#check(), CHECK_EVERY_MS);
+    } else if (message.type === 'stale') {
+      // The server hears of no changes itself. The next list ends that.
+      this.#say({ name: 'stale' });
     } else {
       this.dispatchEvent(new CustomEvent('message', { detail: message }));
     }
