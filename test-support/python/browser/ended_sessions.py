@@ -61,7 +61,7 @@ def main():
         again()
         one.get_by_role("button", name="Log out: end this session").click()
         expect(one.locator("#log-in-reason")).to_contain_text("You are logged out.")
-        expect(other.locator("#log-in-reason")).to_contain_text("You logged out in another window.")
+        expect(other.locator("#log-in-reason")).to_contain_text("Your session was ended")
 
         # With the account.
         again()

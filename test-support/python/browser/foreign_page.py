@@ -53,6 +53,12 @@ class Foreign(BaseHTTPRequestHandler):
         pass
 
 
+def tried(page, attempt, url, account):
+    # What a browser blocks may never tell its page.
+    patience = "new Promise((resolve) => setTimeout(resolve, 10_000))"
+    return page.evaluate(f"([base, account]) => Promise.race([{patience}, ({attempt}).catch(() => undefined)])", [url, account])
+
+
 def main():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Foreign)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -78,10 +84,11 @@ def main():
             foreign = context.new_page()
             foreign.goto(origin)
             for what, attempt in ATTEMPTS.items():
-                got = foreign.evaluate(f"([base, account]) => ({attempt}).catch(() => undefined)", [url, account])
+                got = tried(foreign, attempt, url, account)
                 assert got is None, f"{origin} {what}: {got}"
+            assert not any(frame.url.startswith(url) for frame in foreign.frames), f"{origin} frames the page"
             for what, attempt in BLIND.items():
-                foreign.evaluate(f"([base, account]) => ({attempt}).catch(() => undefined)", [url, account])
+                tried(foreign, attempt, url, account)
                 assert context.cookies([f"{url}/real_data"]) == cookie, f"{origin} {what}"
             opened = foreign.evaluate("(base) => { const other = open(`${base}/real_data`); return !other || other.closed }", url)
             note(origin, "is cut off from what it opens:", opened)

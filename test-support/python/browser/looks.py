@@ -43,7 +43,7 @@ def every_state(watched, url, name, **options):
     page.keyboard.press("Enter")
     expect(page.get_by_text("A task needs a title.")).to_be_visible()
     add(page, "Plan", "1:30")
-    expect(page.get_by_text("Write 1:30:00 for hours, or 00:1:30 for minutes.")).to_be_visible()
+    expect(page.get_by_text("Write 01:30:00 for hours, or 00:01:30 for minutes.")).to_be_visible()
     look("faults")
     page.get_by_label("How long?").fill("1h 30m")
     expect(page.locator("#duration-hint")).to_have_text("= 1\u00a0h 30\u00a0min")
@@ -91,7 +91,7 @@ def what_goes_wrong_is_said(watched, url):
     page.reload()
     expect_live(page)
     page.get_by_role("button", name="End the session of Firefox on Android").click()
-    expect(page.locator("#sessions li")).to_have_count(1)
+    expect(page.get_by_text("Firefox on Android")).to_have_count(0)
     expect(page.get_by_role("heading", name="Your sessions")).to_be_focused()
     expect(elsewhere.locator("#log-in-reason")).to_contain_text("Your session was ended")
 
@@ -123,7 +123,7 @@ def a_slow_or_dead_start_is_shown(watched, url):
     expect(page.get_by_role("heading", name="Warren can’t be reached")).to_be_visible()
     watched.picture(page, "unreachable")
     held = []
-    page.route("**/real_data/session/refresh", held.append, times=1)
+    page.route("**/real_data/session/refresh", lambda route: held.append(route), times=1)
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("Loading…")).to_be_visible()
     watched.picture(page, "loading")

@@ -34,8 +34,8 @@ export function parse(typed) {
   if (text === '') return { fault: 'Say how long it takes: minutes, or HH:MM:SS.' };
   const seconds = typedSeconds(text);
   if (seconds === undefined) {
-    const twoParts = /^(\d+):(\d\d)$/.exec(text);
-    const hint = twoParts ? `Write ${text}:00 for hours, or 00:${text} for minutes.` : 'Write minutes, such as 90, or HH:MM:SS, such as 01:30:00.';
+    const twoParts = /^\d{1,2}:[0-5]\d$/.test(text) ? text.padStart(5, '0') : undefined;
+    const hint = twoParts ? `Write ${twoParts}:00 for hours, or 00:${twoParts} for minutes.` : 'Write minutes, such as 90, or HH:MM:SS, such as 01:30:00.';
     return { fault: hint };
   }
   if (seconds <= 0) return { fault: 'A task takes some time: more than zero.' };

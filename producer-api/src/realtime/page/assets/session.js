@@ -127,7 +127,8 @@ export class Session extends EventTarget {
   async #renew() {
     const answer = await inTurn(() => exchange('POST', `${PATH}/refresh`));
     if (answer.status === 204 || answer.status === 401) {
-      this.#forget(answer.status === 204 ? 'logged_out_elsewhere' : reasonOf(answer.body));
+      // Without a cookie nobody knows why; it is over in any case.
+      this.#forget(answer.status === 204 ? 'ended' : reasonOf(answer.body));
       throw new SessionOver('the session is over');
     }
     await this.#take(accepted(answer));
