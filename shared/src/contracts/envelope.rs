@@ -74,7 +74,7 @@ impl<K: Serialize> Envelope<K> {
         let mut before = self.text(E::TYPE, None)?;
         // The payload comes last: these are its brace and the envelope's.
         before.truncate(before.len() - 2);
-        before.push_str(&format!(r#","{}":"#, E::ROW_MEMBER));
+        before.extend([r#",""#, E::ROW_MEMBER, r#"":"#]);
         let to_id = format!(r#"}},"subject":"{}"#, E::SUBJECT_PREFIX);
         Ok([before, to_id, r#"","sequence":""#.to_owned(), r#""}"#.to_owned()])
     }
