@@ -8,6 +8,7 @@ mod inspect_token;
 mod limits;
 mod list_users;
 mod mint_tokens;
+mod print_tasks;
 mod rotate_keys;
 mod serve;
 mod table;
@@ -53,6 +54,9 @@ enum Command {
     /// Makes and explains tokens.
     #[command(subcommand)]
     Tokens(TokensCommand),
+    /// Tasks of all users.
+    #[command(subcommand)]
+    Tasks(TasksCommand),
     /// Prints the settings in force, secrets masked.
     Config {
         /// Prints what each setting means instead, as Markdown.
@@ -154,6 +158,13 @@ enum TokensCommand {
     Inspect,
 }
 
+#[derive(Debug, Subcommand)]
+enum TasksCommand {
+    /// Walks all tasks in the order of their ids and displays one every interval, on standard output; how far it is
+    /// stands on standard error. SIGTERM and Ctrl-C end it, and it says how to go on. While the database is away it waits.
+    Print(print_tasks::PrintTasks),
+}
+
 /// The token asked about is not good.
 const NOT_GOOD: u8 = 4;
 
@@ -197,6 +208,7 @@ pub fn run(line: CommandLine) -> ExitCode {
             }
             result.map(|_| ())
         }
+        Command::Tasks(TasksCommand::Print(arguments)) => print_tasks::print_tasks(reader, arguments),
         Command::Config { reference: false } => effective(reader),
         Command::Config { reference: true } => print(&reference(PROGRAM, SETTINGS)),
         Command::Healthcheck => healthcheck(reader),

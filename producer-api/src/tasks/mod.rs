@@ -15,6 +15,7 @@ mod place;
 mod rename;
 pub(crate) mod store;
 mod title;
+mod walk;
 
 pub use create::{CreateTaskError, NewTask, create};
 pub use delete::delete;
@@ -26,3 +27,4 @@ pub use place::{NotACursor, Place};
 pub use rename::{RenameTaskError, TaskChange, rename};
 pub use store::Task;
 pub use title::TaskTitle;
+pub use walk::{WalkedTask, count_behind, walk};

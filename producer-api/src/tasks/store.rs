@@ -11,6 +11,7 @@ use sqlx::postgres::types::PgInterval;
 use super::owned::Owned;
 use super::place::Place;
 use super::title::TaskTitle;
+use super::walk::WalkedTask;
 
 /// A task as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -306,4 +307,46 @@ pub(super) async fn delete(
 /// Days of an interval are not 24 hours to PostgreSQL: all of it in microseconds.
 fn interval(duration: TaskDuration) -> PgInterval {
     PgInterval { months: 0, days: 0, microseconds: duration.microseconds() }
+}
+
+/// Tasks of all users in the order of their ids, those behind `after`.
+pub(super) async fn behind(
+    connection: &mut PgConnection,
+    after: TaskId,
+    limit: i64,
+) -> Result<Vec<WalkedTask>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT task.id AS "id: TaskId", user_id AS "user_id: UserId", username, title,
+            (extract(epoch FROM duration) * 1000000)::bigint AS "microseconds!", version, created_at, updated_at
+        FROM tasks AS task
+        JOIN users ON users.id = user_id
+        WHERE task.id > $1
+        ORDER BY task.id
+        LIMIT $2
+        "#,
+        after.0,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    let walked = rows.into_iter().map(|row| WalkedTask {
+        id: row.id,
+        user_id: row.user_id,
+        username: row.username,
+        title: row.title,
+        duration: TaskDuration::from_microseconds(row.microseconds).to_string(),
+        version: row.version,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    });
+    Ok(walked.collect())
+}
+
+/// How many tasks [`behind`] would give in all.
+pub(super) async fn count_behind(connection: &mut PgConnection, after: TaskId) -> Result<u64, sqlx::Error> {
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM tasks WHERE id > $1"#, after.0)
+        .fetch_one(connection)
+        .await?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
