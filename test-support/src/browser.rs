@@ -62,9 +62,8 @@ impl BrowserScript {
 
     /// The next thing that the script wants done; none once it has ended well.
     pub async fn wish(&mut self) -> Option<Value> {
-        let wish = match timeout(SILENCE_MAX, self.wishes.recv()).await {
-            Ok(wish) => wish,
-            Err(_) => panic!("{}.py has been silent for too long\n{}", self.name, self.log()),
+        let Ok(wish) = timeout(SILENCE_MAX, self.wishes.recv()).await else {
+            panic!("{}.py has been silent for too long\n{}", self.name, self.log());
         };
         let Some(line) = wish else {
             let status = self.child.wait().expect("its status");

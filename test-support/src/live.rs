@@ -213,10 +213,11 @@ impl Stream {
     pub async fn shows(&mut self, what: &str, expected: impl Fn(&Screen) -> bool) {
         let deadline = Instant::now() + DEADLINE;
         while !expected(&self.screen) {
-            match timeout_at(deadline, self.next()).await {
-                Ok(Heard::Message(_)) => {}
-                Ok(Heard::Closed(closed)) => panic!("waiting for {what}, the stream was closed: {closed:?}"),
-                Err(_) => panic!("waited in vain for {what}; the screen shows {:?}", self.screen.tasks),
+            let Ok(heard) = timeout_at(deadline, self.next()).await else {
+                panic!("waited in vain for {what}; the screen shows {:?}", self.screen.tasks);
+            };
+            if let Heard::Closed(closed) = heard {
+                panic!("waiting for {what}, the stream was closed: {closed:?}");
             }
         }
     }
