@@ -68,7 +68,7 @@ fn task_of(state: TaskState) -> Task {
     Task { id, title, duration, version, created_at, updated_at }
 }
 
-/// Whose task a message is about that can't be read as a change, if it says so.
+/// Whose task a message is about, if it says so, also one that can't be read as a change.
 pub(super) fn owner(body: &[u8]) -> Option<UserId> {
     #[derive(Deserialize)]
     struct Owned {

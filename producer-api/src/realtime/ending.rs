@@ -14,6 +14,8 @@ const SESSION_OVER: u16 = 4403;
 pub(super) enum End {
     /// The client went.
     ClientLeft,
+    /// The connection broke, or what came over it is no frame, or too long a one.
+    Broken,
     /// The client takes nothing; nothing can be told to it either.
     ClientStuck,
     /// Nothing came from the client for too long, not even an answer to a ping.
@@ -51,6 +53,7 @@ impl End {
     pub(super) fn farewell(self) -> Option<CloseFrame> {
         let (code, reason) = match self {
             Self::ClientLeft | Self::ClientStuck => return None,
+            Self::Broken => (close_code::POLICY, "the frame is too long, or no frame"),
             Self::ClientSilent => (close_code::AGAIN, "nothing came from you for too long; connect again"),
             Self::Stopping => (close_code::AWAY, "this server stops; connect again"),
             Self::Refused(reason) => (close_code::POLICY, reason),
@@ -70,6 +73,7 @@ mod tests {
     #[test]
     fn a_reason_fits_into_its_frame() {
         for end in [
+            End::Broken,
             End::ClientSilent,
             End::Stopping,
             End::TooMany,

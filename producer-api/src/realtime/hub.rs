@@ -149,7 +149,12 @@ impl Live {
         self.0.readers.acquire().await.ok()
     }
 
-    /// Whether anybody here wants to hear of `user`.
+    /// Whether any socket of `user` is open here.
+    pub(super) fn watches(&self, user: UserId) -> bool {
+        self.hub().users.contains_key(&user)
+    }
+
+    /// Puts a change into the mailboxes of its owner.
     pub(super) fn tell(&self, user: UserId, change: Change) {
         let change = Arc::new(change);
         if let Some(mailboxes) = self.hub().users.get(&user) {

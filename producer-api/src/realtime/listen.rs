@@ -89,10 +89,13 @@ async fn hear_all(
 }
 
 fn hear(live: &Live, body: &[u8]) {
+    let owner = owner(body);
+    if owner.is_some_and(|user| !live.watches(user)) {
+        return;
+    }
     match Change::read(body) {
         Ok((user, change)) => live.tell(user, change),
         Err(error) => {
-            let owner = owner(body);
             tracing::warn!(error = error_chain(&error), user = ?owner, "a change of a task can't be read");
             if let Some(user) = owner {
                 live.doubt(user);

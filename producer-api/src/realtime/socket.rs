@@ -150,7 +150,7 @@ fn read(received: Option<Result<Message, axum::Error>>) -> Result<Heard, End> {
         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Heard::Life),
         Some(Err(error)) => {
             tracing::debug!(error = error_chain(&error), "a live stream broke off");
-            Err(End::Refused("the frame is too long, or no frame"))
+            Err(End::Broken)
         }
     }
 }

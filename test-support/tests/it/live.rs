@@ -126,7 +126,11 @@ async fn a_stream_ends_with_its_session_on_every_replica_whatever_ended_it() {
     assert_session_over(streams).await;
 
     for (username, sql) in [
-        ("ended_by_sql", "UPDATE user_sessions SET is_active = false WHERE user_id = $1"),
+        (
+            "ended_by_sql",
+            "UPDATE user_sessions SET is_active = false, logout_time = now(), end_reason = 'staff_revoked' \
+             WHERE user_id = $1",
+        ),
         ("disabled_by_sql", "UPDATE users SET is_active = false WHERE id = $1"),
         ("deleted_by_sql", "DELETE FROM users WHERE id = $1"),
     ] {
