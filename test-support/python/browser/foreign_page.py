@@ -90,9 +90,11 @@ def main():
             for what, attempt in BLIND.items():
                 tried(foreign, attempt, url, account)
                 assert context.cookies([f"{url}/real_data"]) == cookie, f"{origin} {what}"
-            opened = foreign.evaluate("(base) => { const other = open(`${base}/real_data`); return !other || other.closed }", url)
-            note(origin, "is cut off from what it opens:", opened)
+            # A window that it opens is cut off from it: it can neither steer it nor talk to it.
+            foreign.evaluate("(base) => { window.other = open(`${base}/real_data`) }", url)
+            foreign.wait_for_function("window.other.closed")
             foreign.close()
+            note(origin, "got nothing")
         expect(page.locator("#who")).to_have_text("erin")
         add(page, "Still mine")
         page.reload()

@@ -159,7 +159,7 @@ def watched_browser():
                         note("--- a window:", page.url, "\n", page.locator("body").inner_text())
                     except Exception as problem:  # A page that is gone has nothing to show.
                         note("no picture:", problem)
-            note("--- heard:", *watched.noise, sep="\n  ")
+            note("--- heard:", "\n  ".join(["", *watched.noise]))
             raise
         finally:
             browser.close()

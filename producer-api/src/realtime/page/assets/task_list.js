@@ -170,9 +170,9 @@ export class TaskList {
       }
       // The dialog gives the focus back to its button first, which then hands it on.
       return () => {
+        // The socket told of it before the answer came: then there is no button any more to give the focus back to.
+        if (!row.node.isConnected) this.#restore(place);
         this.#tasks.remove(task.id, task.version);
-        // The socket told of it before the answer came: then there was no button any more to give the focus back to.
-        if (document.activeElement === document.body) this.#restore(place);
       };
     });
   }
