@@ -115,6 +115,31 @@ def what_goes_wrong_is_said(watched, url):
     watched.picture(guess, "too-many-tries")
 
 
+def a_server_that_hears_late_is_said(watched, url):
+    """What the server says of itself while RabbitMQ is away."""
+    page = watched.context(viewport=DESK).new_page()
+    sockets = []
+
+    def between(page_side):
+        server_side = page_side.connect_to_server()
+        sockets.append((page_side, server_side))
+
+    page.route_web_socket("**/ws/tasks/**", between)
+    page.goto(f"{url}/real_data")
+    log_in(page, "fay")
+    expect_live(page)
+    page_side, _ = sockets[0]
+    page_side.send('{"type": "stale"}')
+    expect(page.locator("#banner")).to_contain_text("Changes arrive late at the moment.")
+    page_side.send('{"type": "tasks", "tasks": [], "more": false}')
+    expect_live(page)
+    expect(page.locator("#banner")).to_be_hidden()
+    expect(page.get_by_text("Nothing to do yet")).to_be_visible()
+    page_side.send('{"type": "of a later version"}')
+    add(page, "Still works")
+    expect(page.locator("#rows .title").first).to_have_text("Still works")
+
+
 def a_slow_or_dead_start_is_shown(watched, url):
     watched.expects(r"net::ERR_FAILED", "no answer came, on purpose")
     page = watched.context(viewport=DESK).new_page()
@@ -188,6 +213,7 @@ def main():
         durations_are_read_as_people_write_them(page)
         old_news_changes_nothing(page)
         what_goes_wrong_is_said(watched, url)
+        a_server_that_hears_late_is_said(watched, url)
         a_slow_or_dead_start_is_shown(watched, url)
 
 

@@ -68,6 +68,23 @@ def main():
         expect_titles(page, ["Into the void", "Made meanwhile", "Renamed meanwhile"])
         note("killed and back")
 
+        # The task is made, and the answer is lost: whoever presses the button again makes no second one.
+        def lose_the_answer(route):
+            assert route.fetch().status == 201
+            route.abort()
+
+        page.route("**/api/tasks/", lose_the_answer, times=1)
+        add(page, "Made once", "5")
+        expect(page.locator("#new-task-fault")).to_contain_text("No answer came.")
+        with page.expect_response("**/api/tasks/") as again:
+            page.get_by_role("button", name="Add").click()
+        assert again.value.status == 201, again.value.status
+        expect(page.locator("#new-task-fault")).to_be_hidden()
+        page.reload()
+        expect_live(page)
+        expect_titles(page, ["Made once", "Into the void", "Made meanwhile", "Renamed meanwhile"])
+        note("made once")
+
         # The connection dies, and nobody is told.
         quiet = world.wish("proxy", api=1)
         watched.hosts.add(quiet.split("//")[1])

@@ -63,8 +63,8 @@ export class NewTaskForm {
   }
 
   #refused(problem) {
-    // It was answered, and not with a failure: the next try is another request.
-    if (problem instanceof Refused && problem.status < 500) this.#unanswered = undefined;
+    // It was answered, neither with a failure nor with “still at it”: the next try is another request.
+    if (problem instanceof Refused && problem.status < 500 && problem.status !== 409) this.#unanswered = undefined;
     const fields = problem instanceof Refused ? [[this.#title, problem.field('title')], [this.#duration, problem.field('duration')]] : [];
     const wrong = fields.filter(([, text]) => text);
     for (const [input, text] of wrong) mark(input, text);
