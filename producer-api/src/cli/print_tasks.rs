@@ -29,7 +29,7 @@ const BATCH_MAX: u16 = 1_000;
 /// How often progress is told at the most.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
-/// How long the line in hand may take once it is asked to stop.
+/// How long what is being written may take once it is asked to stop.
 const LAST_LINE: Duration = Duration::from_millis(200);
 
 /// How to walk.
@@ -148,16 +148,17 @@ impl Walker {
             if tasks.is_empty() {
                 return Ok(End::AllShown);
             }
-            for task in tasks {
+            for part in tasks.chunks(self.at_once()) {
                 if unless(stop, tokio::time::sleep_until(due)).await.is_none() {
                     return Ok(End::Stopped);
                 }
                 let now = Instant::now();
                 due = now + self.arguments.interval;
-                if let Some(end) = display(self.line(&task)?, stop).await? {
+                let lines = part.iter().map(|task| self.line(task)).collect::<anyhow::Result<String>>()?;
+                if let Some(end) = display(lines, stop).await? {
                     return Ok(end);
                 }
-                self.shown_one(task.id)?;
+                self.remember(part)?;
                 if told.is_none_or(|told| now - told >= PROGRESS_EVERY) {
                     tell(&format!("[{} of about {}]", self.shown, self.total.max(self.shown)));
                     told = Some(now);
@@ -172,9 +173,17 @@ impl Walker {
         a_second.map_or(BATCH_MAX, |tasks| u16::try_from(tasks).unwrap_or(BATCH_MAX).clamp(1, BATCH_MAX))
     }
 
-    fn shown_one(&mut self, task: TaskId) -> anyhow::Result<()> {
-        (self.last, self.shown) = (task, self.shown + 1);
-        self.arguments.resume_file.as_deref().map_or(Ok(()), |file| remember(file, task))
+    /// How many tasks are displayed together: more than one only if nothing is to be done after each.
+    fn at_once(&self) -> usize {
+        let alone = !self.arguments.interval.is_zero() || self.arguments.resume_file.is_some();
+        if alone { 1 } else { usize::from(BATCH_MAX) }
+    }
+
+    fn remember(&mut self, displayed: &[WalkedTask]) -> anyhow::Result<()> {
+        for task in displayed {
+            (self.last, self.shown) = (task.id, self.shown + 1);
+        }
+        self.arguments.resume_file.as_deref().map_or(Ok(()), |file| remember(file, self.last))
     }
 
     /// Asks the database, and again while it is away.
@@ -222,11 +231,11 @@ async fn unless<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> O
     }
 }
 
-/// Writes one line, on a thread of its own: whoever reads may stop reading without closing. Why the walk ends, if it does.
-async fn display(line: String, stop: &CancellationToken) -> anyhow::Result<Option<End>> {
+/// Writes lines, on a thread of their own: whoever reads may stop reading without closing. Why the walk ends, if it does.
+async fn display(lines: String, stop: &CancellationToken) -> anyhow::Result<Option<End>> {
     let writing = tokio::task::spawn_blocking(move || {
         let mut output = io::stdout().lock();
-        output.write_all(line.as_bytes()).and_then(|()| output.flush())
+        output.write_all(lines.as_bytes()).and_then(|()| output.flush())
     });
     let overdue = async {
         stop.cancelled().await;
