@@ -158,14 +158,18 @@ impl Live {
     pub(super) fn tell(&self, user: UserId, change: Change) {
         let change = Arc::new(change);
         if let Some(mailboxes) = self.hub().users.get(&user) {
-            mailboxes.iter().for_each(|mailbox| mailbox.put(&change));
+            for mailbox in mailboxes {
+                mailbox.put(&change);
+            }
         }
     }
 
     /// Something that can't be known changed for `user`.
     pub(super) fn doubt(&self, user: UserId) {
         if let Some(mailboxes) = self.hub().users.get(&user) {
-            mailboxes.iter().for_each(|mailbox| mailbox.doubt());
+            for mailbox in mailboxes {
+                mailbox.doubt();
+            }
         }
     }
 

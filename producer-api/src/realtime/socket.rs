@@ -181,15 +181,14 @@ enum Event {
 
 impl Conversation<'_> {
     async fn hold(mut self) -> End {
-        let end = match self.welcome().await {
-            Ok(()) => loop {
-                if let Err(end) = self.turn().await {
-                    break end;
-                }
-            },
-            Err(end) => end,
-        };
-        end
+        if let Err(end) = self.welcome().await {
+            return end;
+        }
+        loop {
+            if let Err(end) = self.turn().await {
+                return end;
+            }
+        }
     }
 
     async fn welcome(&mut self) -> Result<(), End> {
@@ -267,7 +266,7 @@ impl Conversation<'_> {
             let mut connection = state.database.acquire().await?;
             store::list(&mut connection, user, limit + 1).await
         };
-        let store::List { mut tasks, last_sequence } = self.pass.unless_over(asked(read)).await?;
+        let store::List { mut tasks, last_sequence } = self.pass.unless_over(asked(Box::pin(read))).await?;
         let more = tasks.len() > wanted;
         tasks.truncate(wanted);
         self.view.begin(tasks.iter().map(|task| (task.id, task.version)), last_sequence);
@@ -299,7 +298,7 @@ impl Conversation<'_> {
             let mut connection = state.database.acquire().await?;
             store::find(&mut connection, user, doubtful).await
         };
-        let found: Vec<Task> = self.pass.unless_over(asked(read)).await?;
+        let found: Vec<Task> = self.pass.unless_over(asked(Box::pin(read))).await?;
         let is_there = |task: &i64| found.iter().any(|one| one.id.0 == *task);
         for gone in doubtful.iter().filter(|task| !is_there(task)) {
             if self.view.not_found(shared::ids::TaskId(*gone)) == Verdict::BeginAnew {
@@ -339,7 +338,8 @@ impl Conversation<'_> {
     }
 }
 
-/// A database that can't be asked ends the stream: the client comes again.
+/// A database that can't be asked ends the stream: the client comes again. Reads are boxed: they are rare and large, and
+/// what a stream does not do at the moment should not cost it memory.
 async fn asked<T>(read: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, End> {
     read.await.map_err(|error| {
         tracing::warn!(error = error_chain(&error), "a live stream can't read its tasks");

@@ -169,7 +169,7 @@ async fn require_class(state: &AppState, claims: &Claims) -> Result<(), Problem>
     let mut messages = Vec::new();
     for class in &state.tokens.config().auth_token_classes {
         let verdict = match class {
-            TokenKind::Sliding => require_sliding(state, claims).await?,
+            TokenKind::Sliding => Box::pin(require_sliding(state, claims)).await?,
             class => claims.require(*class),
         };
         match verdict {

@@ -355,7 +355,8 @@ async fn a_client_that_takes_nothing_is_cut_off() {
         (properties, body.into_bytes())
     });
     broker.publish_all_raw("task.events", "task.created", messages).await;
-    eventually(DEADLINE, "its place", async || opening(&api, PATH).bearer(&login.access).open().await.ok()).await;
+    eventually(DEADLINE, "its place", async || opening(&api, PATH).bearer(&login.access).open().await.ok())
+        .await;
     assert_eq!(stream.closed().await.code, None);
     assert!(stream.screen.tasks.len() < 60_000, "it took everything");
 }

@@ -18,8 +18,8 @@ async fn ask(api: &Api, method: Method, path: &str, headers: &[(&str, &str)], bo
     send(if let Some(body) = body { request.json(&body) } else { request }).await
 }
 
-fn credentials(password: &str) -> Option<Value> {
-    Some(json!({ "username": "froggly", "password": password }))
+fn credentials(password: &str) -> Value {
+    json!({ "username": "froggly", "password": password })
 }
 
 /// The cookie as a browser sends it back.
@@ -28,7 +28,7 @@ fn cookie(answer: &Answer) -> String {
 }
 
 async fn log_in(api: &Api) -> (Answer, String) {
-    let answer = ask(api, Method::POST, SESSION, &[OURS], credentials(PASSWORD)).await.expect(200);
+    let answer = ask(api, Method::POST, SESSION, &[OURS], Some(credentials(PASSWORD))).await.expect(200);
     let cookie = cookie(&answer);
     (answer, cookie)
 }
@@ -83,11 +83,11 @@ async fn events_limits_and_error_bodies_are_those_of_the_api() {
     let missing = ask(&api, Method::POST, SESSION, &[OURS], Some(json!({}))).await.expect(400);
     assert_eq!(missing.body["password"], json!(["This field is required."]));
     for _ in 0..2 {
-        let wrong = ask(&api, Method::POST, SESSION, &[OURS], credentials("wrong")).await.expect(401);
+        let wrong = ask(&api, Method::POST, SESSION, &[OURS], Some(credentials("wrong"))).await.expect(401);
         assert_eq!(wrong.body, json!({ "detail": "No active account found with the given credentials" }));
         assert_eq!(wrong.header("set-cookie"), "");
     }
-    let limited = ask(&api, Method::POST, SESSION, &[OURS], credentials(PASSWORD)).await.expect(429);
+    let limited = ask(&api, Method::POST, SESSION, &[OURS], Some(credentials(PASSWORD))).await.expect(429);
     assert_ne!(limited.header("retry-after"), "");
     api.client.try_log_in("froggly", PASSWORD).await.expect(429);
 }
@@ -143,7 +143,7 @@ async fn nothing_but_our_own_page_gets_anything_for_the_cookie() {
     ] {
         let headers = [headers, &[("cookie", &cookie)]].concat();
         for (method, path) in [(Method::POST, REFRESH), (Method::DELETE, SESSION), (Method::POST, SESSION)] {
-            let answer = ask(&api, method, path, &headers, credentials(PASSWORD)).await.expect(403);
+            let answer = ask(&api, method, path, &headers, Some(credentials(PASSWORD))).await.expect(403);
             assert_eq!(answer.header("set-cookie"), "");
             assert_eq!(answer.header("access-control-allow-credentials"), "");
         }

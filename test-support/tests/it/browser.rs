@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use test_support::browser::BrowserScript;
 use test_support::faults::Proxy;
 use test_support::programs::{Program, RunningProgram};
-use test_support::{TestBroker, TestDatabase};
+use test_support::{TestBroker, TestDatabase, environment};
 
 /// So that a token which a script borrows from its page is good to the end.
 const LONG: (&str, &str) = ("ACCESS_TOKEN_LIFETIME", "1h");
@@ -34,14 +34,16 @@ impl Site {
     }
 
     /// Runs a script to its end, and does what it asks for.
-    async fn show(mut self, script: &'static str) {
+    async fn show(mut self, name: &'static str) {
         let urls: Vec<String> = self.apis.iter().map(RunningProgram::url).collect();
-        let mut script = BrowserScript::start(script, json!({ "urls": urls }));
+        let mut script = BrowserScript::start(name, json!({ "urls": urls }));
         while let Some(wish) = script.wish().await {
             let answer = self.fulfil(&wish).await;
             script.answer(&answer);
         }
-        eprintln!("{}", script.log());
+        // Beside the pictures: what it measured.
+        let log = environment::screenshots_folder().join(format!("{name}.log"));
+        std::fs::write(log, script.log()).unwrap();
     }
 
     async fn fulfil(&mut self, wish: &Value) -> Value {
@@ -72,7 +74,7 @@ impl Site {
                 self.silent.iter().for_each(Proxy::cut);
                 Value::Null
             }
-            other => panic!("nobody knows how to {other}"),
+            unknown => unreachable!("nobody knows how to {unknown}"),
         }
     }
 }

@@ -166,7 +166,9 @@ impl Client<'_> {
         let list: Vec<_> = database(self.history, committed).into_iter().rev().take(self.limit).collect();
         self.view.begin(list.iter().map(|(task, version)| (TaskId(*task), *version)), sure_after);
         self.screen.shown.clear();
-        list.into_iter().for_each(|(task, version)| self.screen.show(task, version));
+        for (task, version) in list {
+            self.screen.show(task, version);
+        }
     }
 
     /// Gets a message after `committed` events.

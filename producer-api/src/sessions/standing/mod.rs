@@ -78,7 +78,8 @@ impl Standings {
                 Look::Unknown(ticket) => Some(ticket),
                 Look::Stale => None,
             };
-            let found = self.read(user, session).await?;
+            // Boxed, since it is rare and large: each open live stream holds a check of its standing.
+            let found = Box::pin(self.read(user, session)).await?;
             reads += 1;
             let Some(mut map) = self.map() else { return Ok(found.standing(user, session)) };
             let ticket = ticket.filter(|_| reads < READS_MAX);
