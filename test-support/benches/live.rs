@@ -4,8 +4,10 @@
 //! deletion) go by HTTP to both replicas in turn, at fixed instants, whatever the ones before take. Each socket ends with
 //! exactly its user's tasks as the database has them, and fails the run if a task goes back to an older version.
 //!
-//! From commit to screen: from the answer to the change (which comes right after its commit) to the message's arrival, by one
-//! clock. A message may arrive before its answer: that counts as zero. Changes that a later one overtook are not counted.
+//! From commit to screen, by one clock, in two ways, since the commit itself can't be seen from here: from the change's
+//! `updated_at`, which is taken before its statement, to the message's arrival (an upper bound, all messages); and from the
+//! answer to the change, which comes right after its commit (a message may arrive before its answer: that counts as zero).
+//! Changes that a later one overtook are counted in neither.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,6 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -49,6 +52,7 @@ const LIMIT: usize = 100;
 struct Times {
     answered: HashMap<(i64, i64), Instant>,
     arrived: HashMap<(i64, i64), Vec<Instant>>,
+    since_updated_at: Vec<Duration>,
 }
 
 type Tasks = BTreeMap<i64, (i64, String)>;
@@ -107,7 +111,11 @@ fn print_times(times: &Times) {
     }
     let told = times.answered.len() * SOCKETS_OF_USER;
     println!("{} of {told} changes were told by themselves, the others within a later one", durations.len());
-    println!("from commit to screen: {}", Distribution::of(durations));
+    println!(
+        "from a change's updated_at to its message: {}",
+        Distribution::of(times.since_updated_at.clone())
+    );
+    println!("from a change's answer to its message:     {}", Distribution::of(durations));
 }
 
 /// Opens many more, which hear of nothing, and says what each costs.
@@ -148,8 +156,13 @@ async fn until(over: &mut watch::Receiver<bool>) {
 fn note(message: &Value, times: &Mutex<Times>) {
     let arrived = Instant::now();
     let told = if message["type"] == "changed" { &message["task"] } else { message };
+    let mut times = times.lock().unwrap();
     if let (Some(id), Some(version)) = (told["id"].as_i64(), told["version"].as_i64()) {
-        times.lock().unwrap().arrived.entry((id, version)).or_default().push(arrived);
+        times.arrived.entry((id, version)).or_default().push(arrived);
+    }
+    if let Some(updated_at) = told["updated_at"].as_str() {
+        let updated_at: DateTime<Utc> = updated_at.parse().unwrap();
+        times.since_updated_at.push((Clock::system().now() - updated_at).to_std().unwrap_or_default());
     }
 }
 

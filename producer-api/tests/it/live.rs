@@ -360,3 +360,39 @@ async fn a_client_that_takes_nothing_is_cut_off() {
     assert_eq!(stream.closed().await.code, None);
     assert!(stream.screen.tasks.len() < 60_000, "it took everything");
 }
+
+/// Goes red when a stream tells something before it looks at its session.
+#[tokio::test]
+async fn nothing_is_told_once_the_end_of_the_session_was_answered() {
+    let broker = TestBroker::create().await;
+    broker.declare_topology().await;
+    let mut bounds = bounds();
+    // Nothing but a message to be told makes it look.
+    bounds.look_every = Duration::from_secs(5);
+    let api = Api::start_live(bounds, &[]).await;
+    listen(&api, &broker).await;
+    let login = api.client.join("ada").await;
+    let mut stream = open(&api, &login).await;
+    api.client.log_out(&login).await.expect(200);
+    let message = event(&login, (900, 1), "task.created", 1_000);
+    broker.publish_all_raw("task.events", "task.created", [message]).await;
+    let ended = Instant::now();
+    assert_eq!(stream.closed().await.code, Some(4403));
+    assert!(ended.elapsed() < Duration::from_secs(4), "the message did not make it look");
+    assert!(!stream.screen.tasks.contains_key(&900), "it was told after the end");
+}
+
+/// Goes red when an open stream asks the database again and again for a session that is remembered.
+#[tokio::test]
+async fn a_stream_that_is_open_costs_no_query() {
+    let api = Api::start_believing_for(Duration::from_hours(1), &[]).await;
+    api.state.standings.follower().read_changes_once().await.unwrap();
+    let login = api.client.join("ada").await;
+    let mut stream = open(&api, &login).await;
+    let reads = api.state.standings.database_reads();
+    // Three looks.
+    stream.quiet_for(Duration::from_millis(1_600)).await;
+    assert_eq!(api.state.standings.database_reads(), reads);
+    api.client.log_out(&login).await.expect(200);
+    assert_eq!(stream.closed().await.code, Some(4403));
+}
