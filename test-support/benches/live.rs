@@ -143,7 +143,7 @@ async fn watch_tasks(
             () = until(&mut over) => timeout(quiet, stream.heard()).await,
         };
         let Ok(heard) = heard else { return (user, stream.screen.tasks.clone(), stream.screen.lists) };
-        let Heard::Message(message) = heard else { panic!("a socket was closed: {heard:?}") };
+        let Heard::Message(message) = heard else { unreachable!("a socket was closed: {heard:?}") };
         note(&message, &times);
     }
 }
