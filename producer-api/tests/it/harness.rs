@@ -86,7 +86,11 @@ impl Api {
         Self { database, clock, client, state, _stop: stop }
     }
 
-    async fn start_over_with(database: TestDatabase, pool: PgPool, how: (Duration, &[(&str, &str)])) -> Self {
+    pub(crate) async fn start_over_with(
+        database: TestDatabase,
+        pool: PgPool,
+        how: (Duration, &[(&str, &str)]),
+    ) -> Self {
         // Whole seconds, so that lifetimes are easy to reason about.
         let clock = Clock::manual(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
         let Replica { client, state, _stop: stop } = serve(pool, clock.clone(), how, None).await;

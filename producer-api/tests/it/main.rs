@@ -26,6 +26,7 @@ mod profiles;
 mod registering;
 mod rehashing;
 mod rotation;
+mod round_trips;
 mod secrets;
 mod session_lifetime;
 mod session_list;

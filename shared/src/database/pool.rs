@@ -11,6 +11,9 @@ use crate::config::DatabaseConfig;
 /// How long a request waits for a connection: with the database down, this is when its client learns of it.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long a connection that was good is taken for good.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
 /// A pool that opens connections when they are needed, so that a program starts, and says why it isn't ready, while
 /// the database is down.
 ///
@@ -28,6 +31,12 @@ pub fn connect(config: &DatabaseConfig, instance: &str) -> Result<PgPool, sqlx::
     Ok(PgPoolOptions::new()
         .max_connections(config.pool_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A connection is tried when it comes back to the pool. Trying it again when it is lent doubles the round trips
+        // of a request that has one statement, so only one that lay idle for a while is tried: the server may be gone.
+        .test_before_acquire(false)
+        .before_acquire(|connection, lent| {
+            Box::pin(async move { Ok(lent.idle_for < TRUSTED_FOR || connection.ping().await.is_ok()) })
+        })
         .connect_lazy_with(options))
 }
 

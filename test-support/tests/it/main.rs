@@ -18,6 +18,7 @@ mod limit_commands;
 mod live;
 mod live_faults;
 mod orderly_end;
+mod print_tasks;
 mod python_consumer;
 mod refused_logins;
 mod revocation;
