@@ -104,7 +104,7 @@ impl Talk {
 async fn each_request_about_tasks_is_one_round_trip_its_event_included() {
     let database = TestDatabase::create().await;
     let wire = Wire::before(database.url()).await;
-    let config = DatabaseConfig { url: Secret::new(&wire.url), pool_max: 2 };
+    let config = DatabaseConfig { url: Secret::new(&wire.url), pool_max: 1 };
     let pool = connect(&config, "test").unwrap();
     let api = Api::start_over_with(database, pool, (EVER, &[])).await;
     let (login, other) = (api.client.join("froggly").await, api.client.join("other").await);
