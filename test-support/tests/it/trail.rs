@@ -170,3 +170,29 @@ async fn the_way_into_the_trail_takes_no_longer_than_promised_under_load() {
     .await;
     println!("the last row came {} ms after the last answer", answered.elapsed().as_millis());
 }
+
+#[tokio::test]
+async fn what_becomes_of_a_task_is_in_the_trail_change_by_change() {
+    let world = World::start().await;
+    let login = world.client.join("ada").await;
+    let made = world.client.create_task(&login, "Dig").await.expect(201);
+    let path = format!("/api/tasks/{}/", made.body["id"]);
+    let rename = world.client.request(Method::PATCH, &path).bearer_auth(&login.access);
+    send(rename.json(&json!({ "title": "Rest" }))).await.expect(200);
+    send(world.client.request(Method::DELETE, &path).bearer_auth(&login.access)).await.expect(204);
+    let told = eventually(Duration::from_secs(10), "three rows about the task", async || {
+        let rows: Vec<(String, String, i64)> = sqlx::query_as(
+            "SELECT type, body::jsonb->'data'->'task'->>'title', (body::jsonb->'data'->'task'->>'version')::bigint
+             FROM audit.events WHERE type LIKE 'task.%' AND username = 'ada' AND session_id IS NOT NULL ORDER BY sequence",
+        )
+        .fetch_all(world.database.pool())
+        .await
+        .unwrap();
+        (rows.len() == 3).then_some(rows)
+    })
+    .await;
+    let row = |name: &str, title: &str, version| (name.to_owned(), title.to_owned(), version);
+    let expected =
+        [row("task.created", "Dig", 1), row("task.updated", "Rest", 2), row("task.deleted", "Rest", 3)];
+    assert_eq!(told, expected);
+}
