@@ -6,7 +6,7 @@ use test_support::faults::PrivatePostgres;
 use test_support::programs::{Program, RunningProgram};
 use test_support::{TestDatabase, eventually};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 async fn plant(database: &TestDatabase, tasks: i32) {
     sqlx::raw_sql(
