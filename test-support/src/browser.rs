@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::environment;
 
 /// How long a script may be silent: a browser starts slowly on a machine that compiles beside it.
-const SILENCE_MAX: Duration = Duration::from_mins(5);
+const SILENCE_MAX: Duration = Duration::from_mins(10);
 
 /// A running script. It is killed when this is dropped, and its browser goes with it.
 #[derive(Debug)]

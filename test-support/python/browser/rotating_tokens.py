@@ -3,6 +3,7 @@
 from warren import Api, expect, expect_live, expect_titles, add, open_page, open_session, watched_browser
 
 RENEWALS = 2
+COLLISIONS = 5
 
 
 def main():
@@ -40,6 +41,14 @@ def main():
             expect(page.locator("#banner")).to_be_hidden()
         # A new token prolongs the stream; nobody had to connect again.
         assert list(sockets.values()) == [1, 1], sockets
+
+        # Both at the same moment, again and again: they take turns.
+        for _ in range(COLLISIONS):
+            for page in (one, other):
+                page.evaluate("() => { window.isOld = true; setTimeout(() => location.reload()); }")
+            for page in (one, other):
+                page.wait_for_function("!window.isOld")
+                expect_live(page)
 
 
 main()
