@@ -5,10 +5,11 @@ use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::event_documents;
 
 use crate::middleware::Endpoint;
+use crate::openapi::Operation;
 use crate::problem::Problem;
 
 /// What OPTIONS tells.
@@ -26,6 +27,24 @@ pub const EVENT_SCHEMA: Endpoint = Endpoint {
     methods: &["GET"],
     fields: &[],
 };
+
+/// What the document of the API says of the two.
+pub fn operations() -> Vec<Operation> {
+    let asyncapi = ASYNCAPI_TYPE.split(';').next().unwrap_or(ASYNCAPI_TYPE);
+    let object = || json!({ "type": "object" });
+    let text = |example: &str| json!({ "type": "string", "examples": [example] });
+    vec![
+        Operation::new(("Service", &ASYNCAPI), "GET", "getEventsDocument", "The document of all events")
+            .describe("The AsyncAPI document: every exchange, queue and message.")
+            .gives_body(200, "The document.", asyncapi, (object(), None)),
+        Operation::new(("Service", &EVENT_SCHEMA), "GET", "getEventSchema", "The schema of an event")
+            .describe("The JSON Schema of an event's data, which its `dataschema` names.")
+            .path("type", &text("auth.login.succeeded"), "The event's type, such as `auth.login.succeeded`.")
+            .path("version", &text("v1"), "Its major version, such as `v1`.")
+            .gives_body(200, "The schema.", SCHEMA_TYPE, (object(), None))
+            .refuses("no such event or version", Problem::not_found()),
+    ]
+}
 
 /// AsyncAPI's own media type.
 const ASYNCAPI_TYPE: &str = "application/vnd.aai.asyncapi+json;version=3.1.0";

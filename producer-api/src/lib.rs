@@ -13,6 +13,7 @@ pub mod extract;
 pub mod fault;
 pub mod limits;
 pub mod middleware;
+pub mod openapi;
 pub mod problem;
 pub mod realtime;
 pub mod router;

@@ -1,16 +1,23 @@
 //! Every route on one page.
 
-use axum::Router;
+use std::convert::Infallible;
+
+use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post};
+use axum::response::IntoResponse;
+use axum::routing::{Route, delete, get, post};
+use axum::{Extension, Router};
 use shared::lifecycle::{Probes, probe_router};
+use tower::{Layer, Service};
 
 use crate::accounts::http as accounts;
 use crate::accounts::staff::http as staff;
 use crate::event_documents;
-use crate::middleware::{StackSettings, document_route, open_route, protected_route, stack};
-use crate::realtime::page;
-use crate::realtime::{TASKS_LIVE, live};
+use crate::middleware::{
+    ListedRoute, Routes, StackSettings, document_route, open_route, protected_route, stack,
+};
+use crate::openapi::{self, Document, Operation, SecurityScheme};
+use crate::realtime::{self, TASKS_LIVE, live, page};
 use crate::sessions::{http as sessions, require_sign_in};
 use crate::state::AppState;
 use crate::tasks::http as tasks;
@@ -18,7 +25,28 @@ use crate::tokens::http as tokens;
 
 /// The application: each path with and without its trailing slash, behind the middleware.
 pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Router {
-    let mut routes = Router::new();
+    let sign_in = from_fn_with_state(state.clone(), require_sign_in);
+    let (routes, listed) = routes(sign_in).into_parts();
+    let document = document(listed, &SecurityScheme::of(state.tokens.config()));
+    let routes = routes.layer(Extension(document)).with_state(state);
+    stack(routes.merge(probe_router(probes)), settings)
+}
+
+/// The document of the API. It needs no state.
+pub(crate) fn document(mut listed: Vec<ListedRoute>, security: &SecurityScheme) -> Document {
+    listed.extend(openapi::probes());
+    Document::new(&listed, &operations(), security)
+}
+
+/// The routes, those that ask who calls behind `sign_in`.
+pub(crate) fn routes<L>(sign_in: L) -> Routes<AppState>
+where
+    L: Layer<Route> + Clone + Send + Sync + 'static,
+    L::Service: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
+    <L::Service as Service<Request>>::Response: IntoResponse + 'static,
+    <L::Service as Service<Request>>::Future: Send + 'static,
+{
+    let mut routes = Routes::new();
     routes = open_route(routes, "/api/register/", &accounts::REGISTER, post(accounts::register));
     routes = open_route(routes, "/api/token/", &sessions::OBTAIN_PAIR, post(sessions::obtain_pair));
     routes = open_route(routes, "/api/token/refresh/", &sessions::REFRESH, post(sessions::refresh));
@@ -46,8 +74,10 @@ pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Route
         document_route(routes, "/schemas/{type}/{version}/", &event_documents::EVENT_SCHEMA, event_schema);
     routes = open_route(routes, "/.well-known/jwks.json", &tokens::JWKS, get(tokens::jwks));
     routes = document_route(routes, "/ws/tasks/", &TASKS_LIVE, get(live));
+    routes = open_route(routes, "/api/schema/", &openapi::SCHEMA, get(openapi::schema));
+    routes = document_route(routes, "/swagger/", &openapi::SWAGGER, get(openapi::swagger));
+    routes = document_route(routes, "/swagger/{file}", &openapi::SWAGGER_FILE, get(openapi::swagger_file));
 
-    let sign_in = from_fn_with_state(state.clone(), require_sign_in);
     let list_and_create = get(tasks::list).post(tasks::create);
     routes = protected_route(routes, "/api/tasks/", &tasks::TASKS, list_and_create, sign_in.clone());
     let task = get(tasks::show).put(tasks::replace).patch(tasks::update).delete(tasks::delete);
@@ -70,7 +100,21 @@ pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Route
         routes = protected_route(routes, path, endpoint, action, sign_in.clone());
     }
 
-    routes = page::routes(routes);
+    page::routes(routes)
+}
 
-    stack(routes.with_state(state).merge(probe_router(probes)), settings)
+/// What the document says of each method of each route.
+pub(crate) fn operations() -> Vec<Operation> {
+    [
+        accounts::operations(),
+        staff::operations(),
+        sessions::operations(),
+        tasks::operations(),
+        tokens::operations(),
+        realtime::operations(),
+        page::operations(),
+        event_documents::operations(),
+        openapi::operations(),
+    ]
+    .concat()
 }

@@ -1,6 +1,7 @@
 //! A username: Django's rule, compared exactly.
 
-const CHARACTERS_MAX: usize = 150;
+/// The longest name.
+pub(super) const CHARACTERS_MAX: usize = 150;
 
 /// A name that an account may have.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -38,6 +38,11 @@ impl EndpointField {
         Self { name, kind: "string", required: true, read_only: false, label }
     }
 
+    /// Its name in the body.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// A text that may be sent.
     pub const fn optional(name: &'static str, label: &'static str) -> Self {
         Self { required: false, ..Self::required(name, label) }

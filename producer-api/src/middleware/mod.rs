@@ -28,7 +28,7 @@ pub use cross_origin::{AllowedOrigins, BadOrigin, CrossOrigin, cross_origin, is_
 pub use endpoint::{Endpoint, EndpointField};
 pub use problem_documents::problem_documents;
 pub use request_context::{RequestContext, RequestContextSources, RequestOrigins, request_context};
-pub use routes::{document_route, open_route, protected_route};
+pub use routes::{Access, ListedRoute, Routes, document_route, open_route, protected_route};
 pub use security_headers::{StrictTransport, security_headers};
 pub use stack::{StackSettings, stack};
 pub use time_limit::{TimeLimits, time_limit};

@@ -17,35 +17,98 @@ use super::acceptable;
 use super::endpoint::Endpoint;
 use crate::problem::Problem;
 
+/// Who may call a route, and what it answers a browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody who takes JSON.
+    Open,
+    /// Anybody; the answer has one media type, whatever Accept names.
+    Document,
+    /// Whoever is signed in and takes JSON.
+    Protected,
+    /// Anybody, and nothing of the request is looked at.
+    Probe,
+}
+
+/// A route as the document of the API tells of it.
+#[derive(Debug, Clone)]
+pub struct ListedRoute {
+    /// Its slashed spelling.
+    pub path: String,
+    /// What it says of itself.
+    pub endpoint: &'static Endpoint,
+    /// Who may call it.
+    pub access: Access,
+}
+
+impl ListedRoute {
+    /// Whether each of its answers has `Allow`.
+    pub fn has_allow(&self) -> bool {
+        self.access != Access::Probe
+    }
+}
+
+/// Routes, and the list of them: what is served and what is documented come from one place.
+#[derive(Debug, Clone)]
+pub struct Routes<S> {
+    router: Router<S>,
+    listed: Vec<ListedRoute>,
+}
+
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    /// No route so far.
+    pub fn new() -> Self {
+        Self { router: Router::new(), listed: Vec::new() }
+    }
+
+    /// What serves them, and the list.
+    pub fn into_parts(self) -> (Router<S>, Vec<ListedRoute>) {
+        (self.router, self.listed)
+    }
+
+    fn with(mut self, path: &str, endpoint: &'static Endpoint, access: Access) -> Self {
+        self.listed.push(ListedRoute { path: path.to_owned(), endpoint, access });
+        self
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Adds a route that anybody may call. `path` is its slashed spelling.
 pub fn open_route<S: Clone + Send + Sync + 'static>(
-    router: Router<S>,
+    routes: Routes<S>,
     path: &str,
     endpoint: &'static Endpoint,
     methods: MethodRouter<S>,
-) -> Router<S> {
-    both_spellings(router, path, &around(endpoint, complete(endpoint, methods)))
+) -> Routes<S> {
+    let routes = routes.with(path, endpoint, Access::Open);
+    both_spellings(routes, path, &around(endpoint, complete(endpoint, methods)))
 }
 
 /// Adds a route that anybody may call and that answers with a page or a document of one media type, whatever the Accept
 /// header names. Its errors are the API's.
 pub fn document_route<S: Clone + Send + Sync + 'static>(
-    router: Router<S>,
+    routes: Routes<S>,
     path: &str,
     endpoint: &'static Endpoint,
     methods: MethodRouter<S>,
-) -> Router<S> {
-    both_spellings(router, path, &allowing(endpoint, complete(endpoint, methods)))
+) -> Routes<S> {
+    let routes = routes.with(path, endpoint, Access::Document);
+    both_spellings(routes, path, &allowing(endpoint, complete(endpoint, methods)))
 }
 
 /// Adds a route on which `authentication` refuses whoever may not come in. `path` is its slashed spelling.
 pub fn protected_route<S, L>(
-    router: Router<S>,
+    routes: Routes<S>,
     path: &str,
     endpoint: &'static Endpoint,
     methods: MethodRouter<S>,
     authentication: L,
-) -> Router<S>
+) -> Routes<S>
 where
     S: Clone + Send + Sync + 'static,
     L: Layer<Route> + Clone + Send + Sync + 'static,
@@ -53,7 +116,8 @@ where
     <L::Service as Service<Request>>::Response: IntoResponse + 'static,
     <L::Service as Service<Request>>::Future: Send + 'static,
 {
-    both_spellings(router, path, &around(endpoint, complete(endpoint, methods).layer(authentication)))
+    let routes = routes.with(path, endpoint, Access::Protected);
+    both_spellings(routes, path, &around(endpoint, complete(endpoint, methods).layer(authentication)))
 }
 
 /// The handlers with OPTIONS, and 405 for every other method.
@@ -91,12 +155,13 @@ fn allowing<S: Clone + Send + Sync + 'static>(
 }
 
 fn both_spellings<S: Clone + Send + Sync + 'static>(
-    router: Router<S>,
+    Routes { router, listed }: Routes<S>,
     path: &str,
     methods: &MethodRouter<S>,
-) -> Router<S> {
+) -> Routes<S> {
     let bare = path.strip_suffix('/').unwrap_or(path);
-    router.route(bare, methods.clone()).route(&format!("{bare}/"), methods.clone())
+    let router = router.route(bare, methods.clone()).route(&format!("{bare}/"), methods.clone());
+    Routes { router, listed }
 }
 
 #[cfg(test)]
@@ -143,9 +208,9 @@ mod tests {
     }
 
     fn router() -> Router {
-        let router = open_route(Router::new(), "/open/", &OPEN, post(verify));
+        let routes = open_route(Routes::new(), "/open/", &OPEN, post(verify));
         let methods = get(async || "[]").post(verify);
-        protected_route(router, "/protected/", &PROTECTED, methods, from_extractor::<SignedIn>())
+        protected_route(routes, "/protected/", &PROTECTED, methods, from_extractor::<SignedIn>()).router
     }
 
     async fn send(method: &str, path: &str, headers: &[(&str, &str)], body: &'static str) -> Response {

@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Json, Response};
 use serde::Serialize;
+use serde_json::Value;
 use shared::ids::RequestId;
 
 use super::{FieldErrors, Problem, TokenMessage};
@@ -30,7 +31,24 @@ struct Document<'a> {
 impl Problem {
     /// The same answer with a problem document for its body; `request` is its `instance`.
     pub fn into_document(self, request: Option<RequestId>) -> Response {
-        let document = Document {
+        let body = Json(self.document(request)).into_response().into_body();
+        let mut response = self.into_response();
+        *response.body_mut() = body;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        response
+    }
+
+    /// Both bodies as JSON, DRF's and the document: what the API's description shows of a problem.
+    pub fn examples(&self, request: RequestId) -> (Value, Value) {
+        let value = |body: Result<Value, serde_json::Error>| body.unwrap_or_default();
+        (
+            value(serde_json::to_value(self.drf_body())),
+            value(serde_json::to_value(self.document(Some(request)))),
+        )
+    }
+
+    fn document(&self, request: Option<RequestId>) -> Document<'_> {
+        Document {
             type_uri: self.kind.type_uri(),
             title: self.kind.title(),
             status: self.status().as_u16(),
@@ -39,12 +57,7 @@ impl Problem {
             instance: request.map(|id| id.0.urn().to_string()),
             errors: &self.fields,
             messages: &self.messages,
-        };
-        let body = Json(document).into_response().into_body();
-        let mut response = self.into_response();
-        *response.body_mut() = body;
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-        response
+        }
     }
 }
 

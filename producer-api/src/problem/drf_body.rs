@@ -4,11 +4,11 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Json, Response};
 use serde::Serialize;
 
-use super::{Problem, TokenMessage};
+use super::{FieldErrors, Problem, TokenMessage};
 
 /// DRF's body; its members stand in this order.
 #[derive(Serialize)]
-struct DetailBody<'a> {
+pub(super) struct DetailBody<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
@@ -16,15 +16,17 @@ struct DetailBody<'a> {
     messages: &'a [TokenMessage],
 }
 
+/// One of DRF's two bodies.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum DrfBody<'a> {
+    Fields(&'a FieldErrors),
+    Detail(DetailBody<'a>),
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = if self.fields.is_empty() {
-            let code = self.kind.code_in_drf_body();
-            Json(DetailBody { detail: &self.detail, code, messages: &self.messages }).into_response()
-        } else {
-            Json(&self.fields).into_response()
-        };
-        let (mut parts, body) = body.into_parts();
+        let (mut parts, body) = Json(self.drf_body()).into_response().into_parts();
         parts.status = self.status();
         self.add_headers(&mut parts.headers);
         parts.extensions.insert(self);
@@ -33,6 +35,14 @@ impl IntoResponse for Problem {
 }
 
 impl Problem {
+    pub(super) fn drf_body(&self) -> DrfBody<'_> {
+        if self.fields.is_empty() {
+            let code = self.kind.code_in_drf_body();
+            return DrfBody::Detail(DetailBody { detail: &self.detail, code, messages: &self.messages });
+        }
+        DrfBody::Fields(&self.fields)
+    }
+
     fn add_headers(&self, headers: &mut HeaderMap) {
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -45,7 +55,7 @@ mod tests {
     use axum::http::StatusCode;
     use http_body_util::BodyExt;
 
-    use super::super::{FieldErrors, Kind};
+    use super::super::Kind;
     use super::*;
     use crate::tokens::TokenKind;
 

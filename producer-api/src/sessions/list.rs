@@ -10,7 +10,8 @@ use crate::fault::Fault;
 use crate::state::AppState;
 
 /// The most that are listed; under `unlimited` a user may have any number.
-const LISTED_MAX: i64 = 200;
+/// How many are listed at the most.
+pub const LISTED_MAX: i64 = 200;
 
 /// An active session.
 #[derive(Debug)]

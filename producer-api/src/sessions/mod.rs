@@ -32,7 +32,7 @@ pub use denied::{DeniedObject, DeniedObjects, note_denied, tell_denied};
 pub use end::{Ending, end_all_sessions};
 pub use forged_tokens::{ForgedToken, ForgedTokens};
 pub use inspect::{Inspection, inspect};
-pub use list::{Session, list_sessions};
+pub use list::{LISTED_MAX, Session, list_sessions};
 pub use log_in::{Credentials, LogInError, LoggedIn, log_in};
 pub use log_out::{LogOutError, Shown, blacklist, log_out};
 pub use mint::{MintTokensError, mint_tokens};

@@ -1,6 +1,7 @@
 //! A task's title.
 
-const CHARACTERS_MAX: usize = 200;
+/// The longest title.
+pub(super) const CHARACTERS_MAX: usize = 200;
 
 /// One to two hundred characters, trimmed.
 #[derive(Debug, Clone, PartialEq, Eq)]

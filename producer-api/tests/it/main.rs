@@ -17,6 +17,7 @@ mod live;
 mod mail_limits;
 mod mail_links;
 mod odd_claims;
+mod openapi;
 mod outage;
 mod overload;
 mod page;

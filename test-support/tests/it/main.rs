@@ -17,6 +17,7 @@ mod killed_programs;
 mod limit_commands;
 mod live;
 mod live_faults;
+mod openapi;
 mod orderly_end;
 mod print_tasks;
 mod python_consumer;

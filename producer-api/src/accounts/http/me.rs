@@ -6,8 +6,10 @@ use axum::response::Json;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::ids::UserId;
+use utoipa::ToSchema;
 
 use super::password::{confirmation_problem, field_problem};
+use super::register::USERNAME_TAKEN;
 use crate::accounts::{self, EmailAddress, Profile, ProfileChange, UpdateProfileError, Username};
 use crate::extract::{Body, FieldCheck, Fields};
 use crate::middleware::{Endpoint, EndpointField, RequestContext};
@@ -15,7 +17,8 @@ use crate::problem::Problem;
 use crate::sessions::SignedIn;
 use crate::state::AppState;
 
-const NAME_CHARACTERS_MAX: usize = 150;
+/// The longest first or last name.
+pub(super) const NAME_CHARACTERS_MAX: usize = 150;
 
 /// What OPTIONS tells.
 pub const ME: Endpoint = Endpoint {
@@ -32,17 +35,21 @@ pub const ME: Endpoint = Endpoint {
 };
 
 /// A profile as it is answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Profile)]
 pub struct ProfileBody {
+    #[schema(value_type = i64)]
     id: UserId,
     username: String,
     email: String,
     email_verified: bool,
+    #[schema(required)]
     pending_email: Option<String>,
     first_name: String,
     last_name: String,
     is_staff: bool,
     date_joined: DateTime<Utc>,
+    #[schema(required)]
     last_login: Option<DateTime<Utc>>,
 }
 
@@ -87,9 +94,7 @@ pub async fn update(
     check.finish()?;
     let updated = accounts::update_profile(&state, &context, &who, change).await;
     updated.map(|profile| Json(profile.into())).map_err(|error| match error {
-        UpdateProfileError::UsernameTaken => {
-            field_problem("username", &["A user with that username already exists.".to_owned()])
-        }
+        UpdateProfileError::UsernameTaken => field_problem("username", &[USERNAME_TAKEN.to_owned()]),
         UpdateProfileError::NamesStandInTokens => {
             field_problem("username", &["Usernames are part of tokens here and can't be changed.".to_owned()])
         }

@@ -12,7 +12,7 @@ use crate::accounts::LinkError;
 use crate::problem::Problem;
 
 /// What a link that is no good is answered with, whatever is wrong with it.
-const LINK_REFUSED: &str = "This link is not valid any more. Ask for a new one.";
+pub(super) const LINK_REFUSED: &str = "This link is not valid any more. Ask for a new one.";
 
 /// A page.
 #[derive(Debug, Clone, Copy)]

@@ -17,7 +17,7 @@ use crate::sessions::SignedIn;
 use crate::state::AppState;
 
 /// What a wrong present password is answered with.
-const WRONG_PASSWORD: &str = "Invalid password.";
+pub(super) const WRONG_PASSWORD: &str = "Invalid password.";
 
 /// What OPTIONS tells of asking for a link.
 pub const RESET: Endpoint = Endpoint {

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Json;
 use serde::Serialize;
 use shared::ids::UserId;
+use utoipa::ToSchema;
 
 use crate::accounts::{self, EmailAddress, NewAccount, RegisterError, Registered, Username};
 use crate::credentials::PersonalWords;
@@ -13,6 +14,9 @@ use crate::fault::Fault;
 use crate::middleware::{Endpoint, EndpointField, RequestContext};
 use crate::problem::Problem;
 use crate::state::AppState;
+
+/// What is said of a name that somebody has.
+pub(super) const USERNAME_TAKEN: &str = "A user with that username already exists.";
 
 /// What OPTIONS tells.
 pub const REGISTER: Endpoint = Endpoint {
@@ -27,8 +31,9 @@ pub const REGISTER: Endpoint = Endpoint {
 };
 
 /// The new account.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Account {
+    #[schema(value_type = i64)]
     id: UserId,
     username: String,
     email: String,
@@ -65,7 +70,7 @@ pub async fn register(
         }
         Err(RegisterError::UsernameTaken) => {
             let mut check = FieldCheck::new(&fields);
-            check.refuse("username", "A user with that username already exists.");
+            check.refuse("username", USERNAME_TAKEN);
             Err(check.finish().err().unwrap_or_else(Problem::internal))
         }
         Err(RegisterError::Limited { retry_after_seconds }) => {

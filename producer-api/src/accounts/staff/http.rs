@@ -7,6 +7,7 @@ use axum::response::Json;
 use shared::contracts::auth::AccessDenial;
 use shared::ids::UserId;
 
+pub use super::documented::operations;
 use super::{Page, StaffError, User, find_user, list_users, switch};
 use crate::extract::{PageAsked, next_page};
 use crate::fault::Fault;
@@ -16,8 +17,11 @@ use crate::sessions::{SignedIn, tell_denied};
 use crate::state::AppState;
 
 /// How many accounts a page has unless more or fewer are asked for, and at the most.
-const LIMIT: u16 = 50;
-const LIMIT_MAX: u16 = 200;
+pub(super) const LIMIT: u16 = 50;
+pub(super) const LIMIT_MAX: u16 = 200;
+
+/// What is said to somebody who would lock himself out.
+pub(super) const OWN_ACCOUNT: &str = "You can't disable your own account. Ask another member of staff.";
 
 /// What OPTIONS tells of the list.
 pub const USERS: Endpoint = Endpoint {
@@ -122,9 +126,7 @@ pub async fn unlock(
 fn answer(result: Result<User, StaffError>) -> Result<Json<User>, Problem> {
     result.map(Json).map_err(|error| match error {
         StaffError::NotFound => Problem::not_found(),
-        StaffError::OwnAccount => {
-            Problem::conflict("You can't disable your own account. Ask another member of staff.")
-        }
+        StaffError::OwnAccount => Problem::conflict(OWN_ACCOUNT),
         StaffError::Denied => Problem::permission_denied(),
         StaffError::Fault(fault) => fault.into(),
     })

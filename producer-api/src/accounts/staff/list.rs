@@ -4,14 +4,16 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::ids::UserId;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 
 use super::store;
 
 /// An account as staff and operators see it; its password is nobody's business.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "Django's columns, as clients know them")]
 pub struct User {
     /// Its id.
+    #[schema(value_type = i64)]
     pub id: UserId,
     /// Its name.
     pub username: String,
@@ -32,6 +34,7 @@ pub struct User {
     /// Since when it is there.
     pub date_joined: DateTime<Utc>,
     /// The last login, if the settings keep it.
+    #[schema(required)]
     pub last_login: Option<DateTime<Utc>>,
 }
 

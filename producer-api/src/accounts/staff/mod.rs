@@ -4,6 +4,7 @@
 //! a superuser's unless it is a superuser's. Whoever does something holds the rows of both accounts from the judgement to
 //! the commit, and names the account by its id: a name may be another's a moment later.
 
+mod documented;
 pub mod http;
 mod list;
 mod store;

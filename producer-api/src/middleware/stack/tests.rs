@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use super::super::{Endpoint, EndpointField, RequestContext, open_route};
+use super::super::{Endpoint, EndpointField, RequestContext, Routes, open_route};
 use super::*;
 use crate::extract::{Body, FieldCheck};
 
@@ -43,7 +43,9 @@ fn router_with(settings: StackSettings) -> Router {
         let token = check.text("token");
         check.finish().map(|()| token)
     };
-    let router = open_route(Router::new(), "/echo/", &ECHO, post(echo))
+    let router = open_route(Routes::new(), "/echo/", &ECHO, post(echo))
+        .into_parts()
+        .0
         .route("/stranger", get(async || Problem::not_authenticated()))
         .route("/context", get(async |context: RequestContext| format!("{:?}", context.origin())))
         .route("/panic", get(async || -> &'static str { panic!("a secret") }))

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::contracts::auth::AccessDenial;
 use shared::ids::{SessionId, UserId};
+use utoipa::ToSchema;
 
 use crate::middleware::{Endpoint, RequestContext};
 use crate::problem::{FieldErrors, Problem};
@@ -30,12 +31,17 @@ pub const SESSION: Endpoint = Endpoint {
 };
 
 /// A session as it is answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Session)]
 pub struct SessionBody {
+    #[schema(value_type = uuid::Uuid)]
     id: SessionId,
+    #[schema(value_type = i64)]
     user_id: UserId,
     login_time: DateTime<Utc>,
+    #[schema(value_type = Option<String>, required)]
     ip: Option<std::net::IpAddr>,
+    #[schema(required)]
     user_agent: Option<String>,
     is_current: bool,
 }
@@ -54,11 +60,7 @@ pub async fn list(
     let user = match asked.as_deref().map(str::parse) {
         None => who.user_id,
         Some(Ok(id)) => UserId(id),
-        Some(Err(_)) => {
-            let mut errors = FieldErrors::new();
-            errors.add("user_id", "A valid integer is required.");
-            return Err(Problem::field_errors(errors));
-        }
+        Some(Err(_)) => return Err(wrong_user_id()),
     };
     if user != who.user_id && !who.is_staff {
         tell_denied(&state, &context, &who, AccessDenial::NotStaff, format!("users/{user}/sessions")).await?;
@@ -73,6 +75,12 @@ pub async fn list(
         user_agent: session.user_agent,
     });
     Ok(Json(sessions.collect()))
+}
+
+pub(super) fn wrong_user_id() -> Problem {
+    let mut errors = FieldErrors::new();
+    errors.add("user_id", "A valid integer is required.");
+    Problem::field_errors(errors)
 }
 
 /// 204; 404 if there is no such active session, or it is another's and one is not staff.

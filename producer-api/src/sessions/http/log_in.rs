@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Json;
 use serde::Serialize;
 use shared::ids::UserId;
+use utoipa::ToSchema;
 
 use crate::extract::{Body, FieldCheck, Fields};
 use crate::middleware::{Endpoint, EndpointField, RequestContext};
@@ -13,7 +14,7 @@ use crate::sessions::{self, Credentials, LogInError, LoggedIn, Tokens, Wanted};
 use crate::state::AppState;
 
 /// SimpleJWT takes a name of any length; what is longer than this is nobody's name, and nothing is counted for it.
-const USERNAME_CHARACTERS_MAX: usize = 8_192;
+pub(super) const USERNAME_CHARACTERS_MAX: usize = 8_192;
 
 const FIELDS: &[EndpointField] =
     &[EndpointField::required("username", "Username"), EndpointField::required("password", "Password")];
@@ -43,21 +44,25 @@ pub const OBTAIN_SLIDING: Endpoint = Endpoint {
 };
 
 /// SimpleJWT's body: nothing else in it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TokenPair)]
 pub struct Pair {
     refresh: String,
     access: String,
 }
 
 /// SimpleJWT's body of a sliding token.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SlidingToken)]
 pub struct Sliding {
     token: String,
 }
 
 /// The user, and the pair.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Login)]
 pub struct UserWithPair {
+    #[schema(value_type = i64)]
     id: UserId,
     username: String,
     email: String,

@@ -2,6 +2,7 @@
 
 mod active;
 mod blacklist;
+mod documented;
 mod log_in;
 mod log_out;
 mod refresh;
@@ -9,6 +10,7 @@ mod verify;
 
 pub use active::{SESSION, SESSIONS, end, list};
 pub use blacklist::{BLACKLIST, blacklist};
+pub use documented::operations;
 pub(crate) use log_in::begin;
 pub use log_in::{LOG_IN, OBTAIN_PAIR, OBTAIN_SLIDING, log_in, obtain_pair, obtain_sliding};
 pub use log_out::{LOG_OUT, log_out};

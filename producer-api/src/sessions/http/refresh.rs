@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Json;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::extract::{Body, FieldCheck};
 use crate::middleware::{Endpoint, EndpointField, RequestContext};
@@ -27,7 +28,8 @@ pub const SLIDE: Endpoint = Endpoint {
 };
 
 /// SimpleJWT's body, with rotation or without.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RefreshedTokens)]
 pub struct Refreshed {
     access: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +37,8 @@ pub struct Refreshed {
 }
 
 /// SimpleJWT's body of a sliding token.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RefreshedSlidingToken)]
 pub struct Slid {
     token: String,
 }

@@ -7,6 +7,11 @@ use crate::tasks::TaskTitle;
 
 /// The longest duration, in days.
 const DAYS_MAX: i64 = 366;
+/// The same in seconds.
+pub(super) const SECONDS_MAX: i64 = DAYS_MAX * 86_400;
+/// What is said of what is no duration.
+pub(super) const NO_DURATION: &str =
+    "Duration has wrong format. Use one of these formats instead: [DD] [HH:[MM:]]ss[.uuuuuu].";
 const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
 
 /// The title, which must be sent; `None` when it is refused.
@@ -39,8 +44,7 @@ fn parsed<T>(check: &mut FieldCheck<'_>, field: &str, rule: impl FnOnce() -> Res
 }
 
 fn parse_duration(text: &str) -> Result<TaskDuration, String> {
-    let duration = TaskDuration::parse(text)
-        .ok_or("Duration has wrong format. Use one of these formats instead: [DD] [HH:[MM:]]ss[.uuuuuu].")?;
+    let duration = TaskDuration::parse(text).ok_or(NO_DURATION)?;
     match duration.microseconds() {
         ..=0 => Err("Ensure this value is greater than zero.".to_owned()),
         microseconds if microseconds > DAYS_MAX * MICROSECONDS_PER_DAY => {

@@ -12,7 +12,7 @@ use crate::state::AppState;
 use crate::tasks::{self, Page, Place, RECENT};
 
 /// How many tasks a page has at the most.
-const LIMIT_MAX: u16 = 100;
+pub(super) const LIMIT_MAX: u16 = 100;
 
 /// 200 with a bare array, the last four unless more or fewer are asked for, and where the next page is in `Link`.
 pub async fn list(

@@ -2,12 +2,14 @@
 
 mod body;
 mod create;
+mod documented;
 mod fields;
 mod list;
 mod one;
 
 pub use body::TaskBody;
 pub use create::create;
+pub use documented::operations;
 pub use list::list;
 pub use one::{delete, replace, show, update};
 

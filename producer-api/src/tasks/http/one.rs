@@ -76,13 +76,16 @@ async fn change(
     let renamed = tasks::rename(state, context, caller, id, TaskChange { title, duration }).await;
     renamed.map(|task| Json(task.into())).map_err(|error| match error {
         RenameTaskError::NotFound => Problem::not_found(),
-        RenameTaskError::OtherDuration => {
-            let mut errors = FieldErrors::new();
-            errors.add("duration", "A task's duration can't be changed.");
-            Problem::field_errors(errors)
-        }
+        RenameTaskError::OtherDuration => other_duration(),
         RenameTaskError::Fault(fault) => fault.into(),
     })
+}
+
+/// 400 for a duration that is not the task's.
+pub(super) fn other_duration() -> Problem {
+    let mut errors = FieldErrors::new();
+    errors.add("duration", "A task's duration can't be changed.");
+    Problem::field_errors(errors)
 }
 
 /// The id in the path. Digits alone, as in Django's paths: what can't be an id is not looked for.

@@ -34,7 +34,6 @@ pub async fn jwks(State(keys): State<Keys>) -> impl IntoResponse {
 mod tests {
     use std::time::Duration;
 
-    use axum::Router;
     use axum::extract::Request;
     use axum::response::Response;
     use axum::routing::get;
@@ -46,7 +45,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::middleware::{Challenge, StackSettings, open_route, stack};
+    use crate::middleware::{Challenge, Routes, StackSettings, open_route, stack};
     use crate::tokens::keys::KeysConfig;
 
     const ED25519: &str = include_str!("../keys/test_keys/ed25519_pkcs8.pem");
@@ -63,7 +62,10 @@ mod tests {
             longest_lifetime: Duration::from_hours(1),
         };
         let keys = Keys::open(&config, Clock::system()).unwrap();
-        let routes = open_route(Router::new(), "/.well-known/jwks.json", &JWKS, get(jwks)).with_state(keys);
+        let routes = open_route(Routes::new(), "/.well-known/jwks.json", &JWKS, get(jwks))
+            .into_parts()
+            .0
+            .with_state(keys);
         let (clock, entropy) = (Clock::system(), Entropy::seeded(1));
         let settings = StackSettings::new(clock, entropy, Challenge::of_scheme("Bearer"));
         let routes = stack(routes, settings);

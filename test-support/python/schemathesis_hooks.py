@@ -1,0 +1,74 @@
+"""Who schemathesis is signed in as: somebody who is still there.
+
+Operations end sessions, delete accounts and disable users, so each request that needs a token gets one that was good just
+before. `WARREN_URL` is the API; with `WARREN_STAFF` (a name; the password is below) it is that account, else one of its own.
+"""
+
+import itertools
+import os
+import secrets
+
+import requests
+import schemathesis
+
+API = os.environ["WARREN_URL"]
+STAFF = os.environ.get("WARREN_STAFF")
+PASSWORD = "correct horse battery"
+RUN = secrets.token_hex(4)
+# They would take the staff's account away.
+NEVER_AS_STAFF = {"deleteAccount", "changePassword", "updateProfile"}
+
+http = requests.Session()
+numbers = itertools.count()
+tokens = {}
+given = set()
+
+
+def log_in(username):
+    answer = http.post(f"{API}/api/token/", json={"username": username, "password": PASSWORD}, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["access"]
+
+
+def join():
+    username = f"runner-{RUN}-{next(numbers)}"
+    account = {"username": username, "email": f"{username}@example.com", "password": PASSWORD}
+    answer = http.post(f"{API}/api/register/", json=account, timeout=30)
+    assert answer.status_code == 201, answer.text
+    return log_in(username)
+
+
+def is_good(token):
+    answer = http.get(f"{API}/api/users/me/", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    return answer.status_code == 200
+
+
+def needs_token(case):
+    security = case.operation.definition.raw.get("security", [])
+    return bool(security) and {} not in security
+
+
+def good_token(case):
+    as_staff = bool(STAFF) and case.operation.definition.raw["operationId"] not in NEVER_AS_STAFF
+    if as_staff not in tokens or not is_good(tokens[as_staff]):
+        tokens[as_staff] = log_in(STAFF) if as_staff else join()
+        given.add(tokens[as_staff])
+    return tokens[as_staff]
+
+
+@schemathesis.auth(refresh_interval=None)
+class SignIn:
+    def get(self, case, context):
+        return good_token(case) if needs_token(case) else None
+
+    def set(self, case, data, context):
+        if data is not None:
+            case.headers["Authorization"] = f"Bearer {data}"
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """Some cases are made, token and all, before another one ends that token's session."""
+    shown = (case.headers or {}).get("Authorization", "")
+    if shown.removeprefix("Bearer ") in given:
+        case.headers["Authorization"] = f"Bearer {good_token(case)}"

@@ -1,0 +1,89 @@
+//! The API is what its document says: schemathesis reads `/api/schema/` and sends what the document allows and what it
+//! forbids, in chains, too. `python/schemathesis.toml` has what a schema can't say.
+
+use std::process::Command;
+
+use serde_json::Value;
+use test_support::programs::{Program, RunningProgram};
+use test_support::{TestBroker, TestDatabase, environment};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
+const STAFF: &str = "the-office";
+
+/// An API that lets anybody log in and register as often as he likes, over servers of its own.
+struct Api {
+    api: RunningProgram,
+    database: TestDatabase,
+    _broker: TestBroker,
+}
+
+impl Api {
+    async fn start() -> Self {
+        let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+        let mut program = Program::producer_api(&database, &broker);
+        for (name, value) in [
+            // What limits do is for other tests: here they would answer everything with 429.
+            ("LOGIN_FAILURES_PER_ACCOUNT", "0"),
+            ("LOGIN_FAILURES_PER_ADDRESS", "0"),
+            ("MAIL_REQUESTS_PER_ADDRESS", "0"),
+            ("MAIL_REQUESTS_PER_RECIPIENT", "0"),
+            // A login must not end the session of the requests around it.
+            ("SESSION_POLICY", "unlimited"),
+            ("ACCESS_TOKEN_LIFETIME", "1h"),
+        ] {
+            program = program.env(name, value);
+        }
+        Self { api: program.start().await, database, _broker: broker }
+    }
+
+    /// Runs schemathesis, as this member of staff or as somebody; it must find nothing.
+    async fn hold_against_the_document(&self, staff: Option<&str>) {
+        let mut command = Command::new(environment::python());
+        command.args(["-m", "schemathesis.cli", "--config-file"]).arg(format!("{FOLDER}/schemathesis.toml"));
+        command.arg("run").arg(format!("{}/api/schema/", self.api.url())).args(["--checks", "all"]);
+        command.env_clear().env("PYTHONUTF8", "1").env("PYTHONDONTWRITEBYTECODE", "1").env("NO_COLOR", "1");
+        command.env("PYTHONPATH", FOLDER).env("SCHEMATHESIS_HOOKS", "schemathesis_hooks");
+        command.env("WARREN_URL", self.api.url()).envs(staff.map(|name| ("WARREN_STAFF", name)));
+        let folder = tempfile::tempdir().unwrap();
+        command.current_dir(folder.path());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let (text, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "schemathesis found something:\n{text}\n{log}");
+        // Red if the phases were not run, or had nothing to run on.
+        for phase in ["Examples", "Coverage", "Fuzzing", "Stateful"] {
+            assert!(text.contains(phase), "{phase} was not run:\n{text}");
+        }
+    }
+}
+
+// Red if a status, a header, a media type or a member is answered that the document does not tell of, if something that it
+// allows is refused or something that it forbids is taken, or if anything is answered with 500.
+#[tokio::test]
+async fn the_api_is_to_its_users_what_its_document_says() {
+    let api = Api::start().await;
+    api.hold_against_the_document(None).await;
+}
+
+#[tokio::test]
+async fn the_api_is_to_staff_what_its_document_says() {
+    let api = Api::start().await;
+    api.api.client().register(STAFF).await.expect(201);
+    sqlx::query("UPDATE users SET is_staff = true, is_superuser = true WHERE username = $1")
+        .bind(STAFF)
+        .execute(api.database.pool())
+        .await
+        .unwrap();
+    api.hold_against_the_document(Some(STAFF)).await;
+}
+
+// Red if the document that is served is not the one that is committed, or is sent again to whoever has it.
+#[tokio::test]
+async fn the_document_that_is_served_is_the_committed_one() {
+    let api = Api::start().await;
+    let answer = api.api.client().get("/api/schema/").await.expect(200);
+    let committed = std::fs::read_to_string(format!("{FOLDER}/../../docs/openapi.json")).unwrap();
+    assert_eq!(answer.body, serde_json::from_str::<Value>(&committed).unwrap());
+    let tag = answer.header("etag").to_owned();
+    let again = api.api.client().request(reqwest::Method::GET, "/api/schema/").header("If-None-Match", tag);
+    test_support::api::send(again).await.expect(304);
+}
