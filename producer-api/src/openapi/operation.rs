@@ -30,6 +30,7 @@ pub struct Operation {
     pub(super) answers: BTreeMap<u16, Answer>,
     pub(super) problems: Vec<(&'static str, Problem)>,
     pub(super) may_sign_in: bool,
+    json_only: bool,
     pub(super) schemas: Vec<(String, Value)>,
 }
 
@@ -53,6 +54,7 @@ impl Operation {
             answers: BTreeMap::new(),
             problems: Vec::new(),
             may_sign_in: false,
+            json_only: false,
             schemas: Vec::new(),
         }
     }
@@ -93,6 +95,13 @@ impl Operation {
     #[must_use]
     pub fn takes(mut self, fields: impl IntoIterator<Item = Field>) -> Self {
         self.fields = Some(fields.into_iter().collect());
+        self
+    }
+
+    /// Forms are refused.
+    #[must_use]
+    pub fn json_only(mut self) -> Self {
+        self.json_only = true;
         self
     }
 
@@ -196,22 +205,24 @@ impl Operation {
         let required: Vec<_> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
         let shown: Map<_, _> =
             fields.iter().map(|field| (field.name.to_owned(), field.example.clone())).collect();
-        let content = MEDIA_TYPES.iter().map(|(media_type, in_json)| {
-            let properties: Map<_, _> =
-                fields.iter().map(|field| (field.name.to_owned(), field.schema(*in_json))).collect();
-            let mut schema = json!({ "type": "object", "properties": properties });
-            if *media_type == MULTIPART {
-                // A control character in a part's head breaks the form.
-                schema["propertyNames"] =
-                    json!({ "pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$" });
-            }
-            if !required.is_empty() {
-                schema["required"] = json!(required);
-            }
-            let body =
-                json!({ "schema": schema, "examples": example("request", Value::Object(shown.clone())) });
-            ((*media_type).to_owned(), body)
-        });
+        let content = MEDIA_TYPES.iter().filter(|(_, is_json)| *is_json || !self.json_only).map(
+            |(media_type, in_json)| {
+                let properties: Map<_, _> =
+                    fields.iter().map(|field| (field.name.to_owned(), field.schema(*in_json))).collect();
+                let mut schema = json!({ "type": "object", "properties": properties });
+                if *media_type == MULTIPART {
+                    // A control character in a part's head breaks the form.
+                    schema["propertyNames"] =
+                        json!({ "pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$" });
+                }
+                if !required.is_empty() {
+                    schema["required"] = json!(required);
+                }
+                let body =
+                    json!({ "schema": schema, "examples": example("request", Value::Object(shown.clone())) });
+                ((*media_type).to_owned(), body)
+            },
+        );
         let content: Map<_, _> = content.collect();
         Some(json!({ "required": !required.is_empty(), "content": content }))
     }

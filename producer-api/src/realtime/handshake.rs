@@ -12,8 +12,9 @@ pub(super) const PROTOCOL: &str = "warren.tasks.v1";
 /// A subprotocol that begins so is an access token: browsers can send no header of their own with a handshake.
 const BEARER: &str = "bearer.";
 /// How many tasks the list has, unless the client says otherwise.
-const LIMIT_DEFAULT: i64 = 4;
-const LIMIT_MAX: i64 = 100;
+pub(super) const LIMIT_DEFAULT: i64 = 4;
+/// The most that it may have.
+pub(super) const LIMIT_MAX: i64 = 100;
 /// Parameters in which people send tokens.
 const TOKEN_PARAMETERS: [&str; 12] = [
     "token",
@@ -107,7 +108,8 @@ impl Offered {
     }
 }
 
-fn wrong_protocols() -> Problem {
+/// 400 for a client that speaks something else.
+pub(super) fn wrong_protocols() -> Problem {
     Problem::non_field_error(
         "None of the offered subprotocols is spoken here. Offer \"warren.tasks.v1\", and beside it \
          \"bearer.<token>\" unless the token comes in the first message.",

@@ -22,7 +22,11 @@ const BUFFER_BYTES: usize = 4 * 1024;
 const UNSENT_BYTES_MAX: usize = 512 * 1024;
 
 /// Seconds after which it is worth trying again where all places are taken.
-const RETRY_AFTER: u64 = 10;
+pub(super) const RETRY_AFTER: u64 = 10;
+
+/// What is said to plain HTTP.
+pub(super) const WANTS_A_SOCKET: &str =
+    "This is a WebSocket: open it as wss:// (ws:// without TLS), version 13, as docs/LIVE.md says.";
 
 /// What OPTIONS tells.
 pub const TASKS_LIVE: Endpoint = Endpoint {
@@ -84,9 +88,7 @@ async fn open_pass(
 
 /// 426 for whoever came with plain HTTP, or an older WebSocket.
 fn no_websocket() -> Response {
-    let detail =
-        "This is a WebSocket: open it as wss:// (ws:// without TLS), version 13, as docs/LIVE.md says.";
-    let mut response = Problem::upgrade_required(detail).into_response();
+    let mut response = Problem::upgrade_required(WANTS_A_SOCKET).into_response();
     let headers = response.headers_mut();
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));

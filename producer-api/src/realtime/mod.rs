@@ -11,6 +11,7 @@
 //! The page that shows it all to people has a room of its own: [`page`].
 
 mod change;
+mod documented;
 mod ending;
 mod handshake;
 mod http;
@@ -24,5 +25,6 @@ mod socket;
 mod store;
 mod view;
 
+pub use documented::operations;
 pub use http::{TASKS_LIVE, live};
 pub use hub::{Live, LiveSettings};

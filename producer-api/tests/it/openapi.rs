@@ -19,7 +19,8 @@ async fn a_method_is_served_if_and_only_if_the_document_tells_of_it() {
     let paths = document["paths"].as_object().unwrap();
     assert!(paths.len() > 25);
     for (path, item) in paths {
-        let told: BTreeSet<_> = item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
+        let told: BTreeSet<_> =
+            item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
         let is_protected = item.as_object().unwrap().values().any(|told| told["security"][0].is_object());
         for method in METHODS {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
@@ -53,7 +54,8 @@ async fn the_page_loads_its_own_files_alone_and_all_of_them_are_there() {
     let policy = page.header("content-security-policy");
     assert!(policy.contains("script-src 'self';") && policy.contains("default-src 'none'"), "{policy}");
     let html = page.body.as_str().unwrap();
-    let references = html.split('"').skip(1).step_by(2).filter(|text| text.contains("://") || text.starts_with('/'));
+    let references =
+        html.split('"').skip(1).step_by(2).filter(|text| text.contains("://") || text.starts_with('/'));
     let references: Vec<_> = references.collect();
     assert!(references.len() > 4, "{references:?}");
     for reference in references {

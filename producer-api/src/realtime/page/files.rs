@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -71,8 +72,10 @@ pub(super) fn scripts() -> impl Iterator<Item = &'static str> {
 ///
 /// A browser may keep a file, but asks each time whether it is still the one: after a deployment nobody sees an old script
 /// beside a new page for longer than the replicas differ.
-pub(super) async fn send(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let Some(file) = BY_NAME.get(name.as_str()) else { return Problem::not_found().into_response() };
+pub(super) async fn send(name: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Response {
+    let Some(file) = name.ok().and_then(|Path(name)| BY_NAME.get(name.as_str())) else {
+        return Problem::not_found().into_response();
+    };
     let caching = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         (header::ETAG, file.tag.clone()),

@@ -9,16 +9,17 @@
 
 mod cookie;
 mod document;
+mod documented;
 mod files;
 mod own_origin;
 mod session;
 
-use axum::Router;
 use axum::routing::{get, post};
 
 pub use cookie::RefreshCookie;
+pub use documented::operations;
 
-use crate::middleware::{Endpoint, EndpointField, document_route, open_route};
+use crate::middleware::{Endpoint, EndpointField, Routes, document_route, open_route};
 use crate::state::AppState;
 
 /// Where the page is. The cookie is sent nowhere else.
@@ -56,10 +57,10 @@ const REFRESH: Endpoint = Endpoint {
 };
 
 /// Adds the page's routes.
-pub fn routes(router: Router<AppState>) -> Router<AppState> {
-    let router = document_route(router, "/real_data/", &PAGE, get(document::show));
-    let router = document_route(router, "/real_data/assets/{name}", &FILE, get(files::send));
+pub fn routes(routes: Routes<AppState>) -> Routes<AppState> {
+    let routes = document_route(routes, "/real_data/", &PAGE, get(document::show));
+    let routes = document_route(routes, "/real_data/assets/{name}", &FILE, get(files::send));
     let methods = post(session::log_in).delete(session::log_out);
-    let router = open_route(router, "/real_data/session/", &SESSION, methods);
-    open_route(router, "/real_data/session/refresh/", &REFRESH, post(session::refresh))
+    let routes = open_route(routes, "/real_data/session/", &SESSION, methods);
+    open_route(routes, "/real_data/session/refresh/", &REFRESH, post(session::refresh))
 }

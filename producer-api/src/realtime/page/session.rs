@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use serde::Serialize;
 use shared::ids::UserId;
+use utoipa::ToSchema;
 
 use super::own_origin::OfOwnOrigin;
 use crate::extract::Body;
@@ -16,8 +17,8 @@ use crate::state::AppState;
 use crate::tokens::Claims;
 
 /// What a window keeps in its memory.
-#[derive(Serialize)]
-struct WindowSession {
+#[derive(Serialize, ToSchema)]
+pub(super) struct WindowSession {
     access: String,
     /// For how many seconds the access token is good: a browser's clock may be wrong.
     expires_in: i64,
@@ -27,8 +28,10 @@ struct WindowSession {
     user: Option<User>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PageUser)]
 struct User {
+    #[schema(value_type = i64)]
     id: UserId,
     username: String,
     email: String,

@@ -14,7 +14,7 @@ use crate::sessions::{self, Credentials, LogInError, LoggedIn, Tokens, Wanted};
 use crate::state::AppState;
 
 /// SimpleJWT takes a name of any length; what is longer than this is nobody's name, and nothing is counted for it.
-pub(super) const USERNAME_CHARACTERS_MAX: usize = 8_192;
+pub(crate) const USERNAME_CHARACTERS_MAX: usize = 8_192;
 
 const FIELDS: &[EndpointField] =
     &[EndpointField::required("username", "Username"), EndpointField::required("password", "Password")];

@@ -18,6 +18,9 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// On an answer that was given before.
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
+/// What is said while the first of two such requests is under way.
+pub(super) const IN_FLIGHT: &str = "A request with this Idempotency-Key is still being processed. Try again.";
+
 /// 201 with the task, or 400. With an `Idempotency-Key` the same request gets the same answer for a day; 422 if the key
 /// was used for another, 409 if such a request is still under way after two seconds.
 pub async fn create(
@@ -69,9 +72,7 @@ fn problem(error: CreateTaskError) -> Problem {
 fn problem_with_key(error: CreateOnceError) -> Problem {
     match error {
         CreateOnceError::OtherRequest => Problem::idempotency_key_reused(),
-        CreateOnceError::InFlight => {
-            Problem::conflict("A request with this Idempotency-Key is still being processed. Try again.")
-        }
+        CreateOnceError::InFlight => Problem::conflict(IN_FLIGHT),
         CreateOnceError::UserGone => Problem::user_not_found(),
         unreadable @ CreateOnceError::Unreadable(_) => {
             tracing::error!(error = error_chain(&unreadable), "a request met a fault");

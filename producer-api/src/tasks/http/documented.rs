@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::body::TaskBody;
+use super::create::IN_FLIGHT;
 use super::fields::{NO_DURATION, SECONDS_MAX};
 use super::list::LIMIT_MAX;
 use super::one::other_duration;
@@ -23,6 +24,8 @@ fn of_the_list() -> Vec<Operation> {
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": RECENT });
     let cursor = json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{22}$" });
     let link = json!({ "type": "string", "pattern": "^</api/tasks/\\?limit=[0-9]+&cursor=[A-Za-z0-9_-]{22}>; rel=\"next\"$" });
+    let key =
+        json!({ "type": "string", "pattern": r#"^(?:[!#-+\--\[\]-~]{1,255}|"[!#-+\--\[\]-~]{1,255}")$"# });
     vec![
         Operation::new((TAG, &TASKS), "GET", "listTasks", "One's tasks")
             .describe("The caller's last four tasks, newest first, or page by page.")
@@ -34,7 +37,11 @@ fn of_the_list() -> Vec<Operation> {
             .refuses("no cursor", wrong_page("cursor=1"))
             .leads_to(200, "getTask", &[("path.id", "$response.body#/0/id")]),
         Operation::new((TAG, &TASKS), "POST", "createTask", "Make a task")
-            .describe("Makes a task.")
+            .describe("Makes a task. With an `Idempotency-Key` the same request gets the same answer for a day, and makes one task.")
+            .request_header("Idempotency-Key", &key, "A text of the client's own, for this creation alone.")
+            .with_header(201, "Idempotency-Replayed", &json!({ "const": "true" }), "Where the answer was given before.")
+            .refuses("the key was used for another task", Problem::idempotency_key_reused())
+            .refuses("the first request is still under way", Problem::conflict(IN_FLIGHT))
             .takes([the_title(), the_duration()])
             .gives::<TaskBody>(201, "The task.", task())
             .leads_to(201, "getTask", &[("path.id", "$response.body#/id")])
