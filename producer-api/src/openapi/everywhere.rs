@@ -105,7 +105,9 @@ fn refusal(problems: &[&(&'static str, Problem)]) -> Answer {
 pub(super) fn add_headers(status: u16, answer: &mut Answer, has_allow: bool) {
     answer.header("X-Request-ID", reference("headers", "RequestId"));
     if has_allow {
-        answer.header("Allow", reference("headers", "Allow"));
+        // Who is refused, or given up, before the route is found gets none.
+        let early = matches!(status, 403 | 500 | 503);
+        answer.header("Allow", reference("headers", if early { "AllowIfRouted" } else { "Allow" }));
     }
     match status {
         401 => answer.header("WWW-Authenticate", reference("headers", "Challenge")),
@@ -126,6 +128,10 @@ pub(super) fn components(security: &SecurityScheme) -> Map<String, Value> {
                 json!({ "type": "string", "format": "uuid" }),
             ),
             "Allow": header("The methods of the path.", json!({ "type": "string" })),
+            "AllowIfRouted": {
+                "description": "The methods of the path, unless the request was answered before its route was found.",
+                "schema": { "type": "string" },
+            },
             "Challenge": header("The scheme of tokens.", json!({ "type": "string", "const": challenge })),
             "RetryAfter": header(
                 "After how many seconds it is worth trying again.",

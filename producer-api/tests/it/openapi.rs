@@ -64,3 +64,13 @@ async fn the_page_loads_its_own_files_alone_and_all_of_them_are_there() {
     }
     api.client.get("/swagger/index.html").await.expect(404);
 }
+
+// Red if a route takes its part of the path by an extractor that answers for itself.
+#[tokio::test]
+async fn a_path_that_is_no_text_is_404_like_any_unknown_one() {
+    let api = Api::start().await;
+    for path in ["/swagger/%FF", "/schemas/%FF/v1", "/real_data/assets/%FF"] {
+        let answer = api.client.get(path).await.expect(404);
+        assert_eq!(answer.text("detail"), "Not found.", "{path}");
+    }
+}

@@ -33,7 +33,10 @@ impl Api {
         ] {
             program = program.env(name, value);
         }
-        Self { api: program.start().await, database, _broker: broker }
+        let api = program.start().await;
+        // Who logs in in the document's examples.
+        api.client().register("ada").await.expect(201);
+        Self { api, database, _broker: broker }
     }
 
     /// Runs schemathesis, as this member of staff or as somebody; it must find nothing.

@@ -104,7 +104,7 @@ mod tests {
 
     async fn ask(name: &str, tag: Option<&str>) -> Response {
         let tag = tag.map(|tag| (header::IF_NONE_MATCH, HeaderValue::from_str(tag).unwrap()));
-        send(Path(name.to_owned()), tag.into_iter().collect()).await
+        send(Ok(Path(name.to_owned())), tag.into_iter().collect()).await
     }
 
     #[tokio::test]
