@@ -10,6 +10,7 @@ import secrets
 
 import requests
 import schemathesis
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 API = os.environ["WARREN_URL"]
 STAFF = os.environ.get("WARREN_STAFF")
@@ -54,6 +55,13 @@ def good_token(case):
         tokens[as_staff] = log_in(STAFF) if as_staff else join()
         given.add(tokens[as_staff])
     return tokens[as_staff]
+
+
+@schemathesis.hook
+def before_load_schema(context, raw_schema):
+    """The document is OpenAPI 3.1 by that specification's own schema."""
+    faults = [f"{list(fault.instance_path)}: {fault.message}" for fault in OPENAPI_31_VALIDATOR.iter_errors(raw_schema)]
+    assert raw_schema["openapi"].startswith("3.1.") and not faults, faults
 
 
 @schemathesis.auth(refresh_interval=None)

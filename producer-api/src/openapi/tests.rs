@@ -164,3 +164,41 @@ fn the_committed_document_is_this_one() {
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(committed == document, "docs/openapi.json is stale: run `UPDATE_DOCS=1 cargo xtask check tests`");
 }
+
+// Red if a schema refuses what `extract::FieldCheck` and the domains' rules take, or takes what they refuse.
+#[test]
+fn a_schema_takes_what_the_fields_take() {
+    let document = the_document();
+    let long = |count: usize| "x".repeat(count);
+    let task = |title: Value, duration: Value| json!({ "title": title, "duration": duration });
+    let name = |username: &str| json!({ "username": username, "email": "a@b.c", "password": "p" });
+    let mail = |email: &str| json!({ "username": "a", "email": email, "password": "p" });
+    for (path, body, is_taken) in [
+        ("/api/tasks/", task(json!(" a "), json!("1")), true),
+        ("/api/tasks/", task(json!(7.5), json!(90)), true),
+        ("/api/tasks/", task(json!(long(200)), json!("1 02:03:04.5")), true),
+        ("/api/tasks/", task(json!(format!(" {}\n", long(200))), json!("PT1H30M")), true),
+        ("/api/tasks/", task(json!("\u{feff}"), json!("1 day 02:00:00")), true),
+        ("/api/tasks/", task(json!(long(201)), json!("1")), false),
+        ("/api/tasks/", task(json!(" \u{1c}\u{85}\u{3000}"), json!("1")), false),
+        ("/api/tasks/", task(json!("a\0b"), json!("1")), false),
+        ("/api/tasks/", task(json!(true), json!("1")), false),
+        ("/api/tasks/", task(json!("a"), json!("soon")), false),
+        ("/api/tasks/", task(json!("a"), json!(-5)), false),
+        ("/api/tasks/", task(json!("a"), json!(null)), false),
+        ("/api/tasks/", json!({ "title": "a" }), false),
+        ("/api/tasks/", json!([]), false),
+        ("/api/register/", name("größe.7@x+y-z_"), true),
+        ("/api/register/", name(" a\t"), true),
+        ("/api/register/", name(&long(151)), false),
+        ("/api/register/", name("a b"), false),
+        ("/api/register/", mail("o'brien+x@büro.example"), true),
+        ("/api/register/", mail("a@b"), false),
+        ("/api/register/", mail("a..b@c.d"), false),
+        ("/api/register/", mail("a@-b.c"), false),
+    ] {
+        let content = &document["paths"][path]["post"]["requestBody"]["content"];
+        let validator = validator(&document, &content["application/json"]["schema"]);
+        assert_eq!(validator.is_valid(&body), is_taken, "{path}: {body}");
+    }
+}

@@ -108,10 +108,10 @@ fn of_the_user() -> Vec<Operation> {
         Operation::new((TAG, &ME), "PATCH", "updateProfile", "Change one's own account")
             .describe("Changes what is named, all of it or nothing. Another address needs the password, and counts once it is verified.")
             .takes([
-                username().optional(),
+                username().or_left_out(),
                 short_text("first_name", "Ada", NAME_CHARACTERS_MAX).blankable(),
                 short_text("last_name", "Lovelace", NAME_CHARACTERS_MAX).blankable(),
-                email().optional(),
+                email().or_left_out(),
                 text("password", PASSWORD).optional().about("Needed with another `email`."),
             ])
             .gives::<ProfileBody>(200, "The account as it is then.", profile())
