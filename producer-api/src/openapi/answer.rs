@@ -17,7 +17,7 @@ impl Answer {
     }
 
     /// A body of this media type.
-    pub(super) fn body(&mut self, media_type: &str, schema: Value, examples: Map<String, Value>) {
+    pub(super) fn body(&mut self, media_type: &str, schema: &Value, examples: Map<String, Value>) {
         let mut body = json!({ "schema": schema });
         if !examples.is_empty() {
             body["examples"] = Value::Object(examples);
@@ -57,6 +57,6 @@ pub(super) fn reference(kind: &str, name: &str) -> Value {
 }
 
 /// One example.
-pub(super) fn example(name: &str, value: Value) -> Map<String, Value> {
+pub(super) fn example(name: &str, value: &Value) -> Map<String, Value> {
     Map::from_iter([(name.to_owned(), json!({ "value": value }))])
 }

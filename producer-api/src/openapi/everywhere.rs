@@ -85,9 +85,9 @@ fn refusal(problems: &[&(&'static str, Problem)]) -> Answer {
     for (name, problem) in problems {
         let (body, document) = problem.examples(REQUEST);
         if document.get("errors").is_some() {
-            fields = true
+            fields = true;
         } else {
-            details = true
+            details = true;
         }
         bodies.insert((*name).to_owned(), json!({ "value": body }));
         documents.insert((*name).to_owned(), json!({ "value": document }));
@@ -96,8 +96,8 @@ fn refusal(problems: &[&(&'static str, Problem)]) -> Answer {
     let schemas = both.into_iter().filter(|(_, there)| *there).map(|(name, _)| reference("schemas", name));
     let mut schemas: Vec<_> = schemas.collect();
     let schema = if schemas.len() > 1 { json!({ "oneOf": schemas }) } else { schemas.remove(0) };
-    answer.body("application/json", schema, bodies);
-    answer.body(PROBLEM_CONTENT_TYPE, reference("schemas", "Problem"), documents);
+    answer.body("application/json", &schema, bodies);
+    answer.body(PROBLEM_CONTENT_TYPE, &reference("schemas", "Problem"), documents);
     answer
 }
 

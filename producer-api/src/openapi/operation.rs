@@ -149,8 +149,8 @@ impl Operation {
         media_type: &str,
         (schema, shown): (Value, Option<Value>),
     ) -> Self {
-        let examples = shown.map_or_else(Map::new, |shown| example("answer", shown));
-        self.answer(status, words).body(media_type, schema, examples);
+        let examples = shown.map_or_else(Map::new, |shown| example("answer", &shown));
+        self.answer(status, words).body(media_type, &schema, examples);
         self
     }
 
@@ -219,7 +219,7 @@ impl Operation {
                     schema["required"] = json!(required);
                 }
                 let body =
-                    json!({ "schema": schema, "examples": example("request", Value::Object(shown.clone())) });
+                    json!({ "schema": schema, "examples": example("request", &Value::Object(shown.clone())) });
                 ((*media_type).to_owned(), body)
             },
         );

@@ -12,7 +12,7 @@ const STAFF: &str = "the-office";
 
 /// An API that lets anybody log in and register as often as he likes, over servers of its own.
 struct Api {
-    api: RunningProgram,
+    program: RunningProgram,
     database: TestDatabase,
     _broker: TestBroker,
 }
@@ -33,20 +33,20 @@ impl Api {
         ] {
             program = program.env(name, value);
         }
-        let api = program.start().await;
+        let program = program.start().await;
         // Who logs in in the document's examples.
-        api.client().register("ada").await.expect(201);
-        Self { api, database, _broker: broker }
+        program.client().register("ada").await.expect(201);
+        Self { program, database, _broker: broker }
     }
 
     /// Runs schemathesis, as this member of staff or as somebody; it must find nothing.
     async fn hold_against_the_document(&self, staff: Option<&str>) {
         let mut command = Command::new(environment::python());
         command.args(["-m", "schemathesis.cli", "--config-file"]).arg(format!("{FOLDER}/schemathesis.toml"));
-        command.arg("run").arg(format!("{}/api/schema/", self.api.url())).args(["--checks", "all"]);
+        command.arg("run").arg(format!("{}/api/schema/", self.program.url())).args(["--checks", "all"]);
         command.env_clear().env("PYTHONUTF8", "1").env("PYTHONDONTWRITEBYTECODE", "1").env("NO_COLOR", "1");
         command.env("PYTHONPATH", FOLDER).env("SCHEMATHESIS_HOOKS", "schemathesis_hooks");
-        command.env("WARREN_URL", self.api.url()).envs(staff.map(|name| ("WARREN_STAFF", name)));
+        command.env("WARREN_URL", self.program.url()).envs(staff.map(|name| ("WARREN_STAFF", name)));
         let folder = tempfile::tempdir().unwrap();
         command.current_dir(folder.path());
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -70,7 +70,7 @@ async fn the_api_is_to_its_users_what_its_document_says() {
 #[tokio::test]
 async fn the_api_is_to_staff_what_its_document_says() {
     let api = Api::start().await;
-    api.api.client().register(STAFF).await.expect(201);
+    api.program.client().register(STAFF).await.expect(201);
     sqlx::query("UPDATE users SET is_staff = true, is_superuser = true WHERE username = $1")
         .bind(STAFF)
         .execute(api.database.pool())
@@ -83,10 +83,10 @@ async fn the_api_is_to_staff_what_its_document_says() {
 #[tokio::test]
 async fn the_document_that_is_served_is_the_committed_one() {
     let api = Api::start().await;
-    let answer = api.api.client().get("/api/schema/").await.expect(200);
+    let answer = api.program.client().get("/api/schema/").await.expect(200);
     let committed = std::fs::read_to_string(format!("{FOLDER}/../../docs/openapi.json")).unwrap();
     assert_eq!(answer.body, serde_json::from_str::<Value>(&committed).unwrap());
     let tag = answer.header("etag").to_owned();
-    let again = api.api.client().request(reqwest::Method::GET, "/api/schema/").header("If-None-Match", tag);
+    let again = api.program.client().request(reqwest::Method::GET, "/api/schema/").header("If-None-Match", tag);
     test_support::api::send(again).await.expect(304);
 }
