@@ -140,6 +140,22 @@ def a_server_that_hears_late_is_said(watched, url):
     expect(page.locator("#rows .title").first).to_have_text("Still works")
 
 
+def whoever_types_fast_loses_nothing(watched, url):
+    page = open_session(watched.context(viewport=DESK), url, "fay")
+    held = []
+    page.route("**/api/tasks/", lambda route: held.append(route), times=1)
+    with page.expect_request("**/api/tasks/"):
+        add(page, "Typed first")
+    page.get_by_role("button", name="Add").click()
+    add(page, "Typed while the first is on its way", "30")
+    page.get_by_label("What is to be done?").fill("Still being typed")
+    held[0].continue_()
+    expect(page.locator("#rows .title").nth(0)).to_have_text("Typed while the first is on its way")
+    expect(page.locator("#rows .title").nth(1)).to_have_text("Typed first")
+    expect(page.get_by_text("Typed first", exact=True)).to_have_count(1)
+    expect(page.get_by_label("What is to be done?")).to_have_value("Still being typed")
+
+
 def a_slow_or_dead_start_is_shown(watched, url):
     watched.expects(r"net::ERR_FAILED", "no answer came, on purpose")
     page = watched.context(viewport=DESK).new_page()
@@ -213,6 +229,7 @@ def main():
         durations_are_read_as_people_write_them(page)
         old_news_changes_nothing(page)
         what_goes_wrong_is_said(watched, url)
+        whoever_types_fast_loses_nothing(watched, url)
         a_server_that_hears_late_is_said(watched, url)
         a_slow_or_dead_start_is_shown(watched, url)
 

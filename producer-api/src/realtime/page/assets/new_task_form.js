@@ -1,6 +1,6 @@
 // The form that makes a task.
 
-import { busy, byId, mark, setText, show } from './dom.js';
+import { byId, mark, setText, show } from './dom.js';
 import * as duration from './duration.js';
 import { Refused, SessionOver, sentence } from './problems.js';
 import { titleFault } from './task_row.js';
@@ -12,15 +12,18 @@ export class NewTaskForm {
   #api;
   #title = byId('title');
   #duration = byId('duration');
-  /** The key of a request whose answer never came: sent again with the same words, it makes no second task. */
-  #unanswered;
+  /** By its words the key of a request whose answer never came: sent again with the same words, it makes no second task. */
+  #keys = new Map();
+  /** The words of what is on its way; and the last of it, since tasks are made in the order in which they were typed. */
+  #sending = new Set();
+  #last = Promise.resolve();
 
   constructor(tasks, api) {
     this.#tasks = tasks;
     this.#api = api;
     byId('new-task').addEventListener('submit', (event) => {
       event.preventDefault();
-      busy(byId('add'), () => this.#add());
+      this.#submit();
     });
     this.#title.addEventListener('input', () => mark(this.#title, ''));
     this.#duration.addEventListener('input', () => {
@@ -36,35 +39,58 @@ export class NewTaskForm {
     mark(this.#duration, '');
     show(byId('new-task-fault'), '');
     setText(byId('duration-hint'), HINT);
-    this.#unanswered = undefined;
   }
 
-  async #add() {
+  #typed() {
     const title = this.#title.value.trim();
     const { seconds, fault } = duration.parse(this.#duration.value);
+    return { title, seconds, fault, words: JSON.stringify([title, seconds]) };
+  }
+
+  #submit() {
+    const task = this.#typed();
     show(byId('new-task-fault'), '');
-    mark(this.#title, titleFault(title));
-    mark(this.#duration, fault ?? '');
-    if (titleFault(title) || fault) {
-      (titleFault(title) ? this.#title : this.#duration).focus();
+    mark(this.#title, titleFault(task.title));
+    mark(this.#duration, task.fault ?? '');
+    if (titleFault(task.title) || task.fault) {
+      (titleFault(task.title) ? this.#title : this.#duration).focus();
       return;
     }
-    const words = JSON.stringify([title, seconds]);
-    const key = this.#unanswered?.words === words ? this.#unanswered.key : newKey();
-    this.#unanswered = { words, key };
+    // Pressed twice.
+    if (this.#sending.has(task.words)) return;
+    this.#sending.add(task.words);
+    byId('add').classList.add('busy');
+    this.#last = this.#last.then(() => this.#send(task));
+  }
+
+  async #send({ title, seconds, words }) {
+    const key = this.#keys.get(words) ?? newKey();
+    this.#keys.set(words, key);
     try {
       const task = await this.#api.createTask({ title, duration: String(seconds) }, key);
-      this.clear();
+      this.#keys.delete(words);
       this.#tasks.put(task);
-      this.#title.focus();
+      // Whoever types the next one already keeps it.
+      if (this.#typed().words === words) {
+        const isHere = byId('new-task').contains(document.activeElement);
+        this.clear();
+        if (isHere) this.#title.focus();
+      }
     } catch (problem) {
-      if (!(problem instanceof SessionOver)) this.#refused(problem);
+      // Answered, neither with a failure nor with “still at it”: the next try is another request.
+      if (problem instanceof Refused && problem.status < 500 && problem.status !== 409) this.#keys.delete(words);
+      if (!(problem instanceof SessionOver)) this.#refused(problem, title, words);
+    } finally {
+      this.#sending.delete(words);
+      byId('add').classList.toggle('busy', this.#sending.size > 0);
     }
   }
 
-  #refused(problem) {
-    // It was answered, neither with a failure nor with “still at it”: the next try is another request.
-    if (problem instanceof Refused && problem.status < 500 && problem.status !== 409) this.#unanswered = undefined;
+  #refused(problem, title, words) {
+    if (this.#typed().words !== words) {
+      show(byId('new-task-fault'), `“${title}” was not added. ${sentence(problem)}`);
+      return;
+    }
     const fields = problem instanceof Refused ? [[this.#title, problem.field('title')], [this.#duration, problem.field('duration')]] : [];
     const wrong = fields.filter(([, text]) => text);
     for (const [input, text] of wrong) mark(input, text);
