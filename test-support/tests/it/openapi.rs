@@ -91,6 +91,7 @@ async fn the_document_that_is_served_is_the_committed_one() {
     let committed = std::fs::read_to_string(format!("{FOLDER}/../../docs/openapi.json")).unwrap();
     assert_eq!(answer.body, serde_json::from_str::<Value>(&committed).unwrap());
     let tag = answer.header("etag").to_owned();
-    let again = api.program.client().request(reqwest::Method::GET, "/api/schema/").header("If-None-Match", tag);
+    let again =
+        api.program.client().request(reqwest::Method::GET, "/api/schema/").header("If-None-Match", tag);
     test_support::api::send(again).await.expect(304);
 }
