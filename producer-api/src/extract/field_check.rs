@@ -34,6 +34,24 @@ impl<'a> FieldCheck<'a> {
         self.take(name, Outer::Kept).unwrap_or_default()
     }
 
+    /// What Python's `str` makes of a required value, untrimmed and maybe empty, for fields that DRF reads by that: of
+    /// what is neither text nor number, something that reads as neither. `None` when it is absent or null.
+    pub fn as_python_str(&mut self, name: &str) -> Option<String> {
+        match self.fields.get(name) {
+            Some(Member::File) => Some("a file".to_owned()),
+            Some(Member::Json(raw)) if raw.get().starts_with(['t', 'f', '[', '{']) => {
+                Some(raw.get().to_owned())
+            }
+            member => match converted(member) {
+                Ok(value) => Some(value.text),
+                Err(texts) => {
+                    self.add(name, texts);
+                    None
+                }
+            },
+        }
+    }
+
     /// A text that may be absent, trimmed; `None` when it is absent or refused. As in DRF, an empty field of a form
     /// is absent.
     pub fn optional_text(&mut self, name: &str) -> Option<String> {
@@ -66,11 +84,15 @@ impl<'a> FieldCheck<'a> {
         match converted(self.fields.get(name)).and_then(|text| allowed(text, outer)) {
             Ok(text) => Some(text),
             Err(texts) => {
-                for text in texts {
-                    self.errors.add(name, text);
-                }
+                self.add(name, texts);
                 None
             }
+        }
+    }
+
+    fn add(&mut self, name: &str, texts: Vec<String>) {
+        for text in texts {
+            self.errors.add(name, text);
         }
     }
 }

@@ -17,7 +17,7 @@ const DEPTH_MAX: usize = 128;
 const MEMBERS_MAX: usize = 10_000;
 
 /// Reads an object's members; any other value is refused by its Python name.
-pub(super) fn parse(bytes: &[u8]) -> Result<Fields, Problem> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Fields, Problem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| malformed(&format!("'utf-8' codec can't decode byte at {}", error.valid_up_to())))?;
     if is_too_deep(text) {

@@ -19,5 +19,7 @@ mod read;
 pub use body::Body;
 pub use field_check::FieldCheck;
 pub use fields::{Fields, Member};
+#[cfg(test)]
+pub(crate) use json::parse as fields_of_json;
 pub use page::{PageAsked, next_page};
 pub use read::{BodyLimit, BodyTooSlow};

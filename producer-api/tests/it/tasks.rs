@@ -50,9 +50,14 @@ async fn a_title_and_a_positive_duration_are_needed() {
         ),
         (
             json!({ "title": [], "duration": {} }),
-            json!({ "title": ["Not a valid string."], "duration": ["Not a valid string."] }),
+            json!({ "title": ["Not a valid string."], "duration": [format] }),
         ),
         (json!({ "title": "x", "duration": "soon" }), json!({ "duration": [format] })),
+        (json!({ "title": "x", "duration": " 5" }), json!({ "duration": [format] })),
+        (
+            json!({ "title": "x", "duration": "" }),
+            json!({ "duration": ["Ensure this value is greater than zero."] }),
+        ),
         (
             json!({ "title": "x", "duration": "0" }),
             json!({ "duration": ["Ensure this value is greater than zero."] }),

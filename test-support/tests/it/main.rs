@@ -9,6 +9,7 @@ mod broker_outage;
 mod browser;
 mod conformance_against_django;
 mod database_outage;
+mod durations;
 mod event_documents;
 mod flush_expired_tokens;
 mod hanging_mail_server;

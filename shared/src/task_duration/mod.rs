@@ -1,15 +1,22 @@
 //! How long a task takes, read and written as Django REST framework's `DurationField` does it.
 
+mod decimal_digits;
+
 use std::fmt;
+use std::ops::Range;
 
 const SECOND: i128 = 1_000_000;
 const MINUTE: i128 = 60 * SECOND;
 const HOUR: i128 = 60 * MINUTE;
 const DAY: i128 = 24 * HOUR;
 
-/// As many digits as the seconds of the longest duration have, and one more: longer numbers are refused before they
-/// are computed with, so that nothing here can overflow.
-const DIGITS_MAX: usize = 14;
+/// What Python's `timedelta` holds.
+const TIMEDELTA: Range<i128> = -DAYS_MAX * DAY..(DAYS_MAX + 1) * DAY;
+const DAYS_MAX: i128 = 999_999_999;
+
+/// A longer number is too large in any unit, and is taken for [`TOO_LARGE`]: so nothing here can overflow.
+const DIGITS_MAX: usize = 15;
+const TOO_LARGE: i128 = 1_000_000_000_000_000;
 /// Digits of a fraction beyond these change no microsecond of any unit.
 const FRACTION_DIGITS_MAX: usize = 12;
 
@@ -17,6 +24,17 @@ const FRACTION_DIGITS_MAX: usize = 12;
 /// task decides whether that makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskDuration(i64);
+
+/// Why a text is no duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotADuration {
+    /// It has none of the forms that Django reads.
+    #[error("write a duration as [DD] [HH:[MM:]]ss[.uuuuuu]")]
+    WrongFormat,
+    /// Python has no duration of so many days.
+    #[error("write a duration of at most {DAYS_MAX} days")]
+    TooManyDays,
+}
 
 impl TaskDuration {
     /// A duration of that many microseconds.
@@ -30,11 +48,24 @@ impl TaskDuration {
     }
 
     /// Reads what Django's `parse_duration` reads: `[D ][[HH:]MM:]SS[.ffffff]`, `D days, HH:MM:SS`, ISO 8601 such as
-    /// `P1DT2H`, PostgreSQL's `1 day 02:00:00`, and a number of seconds. `None` for anything else, and for what no
-    /// 64-bit number of microseconds holds.
-    pub fn parse(text: &str) -> Option<Self> {
-        let microseconds = standard(text).or_else(|| iso_8601(text)).or_else(|| postgres(text))?;
-        i64::try_from(microseconds).ok().map(Self)
+    /// `P1DT2H`, PostgreSQL's `1 day 02:00:00`, and a number of seconds. What Python has and no 64-bit number of
+    /// microseconds holds becomes the longest or the shortest that there is here.
+    ///
+    /// # Errors
+    /// Where `parse_duration` finds none or raises `OverflowError`.
+    pub fn parse(text: &str) -> Result<Self, NotADuration> {
+        // In Python the end of a text is also before its last line break.
+        let text = decimal_digits::in_ascii(text.strip_suffix('\n').unwrap_or(text));
+        let [days, clock] = standard(&text)
+            .or_else(|| iso_8601(&text))
+            .or_else(|| postgres(&text))
+            .ok_or(NotADuration::WrongFormat)?;
+        let all = days + clock;
+        if ![days, clock, all].iter().all(|part| TIMEDELTA.contains(part)) {
+            return Err(NotADuration::TooManyDays);
+        }
+        let longest = if all < 0 { i64::MIN } else { i64::MAX };
+        Ok(Self(i64::try_from(all).unwrap_or(longest)))
     }
 }
 
@@ -55,8 +86,8 @@ impl fmt::Display for TaskDuration {
     }
 }
 
-/// `[D [days, ]][-][[HH:]MM:]SS[.ffffff]`; the sign is the clock part's alone.
-fn standard(text: &str) -> Option<i128> {
+/// `[D [days, ]][-][[HH:]MM:]SS[.ffffff]`; the sign is the clock part's alone. The days and the clock part.
+fn standard(text: &str) -> Option<[i128; 2]> {
     let (days, clock) = match text.split_once(' ') {
         None => (0, text),
         Some((days, rest)) => {
@@ -76,21 +107,21 @@ fn standard(text: &str) -> Option<i128> {
         [hours, minutes, seconds] => hours * HOUR + minutes * MINUTE + seconds * SECOND,
         _ => return None,
     };
-    Some(days * DAY + sign * (clock + fraction))
+    Some([days * DAY, sign * (clock + fraction)])
 }
 
 /// `[+-]P[nD][T[nH][nM][nS]]`, each number with or without a fraction.
-fn iso_8601(text: &str) -> Option<i128> {
+fn iso_8601(text: &str) -> Option<[i128; 2]> {
     let (sign, text) = strip_sign(text);
     let text = text.strip_prefix('P')?;
     let (date, time) = text.split_once('T').unwrap_or((text, ""));
     let days = designated(date, &[('D', DAY)])?;
     let clock = designated(time, &[('H', HOUR), ('M', MINUTE), ('S', SECOND)])?;
-    Some(sign * (days + clock))
+    Some([sign * days, sign * clock])
 }
 
 /// `[D day[s]][ ][+-]HH:MM:SS[.ffffff]`, the way PostgreSQL prints an interval; nothing at all is zero, as in Django.
-fn postgres(text: &str) -> Option<i128> {
+fn postgres(text: &str) -> Option<[i128; 2]> {
     let (days, clock) = match text.split_once(" day") {
         Some((days, rest)) => {
             let rest = rest.strip_prefix('s').unwrap_or(rest);
@@ -99,7 +130,7 @@ fn postgres(text: &str) -> Option<i128> {
         None => (0, text),
     };
     if clock.is_empty() {
-        return Some(days * DAY);
+        return Some([days * DAY, 0]);
     }
     let (sign, clock) = strip_sign(clock);
     let (whole, fraction) = match clock.split_once('.') {
@@ -112,7 +143,7 @@ fn postgres(text: &str) -> Option<i128> {
         return None;
     }
     let clock = digits(hours)? * HOUR + digits(minutes)? * MINUTE + digits(seconds)? * SECOND;
-    Some(days * DAY + sign * (clock + fraction))
+    Some([days * DAY, sign * (clock + fraction)])
 }
 
 fn strip_sign(text: &str) -> (i128, &str) {
@@ -168,9 +199,14 @@ fn signed(text: &str) -> Option<i128> {
 }
 
 fn digits(text: &str) -> Option<i128> {
-    let plain =
-        !text.is_empty() && text.len() <= DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit());
-    if plain { text.parse().ok() } else { None }
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    match text.trim_start_matches('0') {
+        "" => Some(0),
+        number if number.len() > DIGITS_MAX => Some(TOO_LARGE),
+        number => number.parse().ok(),
+    }
 }
 
 #[cfg(test)]
@@ -217,9 +253,15 @@ mod tests {
             ("1 days -02:00:00.5", "21:59:59.500000"),
             ("+01:02:03", "01:02:03"),
             ("", "00:00:00"),
+            ("5\n", "00:00:05"),
+            ("٣", "00:00:03"),
+            ("000000000000000000000005", "00:00:05"),
+            ("99999999 00:00:00", "99999999 00:00:00"),
+            ("P999999999D", "106751991 04:00:54.775807"),
+            ("-999999999 0", "-106751992 19:59:05.224192"),
         ] {
             let read = TaskDuration::parse(text).map(|duration| duration.to_string());
-            assert_eq!(read.as_deref(), Some(written), "{text:?}");
+            assert_eq!(read.as_deref(), Ok(written), "{text:?}");
         }
     }
 
@@ -247,21 +289,40 @@ mod tests {
             "1 day 2:3:4",
             "1 day 02:3",
             "0.1234567890123",
-            "٣",
             "PT1.a٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣S",
-            "99999999999999999999",
-            "999999999999999999999999",
-            "P999999999D",
+            "5\n\n",
+            "\u{b2}",
         ] {
-            assert_eq!(TaskDuration::parse(text), None, "{text:?}");
+            assert_eq!(TaskDuration::parse(text), Err(NotADuration::WrongFormat), "{text:?}");
         }
+    }
+
+    #[test]
+    fn more_days_than_python_has_are_too_many() {
+        let ages = "9".repeat(400);
+        for text in [
+            "86400000000000",
+            "99999999999999999999",
+            "1000000000 0",
+            "-999999999 -0:00:01",
+            "999999999 24:00:00",
+            "P1000000000D",
+            "-P999999999DT1S",
+            &ages,
+            &format!("{ages}:0:0"),
+            &format!("P{ages}.{ages}D"),
+            &format!("{ages} days"),
+        ] {
+            assert_eq!(TaskDuration::parse(text), Err(NotADuration::TooManyDays), "{text:?}");
+        }
+        assert!(TaskDuration::parse("86399999999999").is_ok());
     }
 
     proptest! {
         #[test]
         fn what_is_written_reads_back(microseconds: i64) {
             let duration = TaskDuration::from_microseconds(microseconds);
-            prop_assert_eq!(TaskDuration::parse(&duration.to_string()), Some(duration));
+            prop_assert_eq!(TaskDuration::parse(&duration.to_string()), Ok(duration));
         }
 
         #[test]
