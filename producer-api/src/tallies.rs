@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 const INTERVAL: Duration = Duration::from_secs(10);
 /// How many keys are told apart; the rest is counted together.
 const KEYS_MAX: usize = 10_000;
+/// How many keys of one source are told apart, if its keys can be widened.
+const KEYS_OF_A_SOURCE_MAX: usize = 100;
 
 /// Something that is counted, as it was the first time.
 pub trait Tallied: Debug + Clone + Send + Sync + 'static {
@@ -28,11 +30,18 @@ pub trait Tallied: Debug + Clone + Send + Sync + 'static {
     type Key: Debug + Clone + Eq + Hash + Send;
     /// What tells of it.
     type Event: Event + Send;
+    /// Who brings about keys.
+    type Source: Debug + Clone + Eq + Hash + Send;
     /// What it is, for a log line.
     const WHAT: &'static str;
 
     /// Its key.
     fn key(&self) -> Self::Key;
+
+    /// If one source can bring about any number of keys: that source, and this one without what the source chooses.
+    /// Whatever is beyond so many keys of a source is counted so, under one key for all of that source: nobody fills the
+    /// place of others.
+    fn widened(&self) -> Option<(Self::Source, Self)>;
 
     /// What is told of all that have this one's key.
     fn event(&self, tally: Tally) -> Self::Event;
@@ -45,8 +54,13 @@ pub trait Tallied: Debug + Clone + Send + Sync + 'static {
 #[derive(Debug, Clone)]
 pub struct Tallies<T: Tallied>(Arc<Mutex<Counts<T>>>);
 
-/// By key; under none, all that were too many.
-type Counts<T> = HashMap<Option<<T as Tallied>::Key>, Counted<T>>;
+#[derive(Debug)]
+struct Counts<T: Tallied> {
+    /// By key; under none, all that were too many.
+    by_key: HashMap<Option<T::Key>, Counted<T>>,
+    /// How many of the keys are of each source that can bring about any number.
+    keys_of: HashMap<T::Source, usize>,
+}
 
 #[derive(Debug, Clone)]
 struct Counted<T> {
@@ -75,14 +89,13 @@ impl<T: Tallied> Default for Tallies<T> {
 impl<T: Tallied> Tallies<T> {
     /// Counts one.
     pub fn note(&self, one: T, trace: TraceContext, now: DateTime<Utc>) {
-        let key = Some(one.key());
         let tally = Tally { count: 1, first_at: now, last_at: now };
-        add(&mut self.lock(), key, Counted { first: one, tally, trace });
+        self.lock().add(Counted { first: one, tally, trace });
     }
 
     /// Tells what was counted since the last time, all or nothing.
     pub async fn tell(&self, database: &PgPool, outbox: &Outbox) -> Result<(), TellError> {
-        let counts = std::mem::take(&mut *self.lock());
+        let Counts { by_key: counts, .. } = std::mem::take(&mut *self.lock());
         if counts.is_empty() {
             return Ok(());
         }
@@ -90,7 +103,10 @@ impl<T: Tallied> Tallies<T> {
         if result.is_err() {
             let mut kept = self.lock();
             for (key, counted) in counts {
-                add(&mut kept, key, counted);
+                match key {
+                    Some(_) => kept.add(counted),
+                    None => kept.add_to(None, counted),
+                }
             }
         }
         result
@@ -123,20 +139,48 @@ impl<T: Tallied> Tallies<T> {
     }
 }
 
-fn add<T: Tallied>(counts: &mut Counts<T>, key: Option<T::Key>, counted: Counted<T>) {
-    let key = if counts.len() < KEYS_MAX || counts.contains_key(&key) { key } else { None };
-    let Tally { count, first_at, last_at } = counted.tally;
-    counts
-        .entry(key)
-        .and_modify(|known| {
-            known.tally.count += count;
-            known.tally.first_at = known.tally.first_at.min(first_at);
-            known.tally.last_at = known.tally.last_at.max(last_at);
-        })
-        .or_insert(counted);
+impl<T: Tallied> Default for Counts<T> {
+    fn default() -> Self {
+        Self { by_key: HashMap::new(), keys_of: HashMap::new() }
+    }
 }
 
-async fn append<T: Tallied>(counts: &Counts<T>, database: &PgPool, outbox: &Outbox) -> Result<(), TellError> {
+impl<T: Tallied> Counts<T> {
+    fn add(&mut self, mut counted: Counted<T>) {
+        let mut key = Some(counted.first.key());
+        let is_new = !self.by_key.contains_key(&key);
+        if let Some((source, widened)) = counted.first.widened().filter(|_| is_new) {
+            let keys = self.keys_of.entry(source).or_default();
+            if *keys < KEYS_OF_A_SOURCE_MAX {
+                *keys += 1;
+            } else {
+                key = Some(widened.key());
+                counted.first = widened;
+            }
+        }
+        self.add_to(key, counted);
+    }
+
+    fn add_to(&mut self, key: Option<T::Key>, counted: Counted<T>) {
+        let is_one_too_many = self.by_key.len() >= KEYS_MAX && !self.by_key.contains_key(&key);
+        let key = key.filter(|_| !is_one_too_many);
+        let Tally { count, first_at, last_at } = counted.tally;
+        self.by_key
+            .entry(key)
+            .and_modify(|known| {
+                known.tally.count += count;
+                known.tally.first_at = known.tally.first_at.min(first_at);
+                known.tally.last_at = known.tally.last_at.max(last_at);
+            })
+            .or_insert(counted);
+    }
+}
+
+async fn append<T: Tallied>(
+    counts: &HashMap<Option<T::Key>, Counted<T>>,
+    database: &PgPool,
+    outbox: &Outbox,
+) -> Result<(), TellError> {
     let mut transaction = database.begin().await?;
     for (key, Counted { first, tally, trace }) in counts {
         // Of those that are counted together none stands for the others.
@@ -153,6 +197,8 @@ async fn append<T: Tallied>(counts: &Counts<T>, database: &PgPool, outbox: &Outb
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use shared::contracts::Origin;
     use shared::contracts::auth::{AccessDenial, AccessDenied};
     use shared::entropy::Entropy;
@@ -165,10 +211,15 @@ mod tests {
     impl Tallied for Numbered {
         type Key = usize;
         type Event = AccessDenied;
+        type Source = Infallible;
         const WHAT: &'static str = "numbers";
 
         fn key(&self) -> usize {
             self.0
+        }
+
+        fn widened(&self) -> Option<(Infallible, Self)> {
+            None
         }
 
         fn event(&self, Tally { count, first_at, last_at }: Tally) -> AccessDenied {
@@ -199,6 +250,7 @@ mod tests {
             tallies.note(Numbered(number), trace, DateTime::UNIX_EPOCH);
         }
         let counts = tallies.lock();
+        let counts = &counts.by_key;
         assert_eq!((counts.len(), counts[&None].tally.count), (KEYS_MAX + 1, 100));
         assert_eq!(counts.values().map(|counted| counted.tally.count).sum::<u64>(), 20_100);
     }

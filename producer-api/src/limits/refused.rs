@@ -1,6 +1,7 @@
 //! Tries that were refused before their secret was looked at: counted, and told every few seconds. Those to log in for each
 //! name and address, those of somebody signed in for each user, purpose and address.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
@@ -74,10 +75,15 @@ struct RefusedLogin {
 impl Tallied for RefusedLogin {
     type Key = ([u8; 32], Option<IpAddr>);
     type Event = LoginFailed;
+    type Source = Infallible;
     const WHAT: &'static str = "refused logins";
 
     fn key(&self) -> Self::Key {
         (self.name, self.origin.ip)
+    }
+
+    fn widened(&self) -> Option<(Infallible, Self)> {
+        None
     }
 
     fn event(&self, tally: Tally) -> LoginFailed {
@@ -107,10 +113,15 @@ struct RefusedConfirmation {
 impl Tallied for RefusedConfirmation {
     type Key = (Option<UserId>, ReauthenticationPurpose, Option<IpAddr>);
     type Event = ReauthenticationFailed;
+    type Source = Infallible;
     const WHAT: &'static str = "refused confirmations";
 
     fn key(&self) -> Self::Key {
         (self.user_id, self.purpose, self.origin.ip)
+    }
+
+    fn widened(&self) -> Option<(Infallible, Self)> {
+        None
     }
 
     fn event(&self, tally: Tally) -> ReauthenticationFailed {

@@ -22,17 +22,26 @@ pub struct DeniedObject {
     user_id: UserId,
     username: String,
     session_id: Option<SessionId>,
-    object: String,
+    /// None: any number of his tries at different ones.
+    object: Option<String>,
     origin: Origin,
 }
 
 impl Tallied for DeniedObject {
-    type Key = (UserId, Option<SessionId>, String, Option<IpAddr>);
+    type Key = (UserId, Option<SessionId>, Option<String>, Option<IpAddr>);
     type Event = AccessDenied;
+    type Source = UserId;
     const WHAT: &'static str = "tries at others' objects";
 
     fn key(&self) -> Self::Key {
         (self.user_id, self.session_id, self.object.clone(), self.origin.ip)
+    }
+
+    /// He chooses the object, and may have any number of sessions and addresses.
+    fn widened(&self) -> Option<(UserId, Self)> {
+        let (user_id, username) = (self.user_id, self.username.clone());
+        let origin = Origin::default();
+        Some((user_id, Self { user_id, username, session_id: None, object: None, origin }))
     }
 
     fn event(&self, tally: Tally) -> AccessDenied {
@@ -41,7 +50,7 @@ impl Tallied for DeniedObject {
             user_id: Some(user_id),
             username: Some(username),
             session_id,
-            object: Some(object),
+            object,
             origin,
             ..Self::event_of_the_rest(tally)
         }
@@ -68,7 +77,7 @@ pub fn note_denied(state: &AppState, context: &RequestContext, who: &SignedIn, o
         user_id: who.user_id,
         username: who.username.clone(),
         session_id: who.session_id,
-        object,
+        object: Some(object),
         origin: context.origin(),
     };
     state.denied_objects.note(denied, context.trace, state.clock.now());

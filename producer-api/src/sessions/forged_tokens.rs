@@ -1,5 +1,6 @@
 //! Tokens that were none of ours: a stranger can send any number of them, so they are counted, address by address.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 
 use shared::contracts::Origin;
@@ -25,10 +26,15 @@ impl ForgedToken {
 impl Tallied for ForgedToken {
     type Key = Option<IpAddr>;
     type Event = AccessDenied;
+    type Source = Infallible;
     const WHAT: &'static str = "forged tokens";
 
     fn key(&self) -> Option<IpAddr> {
         self.0.ip
+    }
+
+    fn widened(&self) -> Option<(Infallible, Self)> {
+        None
     }
 
     fn event(&self, tally: Tally) -> AccessDenied {
