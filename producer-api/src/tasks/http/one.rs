@@ -28,7 +28,8 @@ pub async fn show(
     task.map(|task| Json(task.into())).ok_or_else(Problem::not_found)
 }
 
-/// PATCH: 200 with the task as it is then. What is not sent stays; nothing but the title changes.
+/// PATCH: 200 with the task as it is then. What is not sent stays; nothing but the title changes. As in Django, a task that
+/// the caller doesn't have is 404 whatever is wrong with the fields.
 pub async fn update(
     State(state): State<AppState>,
     context: RequestContext,
@@ -72,7 +73,10 @@ async fn change(
     let mut check = FieldCheck::new(fields);
     let title = if whole { fields::title(&mut check) } else { fields::title_if_sent(&mut check, fields) };
     let duration = fields::duration_if_sent(&mut check, fields);
-    check.finish()?;
+    if let Err(refused) = check.finish() {
+        let found = tasks::find(state, context, caller, id).await?;
+        return Err(if found.is_some() { refused } else { Problem::not_found() });
+    }
     let renamed = tasks::rename(state, context, caller, id, TaskChange { title, duration }).await;
     renamed.map(|task| Json(task.into())).map_err(|error| match error {
         RenameTaskError::NotFound => Problem::not_found(),
