@@ -2,7 +2,8 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use test_support::api::{Answer, Client, Login, send};
+use test_support::TestDatabase;
+use test_support::api::{Answer, Client, Login, send, try_send};
 
 use crate::harness::Api;
 use crate::policies::wait_for_a_waiter;
@@ -118,4 +119,66 @@ async fn a_key_of_an_account_that_is_deleted_meanwhile_is_refused_as_a_token_of_
     wait_for_a_waiter(api.database.pool()).await;
     holder.commit().await.unwrap();
     assert_eq!(making.await.unwrap().expect(401).text("code"), "user_not_found");
+}
+
+/// Goes red when a request waits for another one without end, or when a key is used up by what came to nothing.
+#[tokio::test]
+async fn who_finds_his_key_in_use_is_told_so_after_a_while_and_may_use_it_when_the_other_gave_up() {
+    let database = TestDatabase::create().await;
+    let pool = shared::database::connect(&database.config(), "producer-api").unwrap();
+    let api = Api::start_over(database, pool).await;
+    let login = api.client.join("froggly").await;
+    create(&api.client, &login, "a-key", &dig()).await.expect(201);
+    // As if its day were over: the next request claims it anew.
+    api.execute("UPDATE idempotency_keys SET created_at = created_at - interval '2 days'").await;
+    let mut under_way = api.database.pool().begin().await.unwrap();
+    sqlx::query("UPDATE idempotency_keys SET created_at = $1")
+        .bind(api.now())
+        .execute(&mut *under_way)
+        .await
+        .unwrap();
+    let answer = create(&api.client, &login, "a-key", &dig()).await.expect(409);
+    let detail = "A request with this Idempotency-Key is still being processed. Try again.";
+    assert_eq!(answer.body, json!({ "detail": detail }));
+    // Another key, and the same key of another user, wait for nobody.
+    create(&api.client, &login, "b-key", &dig()).await.expect(201);
+    let other = api.client.join("other").await;
+    create(&api.client, &other, "a-key", &dig()).await.expect(201);
+    under_way.rollback().await.unwrap();
+    assert_eq!(
+        create(&api.client, &login, "a-key", &dig()).await.expect(201).header("idempotency-replayed"),
+        ""
+    );
+    assert_eq!(api.count("SELECT count(*) FROM tasks").await, 4);
+}
+
+#[tokio::test]
+async fn a_key_without_a_good_token_is_not_used_up_and_its_letters_and_its_length_count() {
+    let api = Api::start().await;
+    let login = api.client.join("froggly").await;
+    let stranger = Login { access: format!("{}x", login.access), ..login.clone() };
+    create(&api.client, &stranger, "a-key", &dig()).await.expect(401);
+    let ended = api.client.log_in("froggly").await;
+    api.client.log_out(&ended).await.expect(200);
+    create(&api.client, &ended, "a-key", &dig()).await.expect(401);
+    let login = api.client.log_in("froggly").await;
+    for key in ["a-key", "A-KEY", "a-key ", "A-Key"] {
+        let answer = create(&api.client, &login, key, &dig()).await.expect(201);
+        // White space around a header's value is not part of it.
+        assert_eq!(answer.header("idempotency-replayed"), if key == "a-key " { "true" } else { "" }, "{key}");
+    }
+    // One that no server reads is refused before any of ours sees it.
+    for length in [300, 60_000, 1_000_000] {
+        let request = api.client.request(Method::POST, "/api/tasks/").bearer_auth(&login.access);
+        let request = request.header("idempotency-key", "x".repeat(length)).json(&dig());
+        // The connection may be cut off while it is still being sent.
+        if let Ok(answer) = try_send(request).await {
+            assert!([400, 431].contains(&answer.status), "{length}: {}", answer.status);
+        }
+    }
+    assert_eq!(api.count("SELECT count(*) FROM tasks").await, 3);
+    // With its user, his keys go: whoever comes by the name later is not answered with them.
+    api.execute("DELETE FROM users").await;
+    assert_eq!(api.count("SELECT count(*) FROM idempotency_keys").await, 0);
+    create(&api.client, &login, "a-key", &dig()).await.expect(401);
 }

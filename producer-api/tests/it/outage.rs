@@ -62,3 +62,50 @@ async fn a_row_that_somebody_holds_is_503_for_its_own_user_and_nothing_to_others
     holder.rollback().await.unwrap();
     api.client.log_in("froggly").await;
 }
+
+/// A connection that was good a moment ago is not tried before it is lent. Goes red when what the server has ended is
+/// answered with a 500, or is lent more than once.
+#[tokio::test]
+async fn connections_that_the_server_ends_cost_at_most_one_answer_each() {
+    let database = TestDatabase::create().await;
+    let config = database.config();
+    let pool = shared::database::connect(&config, "producer-api").unwrap();
+    let api = Api::start_over(database, pool).await;
+    let login = api.client.join("froggly").await;
+    for round in 0..5 {
+        // As many connections as there may be.
+        let crowd: Vec<_> = (0..20)
+            .map(|_| {
+                let (client, login) = (api.client.clone(), login.clone());
+                tokio::spawn(async move { client.tasks(&login).await })
+            })
+            .collect();
+        for one in crowd {
+            one.await.unwrap().expect(200);
+        }
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'producer-api'",
+        )
+        .execute(api.database.pool())
+        .await
+        .unwrap();
+        let mut refused = 0;
+        for turn in 0..20 {
+            let answer = if turn % 2 == 0 {
+                api.client.tasks(&login).await
+            } else {
+                api.client.create_task(&login, "Dig").await
+            };
+            match answer.status {
+                200 | 201 => {}
+                status => {
+                    assert_eq!(status, 503, "{round} {turn} {}", answer.body);
+                    refused += 1;
+                }
+            }
+        }
+        assert!(refused <= config.pool_max, "{refused}");
+        api.client.tasks(&login).await.expect(200);
+    }
+}

@@ -227,3 +227,25 @@ async fn changes_with_transactions_of_another_cluster_go_at_once_and_take_no_oth
     bench.run_sql("INSERT INTO standing_changes (user_id) VALUES (4)").await;
     assert_eq!(users_left_by_a_purge_of_two_changes(&bench).await, [1, 4]);
 }
+
+/// A key is promised to be known for a day. Goes red when the purge takes one before, or leaves one behind.
+#[tokio::test]
+async fn idempotency_keys_go_after_their_day_and_not_before() {
+    let bench = Bench::new().await;
+    bench.run_sql(USERS).await;
+    bench
+        .run_sql(
+            "INSERT INTO idempotency_keys (user_id, key, request, created_at)
+             SELECT 1 + n % 2, sha256(n::text::bytea), sha256('request'), at
+             FROM (SELECT n, CASE n WHEN 1 THEN timestamptz '2026-05-04T09:00:00Z' WHEN 2 THEN '2026-05-03T09:00:00.000001Z'
+                       WHEN 3 THEN '2026-05-03T09:00:00Z' ELSE '2026-05-01' END AS at
+                   FROM generate_series(1, 2500) AS n) AS known",
+        )
+        .await;
+    let output = purge(&bench).await;
+    assert!(output.ends_with("and 2498 old idempotency key(s)\n"), "{output}");
+    let left = "SELECT count(*) FROM idempotency_keys WHERE created_at > '2026-05-03T09:00:00Z'";
+    assert_eq!(bench.count(left).await, 2);
+    assert_eq!(bench.count("SELECT count(*) FROM idempotency_keys").await, 2);
+    assert!(purge(&bench).await.ends_with("and 0 old idempotency key(s)\n"));
+}

@@ -1,7 +1,10 @@
 //! `producer-api tasks print`, over the real binary: what it displays, how it ends, and how it goes on.
 
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use test_support::environment;
 use test_support::faults::PrivatePostgres;
 use test_support::programs::{Program, RunningProgram};
 use test_support::{TestDatabase, eventually};
@@ -116,4 +119,48 @@ async fn it_waits_for_a_database_that_is_away_and_goes_on() {
     server.start_again().await;
     assert_eq!(walk.ended().await.code(), Some(0), "{}", walk.log());
     assert_eq!(ids(&walk.output()), (1..=12).collect::<Vec<_>>());
+}
+
+/// As `| head -1` does it. Goes red when it ends with an error or with words, or doesn't end.
+#[tokio::test]
+async fn a_reader_that_closes_the_pipe_ends_it_quietly() {
+    let database = TestDatabase::create().await;
+    // More than a pipe holds.
+    plant(&database, 20_000).await;
+    for (interval, resume) in [("0s", false), ("10ms", false), ("10ms", true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("place");
+        let mut command = Command::new(environment::programs_folder().join("producer-api"));
+        command.args(["tasks", "print", "--interval", interval]);
+        if resume {
+            command.arg("--resume-file").arg(&place);
+        }
+        command.env("DATABASE_URL", database.url()).env("LOG_FORMAT", "text");
+        let mut walk = Walk(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+        let mut line = String::new();
+        // The pipe is closed at the end of this statement.
+        BufReader::new(walk.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("task 1 of user 1"), "{line}");
+        let status = eventually(DEADLINE, "the walk to end", async || walk.0.try_wait().unwrap()).await;
+        let mut told = String::new();
+        walk.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        assert_eq!(status.code(), Some(0), "{told}");
+        let is_progress = |line: &str| line.starts_with('[') && line.ends_with(']');
+        assert!(told.lines().all(is_progress), "{told}");
+        if resume {
+            // What nobody took is not passed over.
+            let place: i64 = std::fs::read_to_string(&place).unwrap().trim().parse().unwrap();
+            assert!((1..100).contains(&place), "{place}");
+        }
+    }
+}
+
+/// It is killed when this is dropped.
+struct Walk(Child);
+
+impl Drop for Walk {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
