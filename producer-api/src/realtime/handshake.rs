@@ -35,8 +35,9 @@ const TOKEN_PARAMETERS: [&str; 12] = [
 pub(super) fn limit(query: Option<&str>) -> Result<i64, Problem> {
     let mut limit = LIMIT_DEFAULT;
     for (name, value) in parse(query.unwrap_or_default().as_bytes()) {
+        let shows_a_token = looks_like_a_token(&name) || looks_like_a_token(&value);
         let name = name.to_ascii_lowercase();
-        if TOKEN_PARAMETERS.contains(&name.as_str()) || looks_like_a_token(&value) {
+        if shows_a_token || TOKEN_PARAMETERS.contains(&name.as_str()) {
             return Err(Problem::non_field_error(
                 "A token in the URL is refused, as URLs are logged. Send it as the subprotocol \
                  \"bearer.<token>\" beside \"warren.tasks.v1\", or in the first message.",
@@ -49,9 +50,10 @@ pub(super) fn limit(query: Option<&str>) -> Result<i64, Problem> {
     Ok(limit)
 }
 
-/// Three parts of base64url, of which the first is a JSON object.
-fn looks_like_a_token(value: &str) -> bool {
-    value.starts_with("eyJ") && value.split('.').count() == 3
+/// Whether three parts of base64url, of which the first is a JSON object, stand in it, perhaps behind a scheme.
+fn looks_like_a_token(text: &str) -> bool {
+    text.split(|it: char| it.is_whitespace() || it == ',')
+        .any(|word| word.find("eyJ").is_some_and(|at| word[at..].split('.').count() == 3))
 }
 
 fn read_limit(value: &str) -> Result<i64, Problem> {
@@ -155,6 +157,10 @@ mod tests {
             "token",
             "%74oken=a",
             "x=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+            "limit=4&eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln&x",
+            "x=Bearer%20eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+            "protocols=warren.tasks.v1,bearer.eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
         ] {
             assert!(limit(Some(query)).is_err(), "{query}");
         }
