@@ -195,6 +195,18 @@ impl RunningProgram {
         kill(Pid::from_raw(pid), Signal::SIGTERM).expect("the program can be signalled");
     }
 
+    /// SIGSTOP: it stands still, with all its connections open, until [`RunningProgram::go_on`].
+    pub fn stand_still(&self) {
+        let pid = i32::try_from(self.pid()).expect("a process id");
+        kill(Pid::from_raw(pid), Signal::SIGSTOP).expect("the program can be signalled");
+    }
+
+    /// SIGCONT: it goes on as if nothing had happened.
+    pub fn go_on(&self) {
+        let pid = i32::try_from(self.pid()).expect("a process id");
+        kill(Pid::from_raw(pid), Signal::SIGCONT).expect("the program can be signalled");
+    }
+
     /// Waits until it ends by itself.
     pub async fn ended(&mut self) -> ExitStatus {
         let name = self.program.name;

@@ -88,13 +88,18 @@ impl Key {
     }
 }
 
-fn prefix(address: IpAddr) -> String {
+/// What one customer has to himself: an IPv4 address, or the first address of the /64 of an IPv6 address.
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        address => address,
+    }
+}
+
+fn prefix(address: IpAddr) -> String {
+    match network(address) {
         IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            let network = address.to_bits() & (u128::MAX << 64);
-            format!("{}/64", Ipv6Addr::from_bits(network))
-        }
+        IpAddr::V6(network) => format!("{network}/64"),
     }
 }
 

@@ -39,6 +39,7 @@ use crate::config::LimitsConfig;
 use keys::Kind;
 use rule::Rule;
 
+pub use keys::network;
 pub use list::{Limit, list};
 pub use mails::{Asker, MailRequest};
 pub use refused::RefusedTries;

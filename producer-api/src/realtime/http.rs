@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use tracing::{Instrument, Span};
 
 use super::handshake::{Offered, PROTOCOL, limit};
+use super::hub::Stranger;
 use super::pass::Pass;
 use super::socket::{Greeting, serve};
 use crate::middleware::{Endpoint, RequestContext};
@@ -55,7 +56,11 @@ pub async fn live(
         return Err(Problem::unavailable(RETRY_AFTER).into_response());
     };
     let pass = open_pass(&state, &context, &headers, offered).await.map_err(Problem::into_response)?;
-    let greeting = Greeting { pass, limit, context };
+    let stranger = match &pass {
+        Some(_) => None,
+        None => Some(stranger(&state, &context).map_err(Problem::into_response)?),
+    };
+    let greeting = Greeting { pass, stranger, limit, context };
     let span = Span::current();
     let upgrade = upgrade
         .max_message_size(FRAME_BYTES_MAX)
@@ -84,6 +89,14 @@ async fn open_pass(
     } else {
         Err(Problem::throttled(Some(RETRY_AFTER)))
     }
+}
+
+/// Whoever brings no token waits where strangers wait, of whom there may be fewer.
+fn stranger(state: &AppState, context: &RequestContext) -> Result<Stranger, Problem> {
+    state.live.stranger(context.ip).ok_or_else(|| {
+        tracing::warn!(ip = ?context.ip, "too many live streams wait for their token");
+        Problem::unavailable(RETRY_AFTER)
+    })
 }
 
 /// 426 for whoever came with plain HTTP, or an older WebSocket.

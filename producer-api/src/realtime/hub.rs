@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,9 +15,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::change::Change;
 use super::mailbox::Mailbox;
 use crate::config::RealtimeConfig;
+use crate::limits::network;
 
-/// How many sockets read from the database at once. All of them want the list when the broker is back, and requests need
-/// connections, too.
+/// How many sockets read from the database at once. All of them want the list when the broker is back, and ask for their
+/// sessions when nothing remembered may be believed; requests need connections, too.
 const READERS_MAX: usize = 4;
 
 /// What bounds a socket.
@@ -26,6 +28,10 @@ pub struct LiveSettings {
     pub sockets_max: usize,
     /// How many of them may be one user's.
     pub sockets_per_user: usize,
+    /// How many of them may be strangers': opened without a token, which is still to come.
+    pub strangers_max: usize,
+    /// How many strangers there may be of one client address, an IPv6 /64 counting as one.
+    pub strangers_per_address: usize,
     /// How long a client may take to send its token.
     pub authenticate_within: Duration,
     /// How often a socket is looked at that has nothing to tell: whether its session goes on.
@@ -48,9 +54,12 @@ impl LiveSettings {
         Self {
             sockets_max: config.sockets_max,
             sockets_per_user: config.sockets_per_user,
+            // Strangers leave room for whoever brings a token, and one of them leaves room for the others.
+            strangers_max: (config.sockets_max / 2).max(1),
+            strangers_per_address: (config.sockets_max / 20).max(1),
             authenticate_within: Duration::from_secs(10),
-            // Of the second within which a stream ends with its session, the notice and the farewell need the rest.
-            look_every: Duration::from_millis(500),
+            // Of the second within which a stream ends with its session, the notice and the farewell have the rest.
+            look_every: Duration::from_millis(250),
             ping_every: Duration::from_secs(20),
             silence_max: Duration::from_mins(1),
             take_within: Duration::from_secs(30),
@@ -79,6 +88,9 @@ struct Hub {
     /// Whether changes are heard of.
     listening: bool,
     users: HashMap<UserId, Vec<Arc<Mailbox>>>,
+    /// How many sockets without a token there are, and from where.
+    strangers: usize,
+    strangers_of: HashMap<IpAddr, usize>,
 }
 
 /// A socket's place on this replica, from before its handshake on.
@@ -87,6 +99,13 @@ pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
     /// Keeps an orderly stop waiting until the socket has said farewell.
     _tracked: TaskTrackerToken,
+}
+
+/// A socket whose token is still to come. Dropped, it is none any more.
+#[derive(Debug)]
+pub(super) struct Stranger {
+    live: Live,
+    network: Option<IpAddr>,
 }
 
 /// A socket whose user is known. Dropped, it hears of nothing any more.
@@ -123,6 +142,23 @@ impl Live {
     pub(super) fn place(&self) -> Option<Place> {
         let permit = Arc::clone(&self.0.places).try_acquire_owned().ok()?;
         Some(Place { _permit: permit, _tracked: self.0.sockets.token() })
+    }
+
+    /// Registers a socket whose token is still to come. None if there are too many, or too many from there.
+    pub(super) fn stranger(&self, address: Option<IpAddr>) -> Option<Stranger> {
+        let network = address.map(network);
+        let mut hub = self.hub();
+        let settings = &self.0.settings;
+        let from_there = network.and_then(|network| hub.strangers_of.get(&network)).copied().unwrap_or(0);
+        if hub.strangers >= settings.strangers_max || from_there >= settings.strangers_per_address {
+            return None;
+        }
+        hub.strangers += 1;
+        if let Some(network) = network {
+            hub.strangers_of.insert(network, from_there + 1);
+        }
+        drop(hub);
+        Some(Stranger { live: self.clone(), network })
     }
 
     /// Registers a socket of `user`: from here on its mailbox misses nothing. None if the user has too many.
@@ -208,6 +244,20 @@ impl Hub {
 impl Seat {
     pub(super) fn mailbox(&self) -> &Mailbox {
         &self.mailbox
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let mut hub = self.live.hub();
+        hub.strangers -= 1;
+        let Some(network) = self.network else { return };
+        if let Entry::Occupied(mut from_there) = hub.strangers_of.entry(network) {
+            *from_there.get_mut() -= 1;
+            if *from_there.get() == 0 {
+                from_there.remove();
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::ending::End;
@@ -10,9 +11,12 @@ use crate::middleware::RequestContext;
 use crate::problem::Problem;
 use crate::sessions::{Admitted, SignedIn, sign_in};
 use crate::state::AppState;
+use crate::tokens::TokenKind;
 
 /// How long the database may take to say whether a session goes on; after that the stream ends.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
+/// How long a stream may wait for its turn to ask. It tells nothing meanwhile.
+const TURN_MAX: Duration = Duration::from_secs(2);
 /// How often it is asked where nothing is remembered, and so each look is a query.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 
@@ -71,7 +75,12 @@ impl Pass {
             return Ok(());
         }
         let looked_at = Instant::now();
-        match timeout(ANSWER_MAX, self.admitted.is_still_good(&self.state)).await {
+        let look = {
+            // As all streams have to ask at once when nothing remembered may be believed, they take turns.
+            let _turn = if self.knows() { None } else { self.turn().await? };
+            timeout(ANSWER_MAX, self.admitted.is_still_good(&self.state)).await
+        };
+        match look {
             Ok(Ok(())) => {
                 self.looked_at = looked_at;
                 Ok(())
@@ -102,13 +111,24 @@ impl Pass {
         }
     }
 
+    /// Whether the session's standing is known without a query.
+    fn knows(&self) -> bool {
+        let SignedIn { user_id, session_id, .. } = self.who();
+        self.state.standings.knows(*user_id, *session_id)
+    }
+
+    async fn turn(&self) -> Result<Option<SemaphorePermit<'_>>, End> {
+        timeout(TURN_MAX, self.state.live.reader()).await.map_err(|_| End::Unavailable)
+    }
+
     /// How long the token is good for, leeway included.
     fn left(&self) -> Duration {
         self.state.tokens.left(self.admitted.claims.expires_at(), self.state.clock.now())
     }
 
-    /// Whether a look usually costs no query. That of a token without a session may: a sliding one is on the blacklist.
+    /// Whether a look usually costs no query. That of a sliding token without a session does: it may be on the blacklist.
     fn is_remembered(&self) -> bool {
-        self.state.sessions.tokens_carry_session() && self.who().session_id.is_some()
+        let may_slide = self.state.tokens.config().auth_token_classes.contains(&TokenKind::Sliding);
+        self.state.sessions.tokens_carry_session() && (self.who().session_id.is_some() || !may_slide)
     }
 }

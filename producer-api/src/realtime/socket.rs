@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use futures_util::FutureExt;
 use shared::telemetry::error_chain;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use super::change::Change;
 use super::ending::End;
-use super::hub::{Live, Place, Seat};
+use super::hub::{Live, Place, Seat, Stranger};
 use super::mailbox::Due;
 use super::message::{ClientMessage, ServerMessage};
 use super::pass::Pass;
@@ -30,6 +31,8 @@ const FAREWELL_MAX: Duration = Duration::from_millis(500);
 pub(super) struct Greeting {
     /// The token of the handshake; else it comes in the first message.
     pub(super) pass: Option<Pass>,
+    /// Its place among those whose token is still to come.
+    pub(super) stranger: Option<Stranger>,
     /// How many tasks the list has.
     pub(super) limit: i64,
     /// The request that opened the socket.
@@ -52,7 +55,7 @@ pub(super) async fn serve(mut socket: WebSocket, state: AppState, greeting: Gree
         // Whoever doesn't take it is gone.
         if let Ok(Ok(())) = timeout(FAREWELL_MAX, farewell).await {
             // A connection that is closed with something unread takes the farewell with it.
-            let _ = timeout(FAREWELL_MAX, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
+            let _ = timeout(FAREWELL_MAX, until_answered(&mut socket)).await;
         }
     }
     drop(socket);
@@ -60,6 +63,16 @@ pub(super) async fn serve(mut socket: WebSocket, state: AppState, greeting: Gree
     let Told { user_id, lists, changes, .. } = told;
     let duration_s = began.elapsed().as_secs();
     tracing::info!(?end, user_id, lists, changes, duration_s, "a live stream ended");
+}
+
+/// Reads what the client sent before it heard the farewell. Behind what is no frame nothing can be read: it gets the whole
+/// time to hear why.
+async fn until_answered(socket: &mut WebSocket) {
+    while let Some(received) = socket.recv().await {
+        if received.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// What was told so far, for the log.
@@ -72,7 +85,7 @@ struct Told {
 }
 
 async fn stream(socket: &mut WebSocket, state: &AppState, greeting: Greeting, told: &mut Told) -> End {
-    let Greeting { pass, limit, context } = greeting;
+    let Greeting { pass, stranger, limit, context } = greeting;
     let pass = match pass {
         Some(pass) => pass,
         None => match first_message(socket, state, &context).await {
@@ -80,6 +93,7 @@ async fn stream(socket: &mut WebSocket, state: &AppState, greeting: Greeting, to
             Err(end) => return end,
         },
     };
+    drop(stranger);
     let user = pass.who().user_id;
     told.user_id = Some(user.0);
     let Some(seat) = state.live.sit_down(user) else { return End::TooMany };
@@ -199,6 +213,7 @@ impl Conversation<'_> {
     /// Tells what is due, or waits for something to happen.
     async fn turn(&mut self) -> Result<(), End> {
         self.pass.check().await?;
+        self.attend().await?;
         match self.seat.mailbox().take() {
             Some(Due::List) => return self.list().await,
             Some(Due::Stale) => return self.say(&ServerMessage::Stale).await,
@@ -208,20 +223,33 @@ impl Conversation<'_> {
         match self.wait().await? {
             Event::Filled => Ok(()),
             Event::Ping => self.ping().await,
-            Event::Received(received) => match read(received)? {
-                Heard::Life => {
-                    self.heard_at = Instant::now();
-                    Ok(())
-                }
-                Heard::Text(text) => self.hear(&text).await,
-            },
+            Event::Received(received) => self.receive(received).await,
+        }
+    }
+
+    /// Hears the client, and pings it, however much there is to tell: a newer token must not wait behind that.
+    async fn attend(&mut self) -> Result<(), End> {
+        if let Some(received) = self.socket.recv().now_or_never() {
+            self.receive(received).await?;
+        } else if self.ping_at <= Instant::now() {
+            self.ping().await?;
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self, received: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+        match read(received)? {
+            Heard::Life => {
+                self.heard_at = Instant::now();
+                Ok(())
+            }
+            Heard::Text(text) => self.hear(&text).await,
         }
     }
 
     async fn wait(&mut self) -> Result<Event, End> {
         let (mailbox, socket, ping_at) = (self.seat.mailbox(), &mut self.socket, self.ping_at);
         let event = async {
-            // Fair: a client is heard however much there is to tell.
             tokio::select! {
                 () = mailbox.filled() => Ok(Event::Filled),
                 () = sleep_until(ping_at) => Ok(Event::Ping),
@@ -251,7 +279,7 @@ impl Conversation<'_> {
         if *count > MESSAGES_PER_MINUTE {
             return Err(End::Refused("too many messages"));
         }
-        let newer = open(self.state, &self.context, text).await?;
+        let newer = self.pass.unless_over(open(self.state, &self.context, text)).await?;
         self.pass.prolong(newer)?;
         self.welcome().await
     }
@@ -278,6 +306,7 @@ impl Conversation<'_> {
     async fn changes(&mut self, changes: Vec<Arc<Change>>) -> Result<(), End> {
         let mut doubtful = Vec::new();
         for change in changes {
+            self.attend().await?;
             let Change { task, version, deleted, sequence, .. } = *change;
             match self.view.judge(task, version, deleted, sequence) {
                 Verdict::Drop => {}

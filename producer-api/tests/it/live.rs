@@ -15,23 +15,23 @@ use tokio::time::Instant;
 
 use super::harness::{Api, signed};
 
-const PATH: &str = "/ws/tasks/";
-const DEADLINE: Duration = Duration::from_mins(1);
+pub(super) const PATH: &str = "/ws/tasks/";
+pub(super) const DEADLINE: Duration = Duration::from_mins(1);
 
-fn bounds() -> LiveSettings {
+pub(super) fn bounds() -> LiveSettings {
     LiveSettings::of(&RealtimeConfig::default())
 }
 
-fn opening(api: &Api, path: &str) -> Opening {
+pub(super) fn opening(api: &Api, path: &str) -> Opening {
     Opening::at(api.client.base(), path)
 }
 
-async fn open(api: &Api, login: &Login) -> Stream {
+pub(super) async fn open(api: &Api, login: &Login) -> Stream {
     Stream::at(api.client.base(), &login.access, 4).await
 }
 
 /// Lets the API hear of changes, and waits until it does.
-async fn listen(api: &Api, broker: &TestBroker) {
+pub(super) async fn listen(api: &Api, broker: &TestBroker) {
     let health = Health::default();
     let component = health.component("live changes", Standing::Supporting);
     let live = api.state.live.clone();
@@ -218,7 +218,12 @@ async fn a_client_of_which_nothing_is_heard_is_let_go() {
 }
 
 /// An event of a task as the outbox writes it.
-fn event(login: &Login, (id, version): (i64, i64), kind: &str, sequence: i64) -> (BasicProperties, Vec<u8>) {
+pub(super) fn event(
+    login: &Login,
+    (id, version): (i64, i64),
+    kind: &str,
+    sequence: i64,
+) -> (BasicProperties, Vec<u8>) {
     let at = "2026-11-18T08:06:40.000000Z";
     let body = json!({
         "specversion": "1.0", "id": Entropy::system().uuid_v4(), "source": "/warren/test", "type": kind,
@@ -390,7 +395,7 @@ async fn a_stream_that_is_open_costs_no_query() {
     let login = api.client.join("ada").await;
     let mut stream = open(&api, &login).await;
     let reads = api.state.standings.database_reads();
-    // Three looks.
+    // Six looks.
     stream.quiet_for(Duration::from_millis(1_600)).await;
     assert_eq!(api.state.standings.database_reads(), reads);
     api.client.log_out(&login).await.expect(200);

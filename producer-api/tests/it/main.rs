@@ -14,6 +14,8 @@ mod key_rotation;
 mod keys;
 mod limits;
 mod live;
+mod live_bounds;
+mod live_frames;
 mod mail_limits;
 mod mail_links;
 mod odd_claims;

@@ -37,9 +37,16 @@ pub(super) async fn check(program: &RunningProgram, part: &str, words: &str) {
 
 impl Replicas {
     pub(super) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub(super) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
-        let a = replica(&database, &broker, "a").start().await;
-        let b = replica(&database, &broker, "b").start().await;
+        let start = async |name| {
+            let program = replica(&database, &broker, name);
+            settings.iter().fold(program, |program, (name, value)| program.env(name, value)).start().await
+        };
+        let (a, b) = (start("a").await, start("b").await);
         for program in [&a, &b] {
             for part in ["revocations", "revocation notices", "relay", "live changes"] {
                 check(program, part, "up").await;
@@ -48,7 +55,7 @@ impl Replicas {
         Self { database, a, b, _broker: broker }
     }
 
-    fn clients(&self) -> (Client, Client) {
+    pub(super) fn clients(&self) -> (Client, Client) {
         (self.a.client(), self.b.client())
     }
 }
@@ -123,6 +130,12 @@ async fn a_stream_ends_with_its_session_on_every_replica_whatever_ended_it() {
     let request = b.request(Method::POST, "/api/password/change/").bearer_auth(&login.access);
     let answer = send(request.json(&body)).await;
     assert!(answer.status < 300, "{}", answer.body);
+    assert_session_over(streams).await;
+
+    let login = a.join("deletes_the_account").await;
+    let streams = open_on_both(&replicas, &login).await;
+    let request = b.request(Method::DELETE, "/api/users/me/").bearer_auth(&login.access);
+    send(request.json(&json!({ "password": PASSWORD }))).await.expect(204);
     assert_session_over(streams).await;
 
     for (username, sql) in [

@@ -17,6 +17,7 @@ mod import;
 mod killed_programs;
 mod limit_commands;
 mod live;
+mod live_ends;
 mod live_faults;
 mod openapi;
 mod orderly_end;

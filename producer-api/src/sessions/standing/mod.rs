@@ -89,6 +89,11 @@ impl Standings {
         }
     }
 
+    /// Whether [`Standings::of`] would answer without asking the database.
+    pub fn knows(&self, user: UserId, session: Option<SessionId>) -> bool {
+        matches!(self.look(user, session), Look::Known(_))
+    }
+
     /// A session has ended: call it after the commit and before the answer.
     pub fn session_ended(&self, session: SessionId) {
         if let Some(mut map) = self.map() {

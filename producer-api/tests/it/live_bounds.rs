@@ -1,0 +1,104 @@
+//! What streams may cost each other: strangers their places, a talkative wire its client's word, and each its queries.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use test_support::{TestBroker, eventually};
+use tokio::time::Instant;
+
+use super::harness::{Api, signed};
+use super::live::{DEADLINE, PATH, bounds, event, listen, open, opening};
+
+/// Goes red when whoever sends no token can take the places of those who bring one.
+#[tokio::test]
+async fn strangers_leave_room_for_whoever_brings_a_token() {
+    let mut bounds = bounds();
+    (bounds.sockets_max, bounds.strangers_max, bounds.strangers_per_address) = (10, 3, 2);
+    bounds.authenticate_within = DEADLINE;
+    let api = Api::start_live(bounds, &[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let login = api.client.join("ada").await;
+    let from = |address: &str| opening(&api, PATH).header("x-forwarded-for", address);
+    let mut first = from("2001:db8::1").open().await.unwrap();
+    let _second = from("2001:db8::2").open().await.unwrap();
+    assert_eq!(from("2001:db8::3").refused().await.0, 503, "a third stranger of one network");
+    let third = from("192.0.2.1").open().await.unwrap();
+    assert_eq!(from("192.0.2.2").refused().await.0, 503, "a fourth stranger");
+    let _bearer = from("2001:db8::3").bearer(&login.access).open().await.unwrap();
+
+    first.authenticate(&login.access).await;
+    first.shows("the list", |screen| screen.lists > 0).await;
+    let _next = from("2001:db8::3").open().await.unwrap();
+    assert_eq!(from("2001:db8::4").refused().await.0, 503, "who sent his token is no stranger any more");
+    drop(third);
+    eventually(DEADLINE, "the place of a stranger that left", async || from("192.0.2.1").open().await.ok())
+        .await;
+}
+
+/// Goes red when the messages of a client wait until there is nothing to tell any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_token_is_heard_while_there_is_much_to_tell() {
+    const MESSAGES: usize = 40_000;
+    let mut bounds = bounds();
+    (bounds.waiting_max, bounds.known_max) = (1_000_000, 1_000_000);
+    let broker = TestBroker::create().await;
+    broker.declare_topology().await;
+    let api = Api::start_live(bounds, &[]).await;
+    listen(&api, &broker).await;
+    let login = api.client.join("ada").await;
+    let mut stream = open(&api, &login).await;
+    let title = "x".repeat(200);
+    let messages = (0..i64::try_from(MESSAGES).unwrap()).map(|nth| {
+        let (properties, body) = event(&login, (1_000 + nth, 1), "task.created", 1_000 + nth);
+        let body = String::from_utf8(body).unwrap().replace("\"version ", &format!("\"{title} "));
+        (properties, body.into_bytes())
+    });
+    broker.publish_all_raw("task.events", "task.created", messages).await;
+    stream.authenticate(&login.access).await;
+    let mut before = 0;
+    while stream.message().await["type"] != "authenticated" {
+        before += 1;
+    }
+    assert!(before < MESSAGES - 5_000, "it was heard only after {before} messages");
+}
+
+/// Goes red when a token without a session is looked at less often than one with a session, though that costs no query.
+#[tokio::test]
+async fn a_token_without_a_session_ends_with_its_account_as_soon_as_any_other() {
+    let api = Api::start_live(bounds(), &[]).await;
+    let login = api.client.join("ada").await;
+    let token = json!({
+        "token_type": "access", "exp": api.now().timestamp() + 300, "iat": api.now().timestamp(), "jti": "a",
+        "user_id": login.user_id.to_string(),
+    });
+    let mut stream = opening(&api, PATH).bearer(&signed(&token.to_string())).open().await.unwrap();
+    stream.shows("the list", |screen| screen.lists > 0).await;
+    let reads = api.state.standings.database_reads();
+    stream.quiet_for(Duration::from_millis(700)).await;
+    assert_eq!(api.state.standings.database_reads(), reads, "a look costs a query");
+    api.execute("UPDATE users SET is_active = false").await;
+    api.state.standings.follower().read_changes_once().await.unwrap();
+    let ended = Instant::now();
+    assert_eq!(stream.closed().await.code, Some(4403));
+    assert!(ended.elapsed() < Duration::from_secs(3), "closed only after {:?}", ended.elapsed());
+}
+
+/// Goes red when a client's idle chatter is answered for ever.
+#[tokio::test]
+async fn a_client_that_says_too_much_is_shown_out() {
+    let api = Api::start_live(bounds(), &[]).await;
+    let login = api.client.join("ada").await;
+    let mut stream = open(&api, &login).await;
+    for _ in 0..31 {
+        stream.authenticate(&login.access).await;
+    }
+    let mut welcomes = 0;
+    let closed = loop {
+        match stream.heard().await {
+            test_support::live::Heard::Message(message) => {
+                welcomes += usize::from(message["type"] == Value::from("authenticated"));
+            }
+            test_support::live::Heard::Closed(closed) => break closed,
+        }
+    };
+    assert_eq!((closed.code, closed.reason.as_str(), welcomes), (Some(1008), "too many messages", 30));
+}
