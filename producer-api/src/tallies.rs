@@ -149,7 +149,9 @@ impl<T: Tallied> Counts<T> {
     fn add(&mut self, mut counted: Counted<T>) {
         let mut key = Some(counted.first.key());
         let is_new = !self.by_key.contains_key(&key);
-        if let Some((source, widened)) = counted.first.widened().filter(|_| is_new) {
+        // One that is widened already, and comes again because it could not be told, is none of the source's choice.
+        let is_narrow = |(_, widened): &(_, T)| key != Some(widened.key());
+        if let Some((source, widened)) = counted.first.widened().filter(|wider| is_new && is_narrow(wider)) {
             let keys = self.keys_of.entry(source).or_default();
             if *keys < KEYS_OF_A_SOURCE_MAX {
                 *keys += 1;
@@ -206,20 +208,25 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Clone)]
-    struct Numbered(usize);
+    struct Numbered {
+        number: usize,
+        source: Option<u8>,
+    }
+
+    const MANY: usize = usize::MAX;
 
     impl Tallied for Numbered {
-        type Key = usize;
+        type Key = (Option<u8>, usize);
         type Event = AccessDenied;
-        type Source = Infallible;
+        type Source = u8;
         const WHAT: &'static str = "numbers";
 
-        fn key(&self) -> usize {
-            self.0
+        fn key(&self) -> Self::Key {
+            (self.source, self.number)
         }
 
-        fn widened(&self) -> Option<(Infallible, Self)> {
-            None
+        fn widened(&self) -> Option<(u8, Self)> {
+            Some((self.source?, Self { number: MANY, ..self.clone() }))
         }
 
         fn event(&self, Tally { count, first_at, last_at }: Tally) -> AccessDenied {
@@ -237,7 +244,7 @@ mod tests {
         }
 
         fn event_of_the_rest(tally: Tally) -> AccessDenied {
-            Self(0).event(tally)
+            Self { number: 0, source: None }.event(tally)
         }
     }
 
@@ -246,12 +253,34 @@ mod tests {
         let tallies = Tallies::<Numbered>::default();
         let trace = TraceContext::new(&Entropy::seeded(1));
         for number in 0..KEYS_MAX + 50 {
-            tallies.note(Numbered(number), trace, DateTime::UNIX_EPOCH);
-            tallies.note(Numbered(number), trace, DateTime::UNIX_EPOCH);
+            tallies.note(Numbered { number, source: None }, trace, DateTime::UNIX_EPOCH);
+            tallies.note(Numbered { number, source: None }, trace, DateTime::UNIX_EPOCH);
         }
         let counts = tallies.lock();
         let counts = &counts.by_key;
         assert_eq!((counts.len(), counts[&None].tally.count), (KEYS_MAX + 1, 100));
         assert_eq!(counts.values().map(|counted| counted.tally.count).sum::<u64>(), 20_100);
+    }
+
+    #[test]
+    fn a_source_of_any_number_of_keys_has_a_hundred_of_its_own_and_one_for_the_others_also_when_it_is_told_again()
+     {
+        let trace = TraceContext::new(&Entropy::seeded(1));
+        let once = |number, source| {
+            let tally = Tally { count: 1, first_at: DateTime::UNIX_EPOCH, last_at: DateTime::UNIX_EPOCH };
+            Counted { first: Numbered { number, source: Some(source) }, tally, trace }
+        };
+        let mut counts = Counts::default();
+        // What could not be told comes again in any order: here the others come first.
+        counts.add(once(MANY, 1));
+        for number in 0..KEYS_MAX * 2 {
+            counts.add(once(number, 1));
+        }
+        counts.add(once(0, 2));
+        counts.add(once(0, 1));
+        let count = |key| counts.by_key[&Some(key)].tally.count;
+        assert_eq!(counts.by_key.len(), KEYS_OF_A_SOURCE_MAX + 2);
+        assert_eq!((count((Some(1), 0)), count((Some(2), 0))), (2, 1));
+        assert_eq!(count((Some(1), MANY)), 1 + (KEYS_MAX * 2 - KEYS_OF_A_SOURCE_MAX) as u64);
     }
 }

@@ -27,7 +27,8 @@ pub fn asyncapi() -> Value {
             "description": "What Warren's programs tell over RabbitMQ. Delivery is at least once and in no order: go by \
                             `id` to drop doubles, by `sequence` to restore the order. Inside a major version members are \
                             only added; a new major has a new `dataschema`. No message holds a password, a token or \
-                            another secret; of a token only its id.",
+                            another secret; of a token only its id. The exclusive queues by which each producer-api hears \
+                            of task.events and auth.events live as long as its connection and are not described.",
             "license": { "name": "MIT" },
         },
         "defaultContentType": CONTENT_TYPE,

@@ -22,7 +22,9 @@ pub enum AccessDenial {
     NotSuperuser,
 }
 
-/// Somebody asked for what is not his. Forged tokens are counted and told every few seconds, each address by itself.
+/// Somebody asked for what is not his. Forged tokens and tries at others' objects are counted and told every few seconds:
+/// those by address, these by user, session, address and object, and beyond a hundred of one user together, with the user
+/// alone.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct AccessDenied {
     /// Who, if he is known.
