@@ -199,8 +199,6 @@ async fn append<T: Tallied>(
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use shared::contracts::Origin;
     use shared::contracts::auth::{AccessDenial, AccessDenied};
     use shared::entropy::Entropy;
