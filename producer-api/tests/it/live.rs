@@ -120,15 +120,17 @@ async fn a_token_comes_as_a_subprotocol_in_the_header_or_in_the_first_message() 
         assert_eq!(stream.message().await, json!({ "type": "stale" }), "no broker, and the client is told");
     }
 
-    for (message, code) in [
-        (json!({ "type": "authenticate", "token": login.refresh }), 4401),
-        (json!({ "type": "authenticate", "token": "nonsense" }), 4401),
-        (json!({ "type": "subscribe" }), 1008),
-        (json!("x".repeat(9_000)), 1008),
+    for (message, code, words) in [
+        (json!({ "type": "authenticate", "token": login.refresh }), 4401, "not valid"),
+        (json!({ "type": "authenticate", "token": "nonsense" }), 4401, "not valid"),
+        (json!({ "type": "subscribe" }), 1008, "not understood"),
+        (json!("x".repeat(9_000)), 1008, "too long"),
     ] {
         let mut stream = opening(&api, PATH).open().await.unwrap();
         stream.send(message.to_string()).await;
-        assert_eq!(stream.closed().await.code, Some(code), "{message}");
+        let closed = stream.closed().await;
+        assert_eq!(closed.code, Some(code), "{message}");
+        assert!(closed.reason.contains(words), "{}", closed.reason);
     }
     let mut stream = opening(&api, PATH).open().await.unwrap();
     stream.send_bytes(vec![1, 2, 3]).await;
@@ -205,12 +207,12 @@ async fn sockets_are_limited_in_number_and_in_patience() {
 #[tokio::test]
 async fn a_client_of_which_nothing_is_heard_is_let_go() {
     let mut bounds = bounds();
-    (bounds.ping_every, bounds.silence_max) = (Duration::from_millis(50), Duration::from_millis(400));
+    (bounds.ping_every, bounds.silence_max) = (Duration::from_millis(100), Duration::from_secs(2));
     let api = Api::start_live(bounds, &[]).await;
     let login = api.client.join("ada").await;
     let (mut awake, mut asleep) = (open(&api, &login).await, open(&api, &login).await);
     // Reading answers the pings.
-    awake.quiet_for(Duration::from_secs(2)).await;
+    awake.quiet_for(Duration::from_secs(4)).await;
     // Whoever slept may find nothing but a connection that is gone.
     let closed = asleep.closed().await;
     assert!(closed.code.is_none_or(|code| code == 1013), "{closed:?}");

@@ -34,6 +34,60 @@ async fn strangers_leave_room_for_whoever_brings_a_token() {
         .await;
 }
 
+/// Goes red when a change waits for something else to wake its stream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_told_at_once() {
+    let mut bounds = bounds();
+    // Nothing else wakes it within this test.
+    (bounds.ping_every, bounds.silence_max) = (Duration::from_hours(1), Duration::from_hours(1));
+    let broker = TestBroker::create().await;
+    broker.declare_topology().await;
+    let api = Api::start_live(bounds, &[]).await;
+    listen(&api, &broker).await;
+    let login = api.client.join("ada").await;
+    let mut stream = open(&api, &login).await;
+    let mut took = Vec::new();
+    for nth in 1..=5 {
+        let message = event(&login, (1_000, nth), "task.updated", 1_000 + nth);
+        broker.publish_all_raw("task.events", "task.updated", [message]).await;
+        let confirmed = Instant::now();
+        stream.shows("the change", |screen| screen.tasks.get(&1_000).is_some_and(|task| task.0 == nth)).await;
+        took.push(confirmed.elapsed());
+    }
+    assert!(took.iter().min().unwrap() < &Duration::from_secs(1), "the quickest of {took:?}");
+}
+
+/// Goes red when the list does not say that there is more than it shows.
+#[tokio::test]
+async fn a_list_says_whether_there_is_more() {
+    let api = Api::start_live(bounds(), &[]).await;
+    let login = api.client.join("ada").await;
+    for more in [false, true] {
+        api.client.create_task(&login, "a task").await.expect(201);
+        let mut stream = opening(&api, "/ws/tasks/?limit=1").bearer(&login.access).open().await.unwrap();
+        assert_eq!(stream.message().await["type"], "authenticated");
+        let list = stream.message().await;
+        assert_eq!((&list["more"], list["tasks"].as_array().unwrap().len()), (&json!(more), 1));
+    }
+}
+
+/// Goes red when a message that can't be read is passed over, though a task of its owner changed.
+#[tokio::test]
+async fn a_message_that_can_not_be_read_makes_its_owners_streams_begin_anew() {
+    let broker = TestBroker::create().await;
+    broker.declare_topology().await;
+    let api = Api::start_live(bounds(), &[]).await;
+    listen(&api, &broker).await;
+    let (ada, grace) = (api.client.join("ada").await, api.client.join("grace").await);
+    let (mut stream, mut other) = (open(&api, &ada).await, open(&api, &grace).await);
+    let (properties, body) = event(&ada, (1_000, 1), "task.created", 1_000);
+    let later = String::from_utf8(body).unwrap().replace("/v1", "/v2").into_bytes();
+    broker.publish_all_raw("task.events", "task.created", [(properties, later)]).await;
+    stream.shows("another list", |screen| screen.lists == 2).await;
+    other.quiet_for(Duration::from_millis(200)).await;
+    assert_eq!(other.screen.lists, 1);
+}
+
 /// Goes red when the messages of a client wait until there is nothing to tell any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_newer_token_is_heard_while_there_is_much_to_tell() {

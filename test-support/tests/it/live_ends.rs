@@ -96,6 +96,23 @@ async fn without_a_broker_a_stream_ends_by_what_the_database_says() {
     assert_within(&by_logout.await, BY_DATABASE, "a logout without a broker");
 }
 
+/// Goes red when a stream goes on though the database does not answer whether it may.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_says_nothing_ends_a_stream() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let network = Proxy::before(database.url()).await;
+    let through = network.instead_of(database.url());
+    let a = replica(&database, &broker, "a").env("DATABASE_URL", &through).start().await;
+    check(&a, "revocations", "up").await;
+    let login = a.client().join("ada").await;
+    let mut stream = Stream::of(&a, &login).await;
+    network.cut();
+    let cut = Instant::now();
+    assert_eq!(stream.closed().await.code, Some(1013));
+    println!("a stream ended {:?} after its database", cut.elapsed());
+    assert!(cut.elapsed() < BOUND + PROMISED * 3, "closed only after {:?}", cut.elapsed());
+}
+
 /// Goes red when a subscription through which nothing comes is believed in for longer than its heartbeat says.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subscription_that_is_only_half_open_is_noticed_by_its_heartbeat_and_ends_are_not_held_up() {
