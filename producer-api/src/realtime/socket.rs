@@ -55,7 +55,7 @@ pub(super) async fn serve(mut socket: WebSocket, state: AppState, greeting: Gree
         // Whoever doesn't take it is gone.
         if let Ok(Ok(())) = timeout(FAREWELL_MAX, farewell).await {
             // A connection that is closed with something unread takes the farewell with it.
-            let _ = timeout(FAREWELL_MAX, until_answered(&mut socket)).await;
+            let _ = timeout(FAREWELL_MAX, until_answered(&mut socket, end)).await;
         }
     }
     drop(socket);
@@ -67,11 +67,10 @@ pub(super) async fn serve(mut socket: WebSocket, state: AppState, greeting: Gree
 
 /// Reads what the client sent before it heard the farewell. Behind what is no frame nothing can be read: it gets the whole
 /// time to hear why.
-async fn until_answered(socket: &mut WebSocket) {
-    while let Some(received) = socket.recv().await {
-        if received.is_err() {
-            std::future::pending::<()>().await;
-        }
+async fn until_answered(socket: &mut WebSocket, end: End) {
+    while let Some(Ok(_)) = socket.recv().await {}
+    if end == End::Broken {
+        std::future::pending::<()>().await;
     }
 }
 
