@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
+use serde::Serialize;
 use sqlx::PgPool;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -70,15 +71,38 @@ async fn healthz() -> Json<serde_json::Value> {
 
 async fn readyz(State(probes): State<Probes>) -> Response {
     if probes.stop.is_cancelled() {
-        let stopping = serde_json::json!({ "status": "not ready", "checks": { "process": "stopping" } });
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(stopping)).into_response();
+        // Its successor, or another replica, may answer by then.
+        return unready(serde_json::json!({ "status": "not ready", "checks": { "process": "stopping" } }));
     }
     probes.check_database().await;
     let readiness = probes.health.readiness();
-    if readiness.is_ready() {
-        return Json(readiness).into_response();
+    if readiness.is_ready() { Json(readiness).into_response() } else { unready(readiness) }
+}
+
+fn unready(why: impl Serialize) -> Response {
+    let retry_after = [(header::RETRY_AFTER, HeaderValue::from_static("5"))];
+    (StatusCode::SERVICE_UNAVAILABLE, retry_after, Json(why)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::postgres::PgPoolOptions;
+
+    use super::*;
+
+    /// Goes red if whoever is turned away is not told when to come back: the document of the API promises it.
+    #[tokio::test]
+    async fn whoever_is_not_ready_says_when_to_ask_again_also_while_it_stops() {
+        let nowhere = PgPoolOptions::new().connect_lazy("postgres://nobody@127.0.0.1:1/none").unwrap();
+        let stop = CancellationToken::new();
+        let probes = Probes::new(Health::default(), nowhere, stop.clone());
+        for is_stopping in [false, true] {
+            if is_stopping {
+                stop.cancel();
+            }
+            let answer = readyz(State(probes.clone())).await;
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(answer.headers()[header::RETRY_AFTER], "5", "stopping: {is_stopping}");
+        }
     }
-    let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(readiness)).into_response();
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-    response
 }
