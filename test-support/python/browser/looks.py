@@ -60,6 +60,14 @@ def every_state(watched, url, name, **options):
     page.context.close()
 
 
+def look_at_it_by_day_and_night(watched, page, state):
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        assert_fits(page, f"{state} {scheme}")
+        assert_accessible(page, f"{state} {scheme}")
+        watched.picture(page, f"{state}-{scheme}")
+
+
 def buttons_are_large_enough(page):
     """Fingers need 44 px, or 24 px with room around."""
     small = page.evaluate("""() => [...document.querySelectorAll('button, input')].filter((node) => node.checkVisibility())
@@ -137,6 +145,7 @@ def a_server_that_hears_late_is_said(watched, url):
     page_side, _ = sockets[0]
     page_side.send('{"type": "stale"}')
     expect(page.locator("#banner")).to_contain_text("Changes arrive late at the moment.")
+    look_at_it_by_day_and_night(watched, page, "stale")
     page_side.send('{"type": "tasks", "tasks": [], "more": false}')
     expect_live(page)
     expect(page.locator("#banner")).to_be_hidden()
@@ -162,13 +171,24 @@ def whoever_types_fast_loses_nothing(watched, url):
     expect(page.get_by_label("What is to be done?")).to_have_value("Still being typed")
 
 
+def whoever_is_offline_can_still_read(watched, url):
+    context = watched.context(viewport=PHONE)
+    page = open_session(context, url, "fay")
+    expect(page.locator("#rows .title").first).to_be_visible()
+    context.set_offline(True)
+    expect(page.locator("#banner")).to_contain_text("You are offline.")
+    look_at_it_by_day_and_night(watched, page, "offline-phone")
+    context.set_offline(False)
+    expect_live(page)
+
+
 def a_slow_or_dead_start_is_shown(watched, url):
     watched.expects(r"net::ERR_FAILED", "no answer came, on purpose")
     page = watched.context(viewport=DESK).new_page()
     page.route("**/real_data/session/refresh", lambda route: route.abort(), times=1)
     page.goto(f"{url}/real_data/")
     expect(page.get_by_role("heading", name="Warren can’t be reached")).to_be_visible()
-    watched.picture(page, "unreachable")
+    look_at_it_by_day_and_night(watched, page, "unreachable")
     held = []
     page.route("**/real_data/session/refresh", lambda route: held.append(route), times=1)
     page.get_by_role("button", name="Try again").click()
@@ -237,6 +257,7 @@ def main():
         what_goes_wrong_is_said(watched, url)
         whoever_types_fast_loses_nothing(watched, url)
         a_server_that_hears_late_is_said(watched, url)
+        whoever_is_offline_can_still_read(watched, url)
         a_slow_or_dead_start_is_shown(watched, url)
 
 
