@@ -148,8 +148,8 @@ fn is_of_host(origin: &HeaderValue, headers: &HeaderMap) -> bool {
 
 /// Answers preflights, refuses what a foreign page would change, and lets the pages of allowed origins read.
 ///
-/// `Access-Control-Allow-Credentials` is never sent: tokens travel in a header, and there are no cookies. `Vary: Origin`
-/// is on every answer, by `security_headers`.
+/// `Access-Control-Allow-Credentials` is never sent: tokens travel in a header, and the one cookie is for our own page alone
+/// (`realtime::page`). `Vary: Origin` is on every answer, by `security_headers`.
 pub async fn cross_origin(State(rules): State<CrossOrigin>, request: Request, next: Next) -> Response {
     let origin = rules.allowed_origin(request.headers());
     let preflight = is_preflight(&request);

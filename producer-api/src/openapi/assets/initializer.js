@@ -14,6 +14,12 @@ function keepToken(answer) {
   return answer;
 }
 
+// By day and by night, as the device wants it: Swagger UI has the colours, and asks nobody.
+const night = matchMedia("(prefers-color-scheme: dark)");
+const colour = () => document.documentElement.classList.toggle("dark-mode", night.matches);
+night.addEventListener("change", colour);
+colour();
+
 const ui = SwaggerUIBundle({
   url: "/api/schema/",
   dom_id: "#swagger-ui",
