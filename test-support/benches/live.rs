@@ -112,7 +112,7 @@ struct Made {
     /// How many answers there were of each status.
     answers: BTreeMap<u16, usize>,
     /// From the first request to the last one's beginning, and to the last answer.
-    begun: Duration,
+    all_sent_after: Duration,
     answered: Duration,
     /// How much later than at its instant each request began.
     late: Vec<Duration>,
@@ -133,8 +133,8 @@ impl Made {
 fn print_pace(made: &Made) {
     let rate = usize_as_f64(made.good()) / made.answered.as_secs_f64();
     println!(
-        "{rate:.0} changes a second: begun within {:.1} s, answered within {:.1} s, answers by status {:?}; load {}",
-        made.begun.as_secs_f64(),
+        "{rate:.0} changes a second: all_sent_after within {:.1} s, answered within {:.1} s, answers by status {:?}; load {}",
+        made.all_sent_after.as_secs_f64(),
         made.answered.as_secs_f64(),
         made.answers,
         load()
@@ -260,13 +260,13 @@ async fn change_tasks(
         };
         running.spawn(change(client, token, task, times.clone()));
     }
-    let begun = began.elapsed();
+    let all_sent_after = began.elapsed();
     let (mut answers, mut took) = (BTreeMap::new(), Vec::new());
     for (status, duration) in running.join_all().await {
         *answers.entry(status).or_default() += 1;
         took.push(duration);
     }
-    Made { answers, begun, answered: began.elapsed(), late, took }
+    Made { answers, all_sent_after, answered: began.elapsed(), late, took }
 }
 
 async fn change(

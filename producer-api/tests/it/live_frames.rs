@@ -69,7 +69,8 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     match payload.len() {
         short @ 0..126 => frame.push(0x80 | u8::try_from(short).unwrap()),
         long => {
-            frame.push(0x80 | 126);
+            // Masked, and the length in the next two bytes.
+            frame.push(0xFE);
             frame.extend_from_slice(&u16::try_from(long).unwrap().to_be_bytes());
         }
     }

@@ -36,7 +36,6 @@ async fn ends(here: &Client, there: &RunningProgram, name: &str, end: impl Async
 }
 
 fn assert_within(took: &[Duration], promised: Duration, what: &str) {
-    println!("{what}: {took:?}");
     assert!(took.iter().min().unwrap() < &promised, "{what}: the best of {took:?}");
     assert!(took.iter().max().unwrap() < &BOUND, "{what}: the worst of {took:?}");
 }
