@@ -7,6 +7,8 @@ before. `WARREN_URL` is the API; with `WARREN_STAFF` (a name; the password is be
 import itertools
 import os
 import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 import schemathesis
@@ -23,6 +25,7 @@ http = requests.Session()
 numbers = itertools.count()
 tokens = {}
 given = set()
+deleted = set()
 
 
 def log_in(username):
@@ -80,3 +83,13 @@ def before_call(context, case, kwargs):
     shown = (case.headers or {}).get("Authorization", "")
     if shown.removeprefix("Bearer ") in given:
         case.headers["Authorization"] = f"Bearer {good_token(case)}"
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    """Leaves a file behind once a task was read after its deletion: without that, `use_after_free` has looked at nothing."""
+    path = urlsplit(response.request.url).path.rstrip("/")
+    if case.method == "DELETE" and response.status_code == 204 and path.startswith("/api/tasks/"):
+        deleted.add(path)
+    elif case.method == "GET" and path in deleted:
+        Path("read-after-deletion").touch()

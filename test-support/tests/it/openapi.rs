@@ -60,6 +60,9 @@ impl Api {
         for phase in ["Examples", "Coverage", "Fuzzing", "Stateful"] {
             assert!(text.contains(phase), "{phase} was not run:\n{text}");
         }
+        // Red if no chain of links makes a task, deletes it, and reads it again.
+        let is_read_after_deletion = folder.path().join("read-after-deletion").exists();
+        assert!(staff.is_some() || is_read_after_deletion, "no task was read after its deletion:\n{text}");
     }
 }
 

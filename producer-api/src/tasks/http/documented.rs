@@ -65,15 +65,20 @@ fn of_one() -> Vec<Operation> {
             .describe("Gives a task another title.")
             .takes([the_title(), unchanged()])
             .gives::<TaskBody>(200, "The task as it is then.", task())
+            .leads_to(200, "getTask", &[("path.id", "$response.body#/id")])
             .refuses("another duration", other_duration()),
         one("PATCH", "updateTask", "Rename a task")
             .describe("Gives a task another title, if one is sent.")
             .takes([the_title().or_left_out(), unchanged()])
             .gives::<TaskBody>(200, "The task as it is then.", task())
+            .leads_to(200, "getTask", &[("path.id", "$response.body#/id")])
+            .leads_to(200, "deleteTask", &[("path.id", "$response.body#/id")])
             .refuses("another duration", other_duration()),
+        // The link says where it was: whoever follows it finds nothing.
         one("DELETE", "deleteTask", "Delete a task")
             .describe("Deletes a task.")
-            .gives_nothing(204, "It is gone."),
+            .gives_nothing(204, "It is gone.")
+            .leads_to(204, "getTask", &[("path.id", "$request.path.id")]),
     ]
 }
 
