@@ -25,8 +25,11 @@ impl Answer {
         self.content.insert(media_type.to_owned(), body);
     }
 
-    /// Takes over the bodies of media types that it has none of.
+    /// Takes over the bodies of media types that it has none of, and what is said of it where nothing is.
     pub(super) fn take_bodies(&mut self, other: &mut Self) {
+        if self.description.is_empty() {
+            self.description = std::mem::take(&mut other.description);
+        }
         for (media_type, body) in std::mem::take(&mut other.content) {
             self.content.entry(media_type).or_insert(body);
         }

@@ -16,8 +16,8 @@ use crate::middleware::{Access, ListedRoute};
 const DESCRIPTION: &str = "\
 Accounts, sessions, tokens and tasks. The wire of djangorestframework-simplejwt's clients, and sessions behind the tokens.
 
-**Try it**: run `POST /api/login/` or `POST /api/token/` on this page; it keeps the access token until it is reloaded, and sends \
-it with what asks for one.
+**Try it**: run `POST /api/login/` or `POST /api/token/` on this page, or paste under *Authorize* the token that \
+[the page](/real_data) copies; it is kept until this page is reloaded, and sent with what asks for one.
 
 **Paths** are good with and without the slash at the end. Members and parameters that nobody asked for are ignored. Of a \
 parameter that comes twice the last one counts.

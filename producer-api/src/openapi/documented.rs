@@ -66,8 +66,8 @@ pub fn operations() -> Vec<Operation> {
                 (json!({ "type": "object", "required": ["openapi"] }), None),
             )
             .gives_nothing(304, "It is the one that the client has.")
-            .with_header(200, "ETag", &etag, "Changes with the document.")
-            .with_header(304, "ETag", &etag, "Changes with the document."),
+            .always_with_header(200, "ETag", &etag, "Changes with the document.")
+            .always_with_header(304, "ETag", &etag, "Changes with the document."),
         Operation::new((TAG, &SWAGGER), "GET", "showSwagger", "This page").gives_page(200, "The page."),
         Operation::new((TAG, &SWAGGER_FILE), "GET", "getSwaggerFile", "A file of this page")
             .path("file", &file, "Its name.")

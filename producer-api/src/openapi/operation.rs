@@ -161,10 +161,18 @@ impl Operation {
         self
     }
 
-    /// A header of the answer.
+    /// A header that the answer may have.
     #[must_use]
     pub fn with_header(mut self, status: u16, name: &str, schema: &Value, words: &str) -> Self {
         self.answer(status, "").header(name, json!({ "schema": schema, "description": words }));
+        self
+    }
+
+    /// A header that the answer always has.
+    #[must_use]
+    pub fn always_with_header(mut self, status: u16, name: &str, schema: &Value, words: &str) -> Self {
+        let header = json!({ "required": true, "schema": schema, "description": words });
+        self.answer(status, "").header(name, header);
         self
     }
 

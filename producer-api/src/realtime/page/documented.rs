@@ -32,9 +32,9 @@ fn files() -> Vec<Operation> {
             .gives_body(200, "The file.", "text/javascript", text())
             .gives_body(200, "", "text/css", text())
             .gives_body(200, "", "image/svg+xml", text())
-            .with_header(200, "ETag", &etag, "Changes with the file.")
+            .always_with_header(200, "ETag", &etag, "Changes with the file.")
             .gives_nothing(304, "It is the one that the client has.")
-            .with_header(304, "ETag", &etag, "Changes with the file.")
+            .always_with_header(304, "ETag", &etag, "Changes with the file.")
             .refuses("no such file", Problem::not_found()),
     ]
 }
@@ -49,7 +49,11 @@ fn sessions() -> Vec<Operation> {
     });
     let renewed =
         json!({ "access": ACCESS, "expires_in": 300, "session": "01935d3c-7d52-7d4e-9d2a-5b0c4f1e8a77" });
-    let cookie = json!({ "type": "string" });
+    let of_token = |value: &str| {
+        let pattern = format!("^(?:__Secure-)?warren_refresh={value}; Path=/real_data; ");
+        json!({ "type": "string", "pattern": pattern })
+    };
+    let (cookie, gone) = (of_token("[A-Za-z0-9._-]+"), of_token(""));
     vec![
         of_own_page(Operation::new((TAG, &SESSION), "POST", "logInBrowser", "Log a browser in"))
             .takes([
@@ -58,14 +62,14 @@ fn sessions() -> Vec<Operation> {
             ])
             .json_only()
             .gives::<WindowSession>(200, "The access token and the user.", shown)
-            .with_header(200, "Set-Cookie", &cookie, "The refresh token, for this page alone.")
+            .always_with_header(200, "Set-Cookie", &cookie, "The refresh token, for this page alone.")
             .refuses("a name or a password that is wrong", Problem::no_active_account_credentials())
             .refuses("another session, with SESSION_POLICY=reject", Problem::session_active())
             .refuses("too many wrong passwords", Problem::throttled(Some(60))),
         of_own_page(Operation::new((TAG, &SESSION), "DELETE", "logOutBrowser", "Log a browser out"))
             .may_sign_in()
             .gives_nothing(204, "The session is over, now or before.")
-            .with_header(204, "Set-Cookie", &cookie, "Takes the refresh token away."),
+            .always_with_header(204, "Set-Cookie", &gone, "Takes the refresh token away."),
         of_own_page(Operation::new(
             (TAG, &REFRESH),
             "POST",
@@ -75,6 +79,7 @@ fn sessions() -> Vec<Operation> {
         .gives::<WindowSession>(200, "An access token.", renewed)
         .with_header(200, "Set-Cookie", &cookie, "With rotation, the next refresh token.")
         .gives_nothing(204, "This browser has no session here.")
+        .always_with_header(401, "Set-Cookie", &gone, "Takes the refresh token away, which is no good.")
         .refuses("a session that is over", expired)
         .refuses("no active account", Problem::no_active_account_token())
         .refuses("another password", Problem::password_changed_at_refresh()),
