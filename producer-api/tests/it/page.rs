@@ -73,13 +73,18 @@ async fn the_refresh_token_is_in_the_cookie_and_nowhere_else() {
 #[tokio::test]
 async fn events_limits_and_error_bodies_are_those_of_the_api() {
     let api = start(&[("LOGIN_FAILURES_PER_ACCOUNT", "2")]).await;
-    let (_, cookie) = log_in(&api).await;
+    let agent = ("user-agent", "a browser");
+    let begun = ask(&api, Method::POST, SESSION, &[OURS, agent], Some(credentials(PASSWORD))).await;
+    let cookie = cookie(&begun.expect(200));
     ask(&api, Method::POST, REFRESH, &[OURS, ("cookie", &cookie)], None).await.expect(200);
     ask(&api, Method::DELETE, SESSION, &[OURS, ("cookie", &cookie)], None).await.expect(204);
     assert_eq!(
         api.event_types().await,
         ["auth.login.succeeded", "auth.token.refreshed", "auth.token.blacklisted", "auth.session.ended"]
     );
+    let (_, told) = &api.events().await[0];
+    assert_eq!(told["ip"], "127.0.0.1");
+    assert_eq!(told["user_agent"], "a browser");
     let missing = ask(&api, Method::POST, SESSION, &[OURS], Some(json!({}))).await.expect(400);
     assert_eq!(missing.body["password"], json!(["This field is required."]));
     for _ in 0..2 {
@@ -90,6 +95,23 @@ async fn events_limits_and_error_bodies_are_those_of_the_api() {
     let limited = ask(&api, Method::POST, SESSION, &[OURS], Some(credentials(PASSWORD))).await.expect(429);
     assert_ne!(limited.header("retry-after"), "");
     api.client.try_log_in("froggly", PASSWORD).await.expect(429);
+}
+
+/// Goes red if a browser that was logged in when its account was deleted keeps its cookie, or comes back in.
+#[tokio::test]
+async fn the_cookie_of_a_deleted_account_opens_nothing_and_is_taken_away() {
+    let api = start(&[]).await;
+    let (answer, cookie) = log_in(&api).await;
+    let bearer = format!("Bearer {}", answer.text("access"));
+    let password = json!({ "password": PASSWORD });
+    ask(&api, Method::DELETE, "/api/users/me/", &[("authorization", &bearer)], Some(password))
+        .await
+        .expect(204);
+    let refused = ask(&api, Method::POST, REFRESH, &[OURS, ("cookie", &cookie)], None).await.expect(401);
+    assert!(refused.header("set-cookie").starts_with("warren_refresh=; Path=/real_data; Max-Age=0;"));
+    let out = ask(&api, Method::DELETE, SESSION, &[OURS, ("cookie", &cookie)], None).await.expect(204);
+    assert!(out.header("set-cookie").contains("Max-Age=0"));
+    ask(&api, Method::POST, SESSION, &[OURS], Some(credentials(PASSWORD))).await.expect(401);
 }
 
 /// Goes red if a browser keeps a cookie that is worth nothing, or loses one that is.
