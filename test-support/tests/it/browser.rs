@@ -15,7 +15,7 @@ struct Site {
     apis: Vec<RunningProgram>,
     silent: Vec<Proxy>,
     database: TestDatabase,
-    _broker: TestBroker,
+    broker: TestBroker,
 }
 
 impl Site {
@@ -30,7 +30,7 @@ impl Site {
         for api in &mut apis {
             api.wait_until_ready().await;
         }
-        Self { apis, silent: Vec::new(), database, _broker: broker }
+        Self { apis, silent: Vec::new(), database, broker }
     }
 
     /// Runs a script to its end, and does what it asks for.
@@ -70,6 +70,7 @@ impl Site {
                 self.silent.push(Proxy::before(&url).await);
                 json!(self.silent.last().unwrap().instead_of(&url).trim_end_matches('/'))
             }
+            "close connections" => json!(self.broker.close_connections(&text("part")).await),
             "cut" => {
                 self.silent.iter().for_each(Proxy::cut);
                 Value::Null
@@ -113,6 +114,26 @@ async fn whoever_was_offline_misses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_of_another_origin_can_neither_read_nor_change_anything() {
     Site::start(&[]).await.show("foreign_page").await;
+}
+
+// Goes red if the page's token opens nothing in the documents, if what is tried out there is refused, or if it loads or keeps
+// anything that it should not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_tried_out_in_the_documents_is_real_with_a_token_of_the_page_or_of_a_login_there() {
+    // The login there must not end the session of the page.
+    Site::start(&[LONG, ("SESSION_POLICY", "unlimited")]).await.show("documents").await;
+}
+
+// Goes red if the page does not say that it hears late while RabbitMQ is lost, or what it shows is wrong afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_whose_server_lost_rabbitmq_says_so_and_is_right_again_afterwards() {
+    Site::start(&[LONG]).await.show("late_news").await;
+}
+
+// Goes red if whoever has not proved his address gets in, or is told more than anybody who guesses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_not_proved_the_address_is_told_what_anybody_is() {
+    Site::start(&[("REQUIRE_VERIFIED_EMAIL", "true")]).await.show("unverified").await;
 }
 
 // Goes red if the page can't be used on a phone, in the dark or with a screen reader, or does not say what went wrong.
