@@ -6,6 +6,8 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
+use crate::documented;
+
 /// A password that the password rules let pass.
 pub const PASSWORD: &str = "correct horse battery";
 
@@ -170,16 +172,20 @@ impl Client {
     }
 }
 
-/// Sends a request; the test fails if no answer comes.
+/// Sends a request; the test fails if no answer comes, or one of which the API's document does not tell.
 pub async fn send(request: RequestBuilder) -> Answer {
     try_send(request).await.unwrap_or_else(|error| panic!("no answer came: {error:?}"))
 }
 
 /// Sends a request to a program that may be dead.
 pub async fn try_send(request: RequestBuilder) -> Result<Answer, reqwest::Error> {
-    let response = request.send().await?;
+    let (client, request) = request.build_split();
+    let request = request?;
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let response = client.execute(request).await?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await?;
+    documented::assert_told(&method, &path, status, &headers, text.is_empty());
     let body = match serde_json::from_str(&text) {
         Ok(body) => body,
         Err(_) if text.is_empty() => Value::Null,

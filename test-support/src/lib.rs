@@ -18,6 +18,7 @@ pub mod broker;
 pub mod browser;
 pub mod database;
 pub mod distribution;
+mod documented;
 pub mod environment;
 pub mod faults;
 pub mod live;
