@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use test_support::{TestBroker, eventually};
 use tokio::time::Instant;
 
