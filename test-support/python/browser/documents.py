@@ -39,7 +39,7 @@ def authorize(page, token):
 
 def main():
     with watched_browser() as watched:
-        watched.expects(r"status of 401 .*/api/tasks/\)", "the documents are asked without a token first, on purpose")
+        watched.expects(r"status of 401 .*/api/tasks/\?limit=4\)", "the documents are asked without a token first, on purpose")
         url = watched.world.urls[0]
         Api(watched.playwright, url).register("ida")
         context = watched.context(viewport={"width": 1180, "height": 900})
