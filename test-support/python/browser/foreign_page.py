@@ -97,6 +97,7 @@ def main():
             note(origin, "got nothing")
         expect(page.locator("#who")).to_have_text("erin")
         add(page, "Still mine")
+        expect_titles(page, ["Still mine", "Mine"])
         page.reload()
         expect_live(page)
         expect(page.locator("#who")).to_have_text("erin")

@@ -42,8 +42,9 @@ impl Site {
             script.answer(&answer);
         }
         // Beside the pictures: what it measured.
-        let log = environment::screenshots_folder().join(format!("{name}.log"));
-        std::fs::write(log, script.log()).unwrap();
+        let folder = environment::screenshots_folder();
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{name}.log")), script.log()).unwrap();
     }
 
     async fn fulfil(&mut self, wish: &Value) -> Value {

@@ -4,6 +4,7 @@
 use std::process::Command;
 
 use serde_json::Value;
+use tempfile::TempDir;
 use test_support::programs::{Program, RunningProgram};
 use test_support::{TestBroker, TestDatabase, environment};
 
@@ -39,15 +40,13 @@ impl Api {
         Self { program, database, _broker: broker }
     }
 
-    /// Runs schemathesis, as this member of staff or as somebody; it must find nothing.
-    async fn hold_against_the_document(&self, staff: Option<&str>) {
+    /// Runs schemathesis with these arguments, as this member of staff or as somebody; it must find nothing. Gives what it
+    /// printed, and the folder it was run in.
+    async fn hold_against_the_document(&self, arguments: &[&str], staff: Option<&str>) -> (String, TempDir) {
         let mut command = Command::new(environment::python());
         command.args(["-m", "schemathesis.cli", "--config-file"]).arg(format!("{FOLDER}/schemathesis.toml"));
         command.arg("run").arg(format!("{}/api/schema/", self.program.url())).args(["--checks", "all"]);
-        if staff.is_some() {
-            // Where it matters who asks; the rest is the same for everybody.
-            command.args(["--include-tag", "Staff", "--include-tag", "Sessions"]);
-        }
+        command.args(arguments);
         command.env_clear().env("PYTHONUTF8", "1").env("PYTHONDONTWRITEBYTECODE", "1").env("NO_COLOR", "1");
         command.env("PYTHONPATH", FOLDER).env("SCHEMATHESIS_HOOKS", "schemathesis_hooks");
         command.env("WARREN_URL", self.program.url()).envs(staff.map(|name| ("WARREN_STAFF", name)));
@@ -56,13 +55,14 @@ impl Api {
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         let (text, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "schemathesis found something:\n{text}\n{log}");
-        // Red if the phases were not run, or had nothing to run on.
-        for phase in ["Examples", "Coverage", "Fuzzing", "Stateful"] {
-            assert!(text.contains(phase), "{phase} was not run:\n{text}");
-        }
-        // Red if no chain of links makes a task, deletes it, and reads it again.
-        let is_read_after_deletion = folder.path().join("read-after-deletion").exists();
-        assert!(staff.is_some() || is_read_after_deletion, "no task was read after its deletion:\n{text}");
+        (text.into_owned(), folder)
+    }
+}
+
+/// Red if the phases were not run, or had nothing to run on.
+fn assert_every_phase(text: &str) {
+    for phase in ["Examples", "Coverage", "Fuzzing", "Stateful"] {
+        assert!(text.contains(phase), "{phase} was not run:\n{text}");
     }
 }
 
@@ -71,7 +71,24 @@ impl Api {
 #[tokio::test]
 async fn the_api_is_to_its_users_what_its_document_says() {
     let api = Api::start().await;
-    api.hold_against_the_document(None).await;
+    let (text, _) = api.hold_against_the_document(&[], None).await;
+    assert_every_phase(&text);
+}
+
+// Red if no chain of links makes a task, deletes it, and reads it again; or if that is answered with anything but 404.
+#[tokio::test]
+async fn what_becomes_of_tasks_along_the_links_is_what_the_document_says() {
+    let api = Api::start().await;
+    // Of all chains that there may be, few end so; of these three operations most do.
+    let mut along_links = vec!["--phases", "stateful"];
+    for operation in ["createTask", "deleteTask", "getTask"] {
+        along_links.extend(["--include-operation-id", operation]);
+    }
+    let (text, folder) = api.hold_against_the_document(&along_links, None).await;
+    assert!(
+        folder.path().join("read-after-deletion").exists(),
+        "no task was read after its deletion:\n{text}"
+    );
 }
 
 #[tokio::test]
@@ -83,7 +100,10 @@ async fn the_api_is_to_staff_what_its_document_says() {
         .execute(api.database.pool())
         .await
         .unwrap();
-    api.hold_against_the_document(Some(STAFF)).await;
+    // Where it matters who asks; the rest is the same for everybody.
+    let of_staff = ["--include-tag", "Staff", "--include-tag", "Sessions"];
+    let (text, _) = api.hold_against_the_document(&of_staff, Some(STAFF)).await;
+    assert_every_phase(&text);
 }
 
 // Red if the document that is served is not the one that is committed, or is sent again to whoever has it.
