@@ -133,7 +133,7 @@ impl Made {
 fn print_pace(made: &Made) {
     let rate = usize_as_f64(made.good()) / made.answered.as_secs_f64();
     println!(
-        "{rate:.0} changes a second: all_sent_after within {:.1} s, answered within {:.1} s, answers by status {:?}; load {}",
+        "{rate:.0} changes a second: all sent within {:.1} s, answered within {:.1} s, answers by status {:?}; load {}",
         made.all_sent_after.as_secs_f64(),
         made.answered.as_secs_f64(),
         made.answers,
