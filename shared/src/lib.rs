@@ -14,6 +14,7 @@ pub mod event_documents;
 pub mod ids;
 pub mod lifecycle;
 pub mod outbox;
+pub mod retention;
 pub mod runs;
 pub mod task_duration;
 pub mod telemetry;

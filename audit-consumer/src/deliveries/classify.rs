@@ -9,6 +9,7 @@ use std::str;
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::contracts::{EventType, ReceivedEnvelope};
 use shared::ids::EventId;
+use shared::retention::RETENTION;
 use uuid::Uuid;
 
 use super::QuarantineReason;
@@ -16,8 +17,6 @@ use crate::audit::{AuditEntry, Message, from_event};
 
 /// The largest body that is recorded.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// How long the trail is kept. The row of an older event may be gone, and with it the memory that it was there.
-pub const RETENTION: TimeDelta = TimeDelta::days(400);
 /// How far ahead of ours a sender's clock may be.
 const AHEAD_MAX: TimeDelta = TimeDelta::hours(24);
 

@@ -4,7 +4,7 @@ mod classify;
 mod handler;
 mod quarantine_reason;
 
-pub use classify::{BODY_BYTES_MAX, RETENTION, classify};
+pub use classify::{BODY_BYTES_MAX, classify};
 pub use handler::AuditHandler;
 pub use quarantine_reason::QuarantineReason;
 

@@ -6,3 +6,5 @@ mod consuming;
 mod events;
 mod partitions;
 mod recording;
+mod trail;
+mod views;
