@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what goes wrong should end it")]
 
 mod bench;
+mod broker_facts;
 mod event_documents;
 mod indexes;
+mod lapin_facts;
 mod migrations;
 mod outbox;
 mod partitions;
