@@ -146,6 +146,8 @@ def a_server_that_hears_late_is_said(watched, url):
     page_side.send('{"type": "stale"}')
     expect(page.locator("#banner")).to_contain_text("Changes arrive late at the moment.")
     look_at_it_by_day_and_night(watched, page, "stale")
+    page.set_viewport_size(PHONE)
+    look_at_it_by_day_and_night(watched, page, "stale-phone")
     page_side.send('{"type": "tasks", "tasks": [], "more": false}')
     expect_live(page)
     expect(page.locator("#banner")).to_be_hidden()
@@ -171,6 +173,51 @@ def whoever_types_fast_loses_nothing(watched, url):
     expect(page.get_by_label("What is to be done?")).to_have_value("Still being typed")
 
 
+def what_was_not_made_is_said_though_the_next_one_is(watched, url):
+    watched.expects(r"status of 503", "answered on purpose")
+    page = open_session(watched.context(viewport=DESK), url, "fay")
+    held = []
+    page.route("**/api/tasks/", lambda route: held.append(route), times=1)
+    with page.expect_request("**/api/tasks/"):
+        add(page, "Turned away")
+    add(page, "Made right after")
+    held[0].fulfill(status=503, json={"detail": "Service temporarily unavailable."})
+    expect(page.locator("#rows .title").first).to_have_text("Made right after")
+    expect(page.locator("#new-task-fault")).to_contain_text("“Turned away” was not added.")
+    expect(page.get_by_label("What is to be done?")).to_have_value("")
+
+
+def the_list_is_looked_at_in_each_state(watched, url):
+    watched.expects(r"status of 503", "answered on purpose")
+    for name, viewport in [("desk", DESK), ("phone", PHONE)]:
+        page = watched.context(viewport=viewport).new_page()
+        sockets = []
+
+        def silent(page_side):
+            sockets.append(page_side)
+
+        # Opened, and nothing comes.
+        page.route_web_socket("**/ws/tasks/**", silent)
+        page.goto(f"{url}/real_data")
+        log_in(page, "hal")
+        expect(page.locator("#list-loading")).to_be_visible()
+        look_at_it_by_day_and_night(watched, page, f"list-loading-{name}")
+        sockets[-1].send('{"type": "tasks", "tasks": [], "more": false}')
+        expect(page.locator("#list-loading")).to_be_hidden()
+        expect(page.get_by_text("Nothing to do yet")).to_be_visible()
+        look_at_it_by_day_and_night(watched, page, f"empty-{name}")
+        sockets[-1].send('{"type": "tasks", "tasks": [{"id": 1, "title": "Old", "duration": "00:05:00", '
+                         '"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "version": 1}], "more": true}')
+        page.route("**/api/tasks/?**", lambda route: route.fulfill(status=503, json={"detail": "Service temporarily unavailable."}), times=1)
+        page.get_by_role("button", name="Show more").click()
+        expect(page.locator("#list-fault")).to_contain_text("Warren can’t do this right now.")
+        look_at_it_by_day_and_night(watched, page, f"list-fault-{name}")
+        sockets[-1].close()
+        expect(page.locator("#banner")).to_contain_text("What you see may be old.")
+        look_at_it_by_day_and_night(watched, page, f"connection-lost-{name}")
+        page.context.close()
+
+
 def whoever_is_offline_can_still_read(watched, url):
     context = watched.context(viewport=PHONE)
     page = open_session(context, url, "fay")
@@ -189,11 +236,15 @@ def a_slow_or_dead_start_is_shown(watched, url):
     page.goto(f"{url}/real_data/")
     expect(page.get_by_role("heading", name="Warren can’t be reached")).to_be_visible()
     look_at_it_by_day_and_night(watched, page, "unreachable")
+    page.set_viewport_size(PHONE)
+    look_at_it_by_day_and_night(watched, page, "unreachable-phone")
     held = []
     page.route("**/real_data/session/refresh", lambda route: held.append(route), times=1)
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("Loading…")).to_be_visible()
-    watched.picture(page, "loading")
+    look_at_it_by_day_and_night(watched, page, "loading-phone")
+    page.set_viewport_size(DESK)
+    look_at_it_by_day_and_night(watched, page, "loading")
     held[0].continue_()
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
@@ -240,7 +291,7 @@ def main():
     with watched_browser() as watched:
         url = watched.world.urls[0]
         api = Api(watched.playwright, url)
-        for name in ("fay", "gus"):
+        for name in ("fay", "gus", "hal"):
             api.register(name)
         api.log_in("fay")
         for title, duration in [(LONG, "1 00:00:00"), ("Read the audit trail", "00:30:00"), ("Dig a burrow", "01:30:00")]:
@@ -256,6 +307,8 @@ def main():
         old_news_changes_nothing(page)
         what_goes_wrong_is_said(watched, url)
         whoever_types_fast_loses_nothing(watched, url)
+        what_was_not_made_is_said_though_the_next_one_is(watched, url)
+        the_list_is_looked_at_in_each_state(watched, url)
         a_server_that_hears_late_is_said(watched, url)
         whoever_is_offline_can_still_read(watched, url)
         a_slow_or_dead_start_is_shown(watched, url)

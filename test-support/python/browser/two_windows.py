@@ -48,9 +48,8 @@ def the_other_window_follows(one, other):
         seen = other.evaluate("(title) => window.seen.get(title)", title)
         waits.append(round(seen - one.evaluate(ANSWERED)))
     note("ms from the answer in one window to the change in the other:", waits)
-    # One of five is enough: a machine that compiles beside the test may hold up any single one, and a way of telling
-    # windows that is slow is slow each time.
-    assert min(waits) < SECOND_MS, waits
+    # The usual one: a machine that compiles beside the test may hold up any single one.
+    assert sorted(waits)[len(waits) // 2] < SECOND_MS, waits
 
 
 def rename_and_delete_by_keyboard(one, other):

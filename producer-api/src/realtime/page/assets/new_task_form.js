@@ -6,13 +6,18 @@ import { Refused, SessionOver, sentence } from './problems.js';
 import { titleFault } from './task_row.js';
 
 const HINT = 'Minutes, or HH:MM:SS';
+/** After this long the same words are meant as another task. */
+const KEY_AGE_MAX_MS = 5 * 60_000;
 
 export class NewTaskForm {
   #tasks;
   #api;
   #title = byId('title');
   #duration = byId('duration');
-  /** By its words the key of a request whose answer never came: sent again with the same words, it makes no second task. */
+  /**
+   * By its words the key, and since when, of a request whose answer never came: sent again with the same words, it makes no
+   * second task.
+   */
   #keys = new Map();
   /** The words of what is on its way; and the last of it, since tasks are made in the order in which they were typed. */
   #sending = new Set();
@@ -33,11 +38,18 @@ export class NewTaskForm {
     });
   }
 
+  /** Forgets what was typed and what became of it. */
   clear() {
+    this.#empty();
+    this.#keys.clear();
+    show(byId('new-task-fault'), '');
+  }
+
+  /** A fault that is shown stays: it may be about another task. */
+  #empty() {
     byId('new-task').reset();
     mark(this.#title, '');
     mark(this.#duration, '');
-    show(byId('new-task-fault'), '');
     setText(byId('duration-hint'), HINT);
   }
 
@@ -59,13 +71,22 @@ export class NewTaskForm {
     // Pressed twice.
     if (this.#sending.has(task.words)) return;
     this.#sending.add(task.words);
+    this.#forgetKeys();
     byId('add').classList.add('busy');
     this.#last = this.#last.then(() => this.#send(task));
   }
 
+  /** Of tasks that nobody tries to make any more, since he makes others, or that he tried long ago. */
+  #forgetKeys() {
+    const oldest = performance.now() - KEY_AGE_MAX_MS;
+    for (const [words, { since }] of this.#keys) {
+      if (!this.#sending.has(words) || since < oldest) this.#keys.delete(words);
+    }
+  }
+
   async #send({ title, seconds, words }) {
-    const key = this.#keys.get(words) ?? newKey();
-    this.#keys.set(words, key);
+    const { key } = this.#keys.get(words) ?? { key: newKey() };
+    this.#keys.set(words, { key, since: performance.now() });
     try {
       const task = await this.#api.createTask({ title, duration: String(seconds) }, key);
       this.#keys.delete(words);
@@ -73,7 +94,7 @@ export class NewTaskForm {
       // Whoever types the next one already keeps it.
       if (this.#typed().words === words) {
         const isHere = byId('new-task').contains(document.activeElement);
-        this.clear();
+        this.#empty();
         if (isHere) this.#title.focus();
       }
     } catch (problem) {
