@@ -17,9 +17,12 @@ use super::mailbox::Mailbox;
 use crate::config::RealtimeConfig;
 use crate::limits::network;
 
-/// How many sockets read from the database at once. All of them want the list when the broker is back, and ask for their
-/// sessions when nothing remembered may be believed; requests need connections, too.
+/// How many sockets read tasks from the database at once. All of them want the list when the broker is back; requests need
+/// connections, too.
 const READERS_MAX: usize = 4;
+/// How many sockets ask for their sessions at once. All of them do when nothing remembered may be believed. It is quick, and
+/// must not wait for lists.
+const ASKERS_MAX: usize = 4;
 
 /// What bounds a socket.
 #[derive(Debug, Clone)]
@@ -79,6 +82,7 @@ struct Shared {
     hub: Mutex<Hub>,
     places: Arc<Semaphore>,
     readers: Semaphore,
+    askers: Semaphore,
     sockets: TaskTracker,
     stop: CancellationToken,
 }
@@ -125,6 +129,7 @@ impl Live {
             hub: Mutex::default(),
             places,
             readers: Semaphore::new(READERS_MAX),
+            askers: Semaphore::new(ASKERS_MAX),
             sockets: TaskTracker::new(),
             stop,
         }))
@@ -179,10 +184,16 @@ impl Live {
         self.hub().users.get(&user).is_none_or(|open| open.len() < self.0.settings.sockets_per_user)
     }
 
-    /// The turn to read from the database.
+    /// The turn to read tasks from the database.
     pub(super) async fn reader(&self) -> Option<SemaphorePermit<'_>> {
         // It is never closed.
         self.0.readers.acquire().await.ok()
+    }
+
+    /// The turn to ask the database for a session.
+    pub(super) async fn asker(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.0.askers.acquire().await.ok()
     }
 
     /// Whether any socket of `user` is open here.

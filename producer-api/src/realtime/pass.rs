@@ -1,5 +1,6 @@
 //! What lets a stream go on: an access token that has not run out, of a session that goes on.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -11,13 +12,12 @@ use crate::middleware::RequestContext;
 use crate::problem::Problem;
 use crate::sessions::{Admitted, SignedIn, sign_in};
 use crate::state::AppState;
-use crate::tokens::TokenKind;
 
 /// How long the database may take to say whether a session goes on; after that the stream ends.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
-/// How long a stream may wait for its turn to ask. It tells nothing meanwhile.
+/// How long a stream waits for its turn to ask before it doubts that the database answers at all. It tells nothing meanwhile.
 const TURN_MAX: Duration = Duration::from_secs(2);
-/// How often it is asked where nothing is remembered, and so each look is a query.
+/// How often it is asked what is not remembered, and so each look is a query.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 
 /// The token that a stream stands on. It is not kept, only what it said.
@@ -65,28 +65,42 @@ impl Pass {
         Ok(())
     }
 
-    /// Whether the stream may go on now. Costs no query while the session is remembered; where nothing is, the database
-    /// is asked every few seconds.
+    /// Whether the stream may go on now. Costs no query while the session is remembered; for what is not, the database is
+    /// asked every few seconds.
     pub(super) async fn check(&mut self) -> Result<(), End> {
         if self.left().is_zero() {
             return Err(End::TokenOver);
         }
-        if !self.is_remembered() && self.looked_at.elapsed() < ASK_EVERY {
+        let is_recent = self.looked_at.elapsed() < ASK_EVERY;
+        if is_recent && !self.state.sessions.tokens_carry_session() {
             return Ok(());
         }
+        let spares_blacklist = is_recent && self.admitted.asks_blacklist(&self.state);
         let looked_at = Instant::now();
         let look = {
             // As all streams have to ask at once when nothing remembered may be believed, they take turns.
             let _turn = if self.knows() { None } else { self.turn().await? };
-            timeout(ANSWER_MAX, self.admitted.is_still_good(&self.state)).await
+            timeout(ANSWER_MAX, self.look(spares_blacklist)).await
         };
         match look {
+            // The turn may have been long in coming.
+            Ok(Ok(())) if self.left().is_zero() => Err(End::TokenOver),
             Ok(Ok(())) => {
-                self.looked_at = looked_at;
+                if !spares_blacklist {
+                    self.looked_at = looked_at;
+                }
                 Ok(())
             }
             Ok(Err(problem)) => Err(End::of_former_token(&problem)),
             Err(_) => Err(End::Unavailable),
+        }
+    }
+
+    async fn look(&self, spares_blacklist: bool) -> Result<(), Problem> {
+        if spares_blacklist {
+            self.admitted.is_still_in_good_standing(&self.state).await
+        } else {
+            self.admitted.is_still_good(&self.state).await
         }
     }
 
@@ -118,17 +132,19 @@ impl Pass {
     }
 
     async fn turn(&self) -> Result<Option<SemaphorePermit<'_>>, End> {
-        timeout(TURN_MAX, self.state.live.reader()).await.map_err(|_| End::Unavailable)
+        let mut turn = pin!(self.state.live.asker());
+        loop {
+            match timeout(TURN_MAX, turn.as_mut()).await {
+                Ok(turn) => return Ok(turn),
+                // The database answers; it is the number of streams that makes this one wait.
+                Err(_) if self.state.standings.is_fresh() => {}
+                Err(_) => return Err(End::Unavailable),
+            }
+        }
     }
 
     /// How long the token is good for, leeway included.
     fn left(&self) -> Duration {
         self.state.tokens.left(self.admitted.claims.expires_at(), self.state.clock.now())
-    }
-
-    /// Whether a look usually costs no query. That of a sliding token without a session does: it may be on the blacklist.
-    fn is_remembered(&self) -> bool {
-        let may_slide = self.state.tokens.config().auth_token_classes.contains(&TokenKind::Sliding);
-        self.state.sessions.tokens_carry_session() && (self.who().session_id.is_some() || !may_slide)
     }
 }

@@ -125,6 +125,21 @@ impl Admitted {
         require_class(state, &self.claims).await?;
         require_standing(state, &self.claims, user_id, session_id).await.map(|_| ())
     }
+
+    /// The same but for the blacklist: whether the session goes on, and its user may come in.
+    pub async fn is_still_in_good_standing(&self, state: &AppState) -> Result<(), Problem> {
+        let SignedIn { user_id, session_id, .. } = self.signed_in;
+        require_standing(state, &self.claims, user_id, session_id).await.map(|_| ())
+    }
+
+    /// Whether the token is one of those that are looked up on the blacklist each time: it may be a sliding one, and
+    /// carries no session.
+    pub fn asks_blacklist(&self, state: &AppState) -> bool {
+        let classes = &state.tokens.config().auth_token_classes;
+        let decides =
+            |class: &&TokenKind| **class == TokenKind::Sliding || self.claims.require(**class).is_ok();
+        self.signed_in.session_id.is_none() && classes.iter().find(decides) == Some(&TokenKind::Sliding)
+    }
 }
 
 /// The session goes on, the user is there and may come in, and the token is no older than either.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use shared::ids::UserId;
 use test_support::{TestBroker, eventually};
 use tokio::time::Instant;
 
@@ -54,7 +55,8 @@ async fn a_change_is_told_at_once() {
         stream.shows("the change", |screen| screen.tasks.get(&1_000).is_some_and(|task| task.0 == nth)).await;
         took.push(confirmed.elapsed());
     }
-    assert!(took.iter().min().unwrap() < &Duration::from_secs(1), "the quickest of {took:?}");
+    took.sort_unstable();
+    assert!(took[took.len() / 2] < Duration::from_secs(1), "the median of {took:?}");
 }
 
 /// Goes red when the list does not say that there is more than it shows.
@@ -94,6 +96,8 @@ async fn a_newer_token_is_heard_while_there_is_much_to_tell() {
     const MESSAGES: usize = 40_000;
     let mut bounds = bounds();
     (bounds.waiting_max, bounds.known_max) = (1_000_000, 1_000_000);
+    // However long publishing takes: the client reads nothing meanwhile.
+    (bounds.take_within, bounds.silence_max) = (Duration::from_hours(1), Duration::from_hours(1));
     let broker = TestBroker::create().await;
     broker.declare_topology().await;
     let api = Api::start_live(bounds, &[]).await;
@@ -115,25 +119,65 @@ async fn a_newer_token_is_heard_while_there_is_much_to_tell() {
     assert!(before < MESSAGES - 5_000, "it was heard only after {before} messages");
 }
 
-/// Goes red when a token without a session is looked at less often than one with a session, though that costs no query.
+/// Goes red when streams end because there are many of them that have to ask at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_wait_for_their_turn_to_ask_as_long_as_the_database_answers() {
+    const STREAMS: u64 = 24;
+    let api = Api::start_live(bounds(), &[]).await;
+    let (mut logins, mut streams) = (Vec::new(), Vec::new());
+    for nth in 0..STREAMS {
+        let login = api.client.join(&format!("user{nth}")).await;
+        streams.push(open(&api, &login).await);
+        logins.push(login);
+    }
+    // Four at a time, they take 2.4 s for it; the one that asks waits no second for its answer.
+    api.execute("ALTER TABLE user_sessions RENAME TO kept_sessions").await;
+    api.execute("CREATE VIEW user_sessions AS SELECT kept_sessions.* FROM kept_sessions, pg_sleep(0.4)")
+        .await;
+    let reads = api.state.standings.database_reads();
+    for login in &logins {
+        api.state.standings.user_changed(UserId(login.user_id));
+    }
+    eventually(DEADLINE, "every stream to have asked", async || {
+        (api.state.standings.database_reads() >= reads + STREAMS).then_some(())
+    })
+    .await;
+    for mut stream in streams {
+        stream.quiet_for(Duration::from_millis(10)).await;
+    }
+}
+
+/// Goes red when a token without a session is looked at less often than one with a session, though that costs no query; the
+/// blacklist, which does, is asked now and then.
 #[tokio::test]
 async fn a_token_without_a_session_ends_with_its_account_as_soon_as_any_other() {
-    let api = Api::start_live(bounds(), &[]).await;
-    let login = api.client.join("ada").await;
-    let token = json!({
-        "token_type": "access", "exp": api.now().timestamp() + 300, "iat": api.now().timestamp(), "jti": "a",
-        "user_id": login.user_id.to_string(),
-    });
-    let mut stream = opening(&api, PATH).bearer(&signed(&token.to_string())).open().await.unwrap();
-    stream.shows("the list", |screen| screen.lists > 0).await;
-    let reads = api.state.standings.database_reads();
-    stream.quiet_for(Duration::from_millis(700)).await;
-    assert_eq!(api.state.standings.database_reads(), reads, "a look costs a query");
-    api.execute("UPDATE users SET is_active = false").await;
-    api.state.standings.follower().read_changes_once().await.unwrap();
-    let ended = Instant::now();
-    assert_eq!(stream.closed().await.code, Some(4403));
-    assert!(ended.elapsed() < Duration::from_secs(3), "closed only after {:?}", ended.elapsed());
+    for (classes, token_type) in [
+        ("AccessToken", "access"),
+        ("AccessToken,SlidingToken", "access"),
+        ("SlidingToken,AccessToken", "access"),
+        ("SlidingToken", "sliding"),
+    ] {
+        let api = Api::start_live(bounds(), &[("AUTH_TOKEN_CLASSES", classes)]).await;
+        let user_id = api.client.register("ada").await.expect(201).body["id"].as_i64().unwrap();
+        let (iat, exp) = (api.now().timestamp(), api.now().timestamp() + 300);
+        let token = json!({
+            "token_type": token_type, "exp": exp, "refresh_exp": exp, "iat": iat, "jti": "a", "user_id": user_id.to_string(),
+        });
+        let mut stream = opening(&api, PATH).bearer(&signed(&token.to_string())).open().await.unwrap();
+        stream.shows("the list", |screen| screen.lists > 0).await;
+        let reads = api.state.standings.database_reads();
+        stream.quiet_for(Duration::from_millis(700)).await;
+        assert_eq!(api.state.standings.database_reads(), reads, "{classes}: a look costs a query");
+        api.execute("UPDATE users SET is_active = false").await;
+        api.state.standings.follower().read_changes_once().await.unwrap();
+        let ended = Instant::now();
+        assert_eq!(stream.closed().await.code, Some(4403), "{classes}");
+        assert!(
+            ended.elapsed() < Duration::from_secs(3),
+            "{classes}: closed only after {:?}",
+            ended.elapsed()
+        );
+    }
 }
 
 /// Goes red when a client's idle chatter is answered for ever.
