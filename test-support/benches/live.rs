@@ -99,7 +99,12 @@ async fn main() {
         "each of {shown} screens shows what the database has; no task went back; {lists} lists came again"
     );
     print_times(&times.lock().unwrap());
-    println!("both replicas hold {} kB, and held {before} kB before", memory(&replicas));
+    println!(
+        "both replicas hold {} kB, and held {before} kB before: {} kB for each of {sockets} sockets, what they were \
+         told included",
+        memory(&replicas),
+        per_socket(before, &replicas, sockets)
+    );
     assert_eq!(made.good(), asked, "answers by status: {:?}", made.answers);
     assert!(
         made.kept_pace(),

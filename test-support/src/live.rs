@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use crate::api::Login;
+use crate::documented;
 use crate::programs::RunningProgram;
 
 /// How long a message may take that surely comes.
@@ -67,13 +69,19 @@ impl Opening {
     pub async fn open(self) -> Result<Stream, Response<Option<Vec<u8>>>> {
         // Small buffers: hundreds of streams are open at once, and what isn't read should wait at the server.
         let config = WebSocketConfig::default().read_buffer_size(4 * 1024);
+        let path = self.0.uri().path().to_owned();
         match connect_async_with_config(self.0, Some(config), true).await {
             Ok((socket, response)) => {
                 let protocol = response.headers().get("sec-websocket-protocol");
                 let protocol = protocol.and_then(|value| value.to_str().ok()).map(str::to_owned);
                 Ok(Stream { socket, protocol, screen: Screen::default() })
             }
-            Err(Error::Http(response)) => Err(*response),
+            Err(Error::Http(response)) => {
+                let is_empty = response.body().as_ref().is_none_or(Vec::is_empty);
+                let status = response.status().as_u16();
+                documented::assert_told(&Method::GET, &path, status, response.headers(), is_empty);
+                Err(*response)
+            }
             Err(error) => panic!("no answer came: {error}"),
         }
     }

@@ -9,10 +9,19 @@ pub fn load() -> String {
     format!("{} on {cores} cores", averages.split(' ').next().unwrap_or_default())
 }
 
-/// How much memory a process holds that is really there, in kB.
+/// How much memory a process holds that is really there, in kB; 0 when it has ended.
 pub fn resident_kilobytes(pid: u32) -> usize {
+    kilobytes(pid, "VmRSS:")
+}
+
+/// The most that it ever held, in kB; 0 when it has ended.
+pub fn peak_resident_kilobytes(pid: u32) -> usize {
+    kilobytes(pid, "VmHWM:")
+}
+
+fn kilobytes(pid: u32, name: &str) -> usize {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let number =
         line.and_then(|line| line.trim().strip_suffix("kB")).and_then(|number| number.trim().parse().ok());
     number.unwrap_or(0)

@@ -6,6 +6,8 @@ use shared::contracts::ReceivedEnvelope;
 use shared::contracts::tasks::{TaskFact, TaskState};
 use shared::ids::{SessionId, TaskId, UserId};
 use test_support::api::{Answer, Login, send};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::harness::{Api, claims_of};
 use crate::standings::EVER;
@@ -306,8 +308,27 @@ async fn what_can_be_no_id_is_404_without_a_question_to_the_database() {
     assert_eq!(statements.take().len(), 1);
     let huge = ask(&api, Method::GET, &format!("/api/tasks/{}/", "1".repeat(60_000)), login, None).await;
     assert!([404, 414, 431].contains(&huge.status), "{}", huge.status);
+    let status = status_of_a_megabyte(&api, &login.access).await;
+    assert!(status.is_none_or(|status| [404, 414, 431].contains(&status)), "{status:?}");
     assert_eq!(statements.take().len(), 0);
     assert_eq!(api.count("SELECT count(*) FROM tasks").await, 1);
+}
+
+/// What a path with an id of a megabyte is answered, which no client of ours can send; none if the connection is cut.
+async fn status_of_a_megabyte(api: &Api, token: &str) -> Option<u16> {
+    let host = api.client.base().strip_prefix("http://").unwrap().to_owned();
+    let (mut reading, mut writing) = TcpStream::connect(&host).await.unwrap().into_split();
+    let head = format!(
+        "GET /api/tasks/{}/ HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n",
+        "1".repeat(1_000_000)
+    );
+    // Refused in the middle of it, the rest is not taken any more.
+    let sending = tokio::spawn(async move { writing.write_all(head.as_bytes()).await });
+    let mut answer = Vec::new();
+    let _ = reading.read_to_end(&mut answer).await;
+    let _ = sending.await.unwrap();
+    let line = String::from_utf8_lossy(&answer);
+    line.split(' ').nth(1).map(|status| status.parse().unwrap())
 }
 
 #[tokio::test]

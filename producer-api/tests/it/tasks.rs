@@ -77,6 +77,21 @@ async fn a_title_and_a_positive_duration_are_needed() {
     }
 }
 
+/// Goes red when a title is counted in bytes, or when its last character is refused.
+#[tokio::test]
+async fn a_title_has_200_characters_at_most_whatever_they_are() {
+    let api = Api::start().await;
+    let login = api.client.join("froggly").await;
+    for (title, status) in
+        [("x".repeat(200), 201), ("é".repeat(200), 201), ("🐇".repeat(200), 201), ("é".repeat(201), 400)]
+    {
+        let answer = api.client.create_task(&login, &title).await.expect(status);
+        if status == 201 {
+            assert_eq!(answer.text("title"), title);
+        }
+    }
+}
+
 /// Goes red when the row of a user who was there a moment ago is taken for granted.
 #[tokio::test]
 async fn a_task_made_while_its_account_is_deleted_is_refused_as_a_token_of_nobody() {

@@ -42,3 +42,28 @@ async fn former_addresses_are_found_without_reading_all_accounts() {
     .unwrap();
     assert!(plan.join("\n").contains("users_former_email"), "{plan:?}");
 }
+
+/// The newest tasks of somebody, and the page behind one: as many rows are read as are shown, in their order already.
+#[tokio::test]
+async fn a_page_of_tasks_is_read_in_its_order_by_an_index() {
+    let database = TestDatabase::create().await;
+    for insert in [
+        "INSERT INTO users (username, email, password, date_joined)
+         SELECT 'user' || n, '', '!', now() FROM generate_series(1, 20) AS n",
+        "INSERT INTO tasks (user_id, title, duration, created_at, updated_at)
+         SELECT users.id, 'x', '1s', now() - n * interval '1 s', now() FROM users, generate_series(1, 2000) AS n",
+        "ANALYZE tasks",
+    ] {
+        sqlx::query(insert).execute(database.pool()).await.unwrap();
+    }
+    for condition in ["user_id = 7", "user_id = 7 AND (created_at, id) < (now() - interval '1000 s', 5)"] {
+        let select = format!(
+            "EXPLAIN SELECT id, title, duration, created_at, updated_at, version FROM tasks
+             WHERE {condition} ORDER BY created_at DESC, id DESC LIMIT 4"
+        );
+        let plan: Vec<String> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(select)).fetch_all(database.pool()).await.unwrap();
+        let plan = plan.join("\n");
+        assert!(plan.contains("tasks_newest") && !plan.contains("Sort"), "{plan}");
+    }
+}

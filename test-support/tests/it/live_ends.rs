@@ -35,9 +35,12 @@ async fn ends(here: &Client, there: &RunningProgram, name: &str, end: impl Async
     took
 }
 
+/// The usual one keeps the promise: a busy machine may hold up some of them.
 fn assert_within(took: &[Duration], promised: Duration, what: &str) {
-    assert!(took.iter().min().unwrap() < &promised, "{what}: the best of {took:?}");
-    assert!(took.iter().max().unwrap() < &BOUND, "{what}: the worst of {took:?}");
+    let mut sorted = took.to_vec();
+    sorted.sort_unstable();
+    assert!(sorted[sorted.len() / 2] < promised, "{what}: the median of {took:?}");
+    assert!(sorted[sorted.len() - 1] < BOUND, "{what}: the worst of {took:?}");
 }
 
 /// Goes red when the word of an end takes as long as it may take in an outage, or a stream looks too seldom.

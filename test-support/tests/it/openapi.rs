@@ -62,7 +62,9 @@ impl Api {
 /// Red if the phases were not run, or had nothing to run on.
 fn assert_every_phase(text: &str) {
     for phase in ["Examples", "Coverage", "Fuzzing", "Stateful"] {
-        assert!(text.contains(phase), "{phase} was not run:\n{text}");
+        // Of a phase that is left out the name stands there, too.
+        let passed = text.lines().any(|line| line.contains('✅') && line.contains(phase));
+        assert!(passed, "{phase} was not run:\n{text}");
     }
 }
 

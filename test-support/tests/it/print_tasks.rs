@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use test_support::environment;
 use test_support::faults::PrivatePostgres;
+use test_support::machine::peak_resident_kilobytes;
 use test_support::programs::{Program, RunningProgram};
 use test_support::{TestDatabase, eventually};
 
@@ -121,13 +122,40 @@ async fn it_waits_for_a_database_that_is_away_and_goes_on() {
     assert_eq!(ids(&walk.output()), (1..=12).collect::<Vec<_>>());
 }
 
+/// Goes red when it holds what it has read.
+#[tokio::test]
+async fn twenty_times_as_many_tasks_need_no_more_memory() {
+    let database = TestDatabase::create().await;
+    let mut peaks = Vec::new();
+    for (planted, in_all) in [(10_000, 10_000), (190_000, 200_000)] {
+        plant(&database, planted).await;
+        let mut walk = print(&database, &["--interval", "0s"]).spawn();
+        let pid = walk.pid();
+        let watching = tokio::spawn(async move {
+            let mut peak = 0;
+            loop {
+                peak = match peak_resident_kilobytes(pid) {
+                    0 => return peak,
+                    now => now,
+                };
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        assert_eq!(walk.ended().await.code(), Some(0), "{}", walk.log());
+        assert_eq!(walk.output().lines().count(), in_all);
+        peaks.push(watching.await.unwrap());
+    }
+    // 190,000 tasks held would be tens of megabytes.
+    assert!(peaks[0] > 0 && peaks[1] < peaks[0] + 4 * 1024, "{peaks:?} kB");
+}
+
 /// As `| head -1` does it. Goes red when it ends with an error or with words, or doesn't end.
 #[tokio::test]
 async fn a_reader_that_closes_the_pipe_ends_it_quietly() {
     let database = TestDatabase::create().await;
     // More than a pipe holds.
     plant(&database, 20_000).await;
-    for (interval, resume) in [("0s", false), ("10ms", false), ("10ms", true)] {
+    for (interval, resume) in [("0s", false), ("10ms", false), ("1s", true)] {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("place");
         let mut command = Command::new(environment::programs_folder().join("producer-api"));
@@ -148,7 +176,7 @@ async fn a_reader_that_closes_the_pipe_ends_it_quietly() {
         let is_progress = |line: &str| line.starts_with('[') && line.ends_with(']');
         assert!(told.lines().all(is_progress), "{told}");
         if resume {
-            // What nobody took is not passed over.
+            // Its place is that of what was displayed, not of what was read.
             let place: i64 = std::fs::read_to_string(&place).unwrap().trim().parse().unwrap();
             assert!((1..100).contains(&place), "{place}");
         }
