@@ -4,13 +4,19 @@
 //! goes to quarantine, and the others are recorded. If the database itself is out of order, nothing was written, the
 //! error says so, and the caller keeps the batch.
 
-use sqlx::PgPool;
+use std::time::Duration;
+
+use shared::database::within;
+use sqlx::{Connection, PgConnection, PgPool};
 
 use super::{AuditEntry, Message, store};
 
 /// Classes of SQLSTATE that tell of a value in the statement: data exceptions, integrity constraints, and values
 /// beyond a limit of the program, such as an index entry that is too long.
 const REFUSED_VALUE: [&str; 3] = ["22", "23", "54"];
+
+/// How long the database may take for a batch. It takes milliseconds, and seconds while a partition is made.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What a batch of messages turned out to be.
 #[derive(Debug, Default)]
@@ -61,22 +67,32 @@ pub struct RecordError {
 
 /// Writes a batch completely, or gives an error.
 pub async fn record(database: &PgPool, batch: Batch<'_>) -> Result<Recorded, RecordError> {
-    let Batch { candidates, mut set_aside } = batch;
-    let messages = candidates.len() + set_aside.len();
+    let messages = batch.candidates.len() + batch.set_aside.len();
     let failed = |source| RecordError { messages, source };
-    match write(database, &candidates, &set_aside).await {
+    let mut connection = database.acquire().await.map_err(failed)?;
+    let recorded = within(DEADLINE, record_over(&mut connection, batch)).await;
+    if recorded.is_err() {
+        // Silent, or in the middle of something: it is of no more use.
+        connection.close_on_drop();
+    }
+    recorded.map_err(failed)
+}
+
+async fn record_over(connection: &mut PgConnection, batch: Batch<'_>) -> Result<Recorded, sqlx::Error> {
+    let Batch { candidates, mut set_aside } = batch;
+    match write(connection, &candidates, &set_aside).await {
         Ok(recorded) => return Ok(recorded),
         Err(error) if is_refusal(&error) && !candidates.is_empty() => {
-            tracing::warn!(error = %error, messages, "the database refuses a row, looking for it");
+            tracing::warn!(error = %error, messages = candidates.len(), "the database refuses a row, looking for it");
         }
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(error),
     }
     let mut recorded = Recorded::default();
     let mut parts = vec![candidates.as_slice()];
     while let Some(part) = parts.pop() {
-        match write(database, part, &[]).await {
+        match write(connection, part, &[]).await {
             Ok(written) => recorded.entries += written.entries,
-            Err(error) if !is_refusal(&error) => return Err(failed(error)),
+            Err(error) if !is_refusal(&error) => return Err(error),
             Err(error) => match part {
                 [refused] => {
                     let reason = format!("the database refuses the row: {error}");
@@ -89,16 +105,16 @@ pub async fn record(database: &PgPool, batch: Batch<'_>) -> Result<Recorded, Rec
             },
         }
     }
-    recorded.quarantined = write(database, &[], &set_aside).await.map_err(failed)?.quarantined;
+    recorded.quarantined = write(connection, &[], &set_aside).await?.quarantined;
     Ok(recorded)
 }
 
 async fn write(
-    database: &PgPool,
+    connection: &mut PgConnection,
     candidates: &[Candidate<'_>],
     set_aside: &[SetAside<'_>],
 ) -> Result<Recorded, sqlx::Error> {
-    let mut transaction = database.begin().await?;
+    let mut transaction = connection.begin().await?;
     let recorded = Recorded {
         entries: store::insert_entries(&mut transaction, candidates).await?,
         quarantined: store::insert_quarantined(&mut transaction, set_aside).await?,

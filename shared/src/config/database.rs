@@ -6,8 +6,11 @@ use super::setting::Setting;
 
 const DATABASE_URL: Setting =
     Setting::secret("DATABASE_URL", "PostgreSQL, as `postgres://user:password@host:port/database`.");
-const DATABASE_POOL_MAX: Setting =
-    Setting::new("DATABASE_POOL_MAX", "10", "The most connections this process opens to PostgreSQL.");
+const DATABASE_POOL_MAX: Setting = Setting::new(
+    "DATABASE_POOL_MAX",
+    "10",
+    "The most connections this process opens to PostgreSQL, beside the one that its relay holds.",
+);
 
 pub(super) const SETTINGS: &[&Setting] = &[&DATABASE_URL, &DATABASE_POOL_MAX];
 

@@ -1,12 +1,14 @@
 //! The pool of connections to PostgreSQL, the schema, and the operators' role.
 
 mod command;
+mod deadline;
 mod migrate;
 mod pool;
 mod roles;
 mod unavailable;
 
 pub use command::{CommandError, connect_before_migrating, connect_for_command};
+pub use deadline::within;
 pub use migrate::{MigrateError, check_schema_at_start, migrate, require_schema};
 pub use pool::{connect, ping, reach};
 pub use roles::{OPERATOR_ROLE, RolesError, create_roles};

@@ -13,10 +13,35 @@ pub(super) struct Claimed {
     pub(super) seq: i64,
     pub(super) attempts: i32,
     pub(super) returns: i32,
+    pub(super) parkings: i32,
     pub(super) message: Message,
 }
 
-/// Locks the oldest due rows of `exchange`, at most `limit`.
+/// The exchanges for which a row is due, in the order of [`Exchange::ALL`]: one question where there is nothing to do.
+pub(super) async fn due(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+) -> Result<Vec<Exchange>, sqlx::Error> {
+    let names = Exchange::ALL.map(|exchange| exchange.name().to_owned());
+    let due = sqlx::query_scalar!(
+        r#"
+        SELECT name AS "name!" FROM UNNEST($1::text[]) AS exchange (name)
+        WHERE EXISTS (SELECT FROM outbox WHERE outbox.exchange = name AND not_before = '-infinity')
+            OR EXISTS (
+                SELECT FROM outbox WHERE outbox.exchange = name AND not_before > '-infinity' AND not_before <= $2
+            )
+        "#,
+        &names,
+        now,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(Exchange::ALL.into_iter().filter(|exchange| due.iter().any(|name| name == exchange.name())).collect())
+}
+
+/// Locks the oldest due rows of `exchange`, at most `limit`: those that were tried before and whose wait is over, which
+/// take half of the places at most, then those that nobody has tried. Each kind has an index of its own, so that neither
+/// is looked for among a million of the other.
 pub(super) async fn claim(
     connection: &mut PgConnection,
     exchange: Exchange,
@@ -25,12 +50,25 @@ pub(super) async fn claim(
 ) -> Result<Vec<Claimed>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"
-        SELECT seq, event_id, routing_key, headers, body, attempts, returns
-        FROM outbox
-        WHERE exchange = $1 AND not_before <= $2
-        ORDER BY seq
-        LIMIT $3
-        FOR UPDATE SKIP LOCKED
+        WITH tried AS MATERIALIZED (
+            SELECT seq, event_id, routing_key, headers, body, attempts, returns, parkings
+            FROM outbox
+            WHERE exchange = $1 AND not_before > '-infinity' AND not_before <= $2
+            ORDER BY not_before
+            LIMIT ($3::bigint + 1) / 2
+            FOR UPDATE SKIP LOCKED
+        ), fresh AS MATERIALIZED (
+            SELECT seq, event_id, routing_key, headers, body, attempts, returns, parkings
+            FROM outbox
+            WHERE exchange = $1 AND not_before = '-infinity'
+            ORDER BY seq
+            LIMIT $3 - (SELECT count(*) FROM tried)
+            FOR UPDATE SKIP LOCKED
+        )
+        SELECT
+            seq AS "seq!", event_id AS "event_id!", routing_key AS "routing_key!", headers AS "headers!",
+            body AS "body!", attempts AS "attempts!", returns AS "returns!", parkings AS "parkings!"
+        FROM (SELECT * FROM tried UNION ALL SELECT * FROM fresh) AS claimed
         "#,
         exchange.name(),
         now,
@@ -51,7 +89,8 @@ pub(super) async fn claim(
                 event_type: text("type").to_owned(),
                 body: row.body,
             };
-            Claimed { seq: row.seq, attempts: row.attempts, returns: row.returns, message }
+            let (seq, attempts, returns, parkings) = (row.seq, row.attempts, row.returns, row.parkings);
+            Claimed { seq, attempts, returns, parkings, message }
         })
         .collect())
 }

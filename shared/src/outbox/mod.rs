@@ -11,6 +11,7 @@
 mod append;
 mod claim;
 mod draft;
+mod parked;
 mod relay;
 mod settle;
 

@@ -3,24 +3,31 @@
 use std::time::Duration;
 
 use deadpool_lapin::{Object, Pool};
-use sqlx::PgPool;
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::append::Outbox;
-use super::claim::claim;
+use super::claim::{claim, due};
+use super::parked::put_back;
 use super::settle::{Plan, Settled};
 use crate::broker::{ConfirmedChannel, DeclareError, Message, declare, watch_blocked, within};
 use crate::clock::Clock;
 use crate::contracts::Exchange;
+use crate::database;
 use crate::entropy::Entropy;
 use crate::lifecycle::{Component, Interruption, supervise};
+
+/// How often each relay looks for parked rows whose wait is over.
+const PARKED_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What bounds a relay.
 #[derive(Debug, Clone)]
 pub struct RelaySettings {
     /// The most messages in flight at once.
     pub window: u16,
-    /// How long the broker may take to let the relay in, and then to confirm a window.
+    /// How long the broker may take to let the relay in, and then to confirm a window; and the database for each of its
+    /// answers.
     pub deadline: Duration,
     /// How often to look for rows that nobody told this relay about: those of other programs, and those whose wait
     /// is over.
@@ -36,7 +43,7 @@ impl Default for RelaySettings {
 /// A relay; see the room's page.
 #[derive(Debug)]
 pub struct Relay {
-    /// The database that holds the outbox.
+    /// The database that holds the outbox; the relay opens a connection of its own as the pool does.
     pub database: PgPool,
     /// The pool from which it borrows its one connection.
     pub broker: Pool,
@@ -60,31 +67,36 @@ impl Relay {
         supervise(&self.component, &stop, &self.entropy, || self.session(&stop)).await
     }
 
-    /// Works over one connection until something breaks; a connection that saw an error never goes back to the pool.
+    /// Works over one connection to either server until something breaks; one that saw an error is never used again. That
+    /// to the database is none of the pool's: it is held all the time, and requests need those.
     async fn session(&self, stop: &CancellationToken) -> Result<(), Interruption> {
-        let connection =
-            within(self.settings.deadline, async { Ok::<_, Interruption>(self.broker.get().await?) }).await?;
-        let blocked = watch_blocked(&connection, self.component.clone());
-        let result = self.send_over(&connection, stop).await;
+        let deadline = self.settings.deadline;
+        let mut database = database::within(deadline, self.database.connect_options().connect()).await?;
+        let broker = within(deadline, async { Ok::<_, Interruption>(self.broker.get().await?) }).await?;
+        let blocked = watch_blocked(&broker, self.component.clone());
+        let result = self.send_over(&mut database, &broker, stop).await;
         blocked.abort();
         if result.is_err() {
-            drop(Object::take(connection));
+            drop(Object::take(broker));
         }
         result
     }
 
-    async fn send_over(&self, connection: &Object, stop: &CancellationToken) -> Result<(), Interruption> {
+    async fn send_over(
+        &self,
+        database: &mut PgConnection,
+        broker: &Object,
+        stop: &CancellationToken,
+    ) -> Result<(), Interruption> {
         let channel = within(self.settings.deadline, async {
-            declare(connection).await.map_err(DeclareError::interruption)?;
-            Ok::<_, Interruption>(ConfirmedChannel::open(connection, self.program).await?)
+            declare(broker).await.map_err(DeclareError::interruption)?;
+            Ok::<_, Interruption>(ConfirmedChannel::open(broker, self.program).await?)
         })
         .await?;
         let mut proven = false;
+        let mut parked_looked_at: Option<Instant> = None;
         loop {
-            let mut busy = false;
-            for exchange in Exchange::ALL {
-                busy |= self.send_window(&channel, exchange).await?;
-            }
+            let busy = self.send_due(database, &channel).await?;
             if !proven {
                 // Broker and database have both answered.
                 self.component.up();
@@ -92,6 +104,10 @@ impl Relay {
             }
             if stop.is_cancelled() {
                 return Ok(());
+            }
+            if parked_looked_at.is_none_or(|at| at.elapsed() >= PARKED_LOOK_INTERVAL) {
+                self.put_parked_back(database).await?;
+                parked_looked_at = Some(Instant::now());
             }
             if busy {
                 continue;
@@ -104,27 +120,60 @@ impl Relay {
         }
     }
 
+    /// Sends one window of each exchange for which rows are due; whether there may be more.
+    async fn send_due(
+        &self,
+        database: &mut PgConnection,
+        channel: &ConfirmedChannel,
+    ) -> Result<bool, Interruption> {
+        let mut busy = false;
+        for exchange in
+            database::within(self.settings.deadline, due(&mut *database, self.clock.now())).await?
+        {
+            busy |= self.send_window(database, channel, exchange).await?;
+        }
+        Ok(busy)
+    }
+
     /// Sends one window of one exchange; whether there may be more. The rows stay locked until they are settled: if
     /// this process dies here, its locks go and another relay sends the rows again.
     async fn send_window(
         &self,
+        database: &mut PgConnection,
         channel: &ConfirmedChannel,
         exchange: Exchange,
     ) -> Result<bool, Interruption> {
-        let mut transaction = self.database.begin().await?;
+        let deadline = self.settings.deadline;
         let limit = i64::from(self.settings.window);
-        let claimed = claim(&mut transaction, exchange, self.clock.now(), limit).await?;
-        if claimed.is_empty() {
-            return Ok(false);
-        }
+        let (mut transaction, claimed) = database::within(deadline, async {
+            let mut transaction = database.begin().await?;
+            let claimed = claim(&mut transaction, exchange, self.clock.now(), limit).await?;
+            Ok::<_, sqlx::Error>((transaction, claimed))
+        })
+        .await?;
         let messages: Vec<Message> = claimed.iter().map(|row| row.message.clone()).collect();
-        let (verdicts, result) = channel.publish_window(&messages, self.settings.deadline).await;
+        let (verdicts, result) = channel.publish_window(&messages, deadline).await;
         let plan = Plan::new(&claimed, &verdicts, self.clock.now(), &self.entropy);
-        let settled = plan.settle(&mut transaction).await?;
-        transaction.commit().await?;
+        let settled = database::within(deadline, async {
+            let settled = plan.settle(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>(settled)
+        })
+        .await?;
         log(exchange, settled);
         result?;
-        Ok(settled.delivered == claimed.len() && claimed.len() == usize::from(self.settings.window))
+        // Whatever was not delivered waits until later, so that this is no circle.
+        Ok(claimed.len() == usize::from(self.settings.window))
+    }
+
+    /// Gives parked rows whose wait is over another try.
+    async fn put_parked_back(&self, database: &mut PgConnection) -> Result<(), Interruption> {
+        let (deadline, limit) = (self.settings.deadline, i64::from(self.settings.window));
+        let tried_again = database::within(deadline, put_back(database, self.clock.now(), limit)).await?;
+        if tried_again > 0 {
+            tracing::info!(rows = tried_again, "parked messages are tried again");
+        }
+        Ok(())
     }
 }
 

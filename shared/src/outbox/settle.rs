@@ -1,5 +1,5 @@
 //! Acting on verdicts: what was delivered is deleted, what can't be routed is parked, the rest waits and is tried
-//! again, each row for itself, so that one full queue starves no other.
+//! again, each row for itself, so that one full queue starves no other. Parked rows are tried again, too, if rarely.
 
 use std::time::Duration;
 
@@ -7,13 +7,14 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::claim::Claimed;
+use super::parked;
 use crate::broker::{Verdict, Verdicts};
 use crate::entropy::Entropy;
 use crate::lifecycle::Backoff;
 
 /// How often an unroutable message is tried before it is parked: a binding may be about to be made. Tries that ended
 /// otherwise don't count.
-const ROUTING_TRIES: i32 = 3;
+pub(super) const ROUTING_TRIES: i32 = 3;
 
 /// What is to be done with claimed rows.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub(super) struct Plan {
     delivered: Vec<i64>,
     parked: Vec<i64>,
     parked_reasons: Vec<String>,
+    parked_until: Vec<DateTime<Utc>>,
     waiting: Vec<i64>,
     waiting_until: Vec<DateTime<Utc>>,
     waiting_returned: Vec<i32>,
@@ -49,6 +51,7 @@ impl Plan {
                 Some(Verdict::Returned(words)) if row.returns + 1 >= ROUTING_TRIES => {
                     plan.parked.push(row.seq);
                     plan.parked_reasons.push(words.clone());
+                    plan.parked_until.push(now + parked::wait(row.parkings, entropy));
                 }
                 verdict => {
                     let returned = matches!(verdict, Some(Verdict::Returned(_)));
@@ -72,17 +75,22 @@ impl Plan {
             sqlx::query!(
                 r#"
                 WITH unroutable AS (
-                    DELETE FROM outbox USING UNNEST($1::bigint[], $2::text[]) AS verdict (seq, reason)
+                    DELETE FROM outbox
+                    USING UNNEST($1::bigint[], $2::text[], $3::timestamptz[]) AS verdict (seq, reason, until)
                     WHERE outbox.seq = verdict.seq
-                    RETURNING outbox.*, verdict.reason
+                    RETURNING outbox.*, verdict.reason, verdict.until
                 )
-                INSERT INTO outbox_parked
-                    (seq, event_id, exchange, routing_key, headers, body, created_at, attempts, reason)
-                SELECT seq, event_id, exchange, routing_key, headers, body, created_at, attempts + 1, reason
+                INSERT INTO outbox_parked (
+                    seq, event_id, exchange, routing_key, headers, body, created_at, attempts, reason, parkings, retry_at
+                )
+                SELECT
+                    seq, event_id, exchange, routing_key, headers, body, created_at, attempts + 1, reason, parkings + 1,
+                    until
                 FROM unroutable
                 "#,
                 &self.parked,
                 &self.parked_reasons,
+                &self.parked_until,
             )
             .execute(&mut *connection)
             .await?;
@@ -132,7 +140,7 @@ mod tests {
             event_type: "auth.login.succeeded".to_owned(),
             body: String::new(),
         };
-        Claimed { seq, attempts, returns, message }
+        Claimed { seq, attempts, returns, parkings: 0, message }
     }
 
     #[test]
@@ -154,6 +162,7 @@ mod tests {
         assert_eq!(plan.delivered, [1]);
         assert_eq!(plan.parked, [3]);
         assert_eq!(plan.parked_reasons, ["312 NO_ROUTE"]);
+        assert!(plan.parked_until[0] > now);
         assert_eq!(plan.waiting, [2, 4, 5, 6], "no verdict at all is unknown, too");
         assert_eq!(plan.waiting_returned, [1, 0, 0, 0]);
         assert!(

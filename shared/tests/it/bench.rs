@@ -125,9 +125,18 @@ impl RunningRelay {
         outbox: &Outbox,
         settings: RelaySettings,
     ) -> Self {
+        Self::start_with(database.pool().clone(), broker, outbox, settings)
+    }
+
+    pub(crate) fn start_with(
+        database: PgPool,
+        broker: &BrokerConfig,
+        outbox: &Outbox,
+        settings: RelaySettings,
+    ) -> Self {
         let (health, stop) = (Health::default(), CancellationToken::new());
         let relay = Relay {
-            database: database.pool().clone(),
+            database,
             broker: broker::pool(broker, "test", "relay").unwrap(),
             outbox: outbox.clone(),
             program: "test",

@@ -6,7 +6,8 @@ use std::time::Duration;
 use shared::broker::topology::AUDIT_QUEUE;
 use shared::config::BrokerConfig;
 use shared::outbox::RelaySettings;
-use test_support::faults::{PrivatePostgres, PrivateRabbitmq};
+use sqlx::postgres::PgPoolOptions;
+use test_support::faults::{PrivatePostgres, PrivateRabbitmq, Proxy};
 use test_support::{TestBroker, TestDatabase, assert_same_ids, eventually, settled};
 use uuid::Uuid;
 
@@ -106,12 +107,33 @@ async fn a_relay_before_a_broker_that_says_nothing_reports_it_and_tries_again() 
     let database = TestDatabase::create().await;
     let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("amqp://guest:guest@{}", mute.local_addr().unwrap());
-    let settings = RelaySettings { deadline: Duration::from_millis(100), ..RelaySettings::default() };
+    let settings = RelaySettings { deadline: Duration::from_secs(1), ..RelaySettings::default() };
     let relay = RunningRelay::start_over(&database, &BrokerConfig::at(&url).unwrap(), &outbox(), settings);
     let first = mute.accept().await.unwrap();
     let second = mute.accept().await.unwrap();
     let said = relay.health.readiness().checks["relay"].clone();
-    assert!(said.contains("RabbitMQ did not answer within 100ms"), "{said}");
+    assert!(said.contains("RabbitMQ did not answer within 1s"), "{said}");
     relay.stop().await.unwrap();
     drop((first, second));
+}
+
+/// Goes red when a relay waits for ever for a database from which nothing comes any more.
+#[tokio::test]
+async fn a_relay_whose_database_falls_silent_reports_it_and_ends_when_asked() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let network = Proxy::before(database.url()).await;
+    let pool = PgPoolOptions::new().connect_lazy(&network.instead_of(database.url())).unwrap();
+    let settings = RelaySettings { deadline: Duration::from_millis(300), ..RelaySettings::default() };
+    let relay = RunningRelay::start_with(pool, &broker.config(), &outbox(), settings);
+    settled(DEADLINE, "the relay to be well", "up".to_owned(), async || {
+        relay.health.readiness().checks["relay"].clone()
+    })
+    .await;
+    network.cut();
+    eventually(DEADLINE, "the relay to say what is wrong", async || {
+        let said = relay.health.readiness().checks["relay"].clone();
+        said.contains("PostgreSQL did not answer within 300ms").then_some(())
+    })
+    .await;
+    relay.stop().await.unwrap();
 }
