@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool};
 
+use super::deadline::within;
 use crate::config::DatabaseConfig;
 
 /// How long a request waits for a connection: with the database down, this is when its client learns of it.
@@ -13,6 +14,13 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a connection that was good is taken for good.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// How long one that lay idle may take to answer before another one is lent instead.
+const LEND_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a connection may take to answer when it comes back. sqlx tries each that does, without a limit: one through which
+/// nothing comes any more would keep its place until the kernel gives it up, after a quarter of an hour.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A pool that opens connections when they are needed, so that a program starts, and says why it isn't ready, while
 /// the database is down.
@@ -35,7 +43,12 @@ pub fn connect(config: &DatabaseConfig, instance: &str) -> Result<PgPool, sqlx::
         // of a request that has one statement, so only one that lay idle for a while is tried: the server may be gone.
         .test_before_acquire(false)
         .before_acquire(|connection, lent| {
-            Box::pin(async move { Ok(lent.idle_for < TRUSTED_FOR || connection.ping().await.is_ok()) })
+            Box::pin(async move {
+                Ok(lent.idle_for < TRUSTED_FOR || within(LEND_TIMEOUT, connection.ping()).await.is_ok())
+            })
+        })
+        .after_release(|connection, _| {
+            Box::pin(async move { within(RETURN_TIMEOUT, connection.ping()).await.map(|()| true) })
         })
         .connect_lazy_with(options))
 }

@@ -10,6 +10,7 @@ mod lapin_facts;
 mod migrations;
 mod outbox;
 mod partitions;
+mod pool;
 mod receiving;
 mod relay;
 mod relay_faults;
