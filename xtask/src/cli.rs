@@ -45,7 +45,7 @@ enum Verb {
     },
     /// Build for release and run one benchmark, which prints what it measured
     Bench {
-        /// Its name: `revocation`, `live`, `refused_logins`, `login_flood` or `who_exists`
+        /// Its name: `pipeline`, `revocation`, `live`, `refused_logins`, `login_flood` or `who_exists`
         name: String,
     },
     /// Record the queries anew (`.sqlx/`), after a query or a migration has changed

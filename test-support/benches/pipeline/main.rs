@@ -1,0 +1,62 @@
+//! What the way of an event costs, beside what the servers alone can do on this machine: `cargo xtask bench pipeline`.
+//!
+//! 1. The relay, from a full outbox to confirmed and deleted, beside publishing the same bodies with confirms.
+//! 2. The audit consumer, from a full queue to rows, beside consuming, inserting and acknowledging without looking at what comes.
+//! 3. From the commit of a fact to the commit of its audit row, at a steady rate, through the real programs.
+//! 4. The memory of a relaying program and of the audit consumer while each works off a long backlog.
+//!
+//! Rounds of the raw limit and of ours take turns, so that what else the machine does hits both; the medians are
+//! compared. PostgreSQL is durable in all of it. It ends with exit code 1 if a limit is missed. `PIPELINE_SIZE=small` tries
+//! it out, and judges as strictly.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark ends at a fault and prints what it found"
+)]
+
+mod backlog;
+mod consumer;
+mod events;
+mod latency;
+mod memory;
+mod raw_consumer;
+mod raw_publisher;
+mod relay;
+mod report;
+mod size;
+
+use std::process::ExitCode;
+
+use test_support::TestDatabase;
+use test_support::faults::PrivatePostgres;
+use test_support::machine::load;
+
+use report::Report;
+use size::Size;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let size = Size::chosen();
+    let mut postgres = PrivatePostgres::start().await;
+    let database = with_commit_instants(&mut postgres).await;
+    let mut report = Report::default();
+    println!("pipeline, {size:?}; load {}", load());
+    relay::measure(&database, &size, &mut report).await;
+    consumer::measure(&database, &size, &mut report).await;
+    latency::measure(&database, &size, &mut report).await;
+    memory::measure(&database, &size, &mut report).await;
+    report.judge()
+}
+
+/// A migrated database on a server that remembers when each transaction committed.
+async fn with_commit_instants(postgres: &mut PrivatePostgres) -> TestDatabase {
+    let database = postgres.database().await;
+    let setting = "ALTER SYSTEM SET track_commit_timestamp = on";
+    sqlx::query(setting).execute(database.pool()).await.unwrap();
+    postgres.stop().await;
+    postgres.start_again().await;
+    let fsync: String = sqlx::query_scalar("SHOW fsync").fetch_one(database.pool()).await.unwrap();
+    assert_eq!(fsync, "on", "a limit without durability is none");
+    database
+}
