@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use shared::config::{DatabaseConfig, Secret};
-use shared::database::{create_roles, migrate};
+use shared::database::{Role, create_roles, migrate};
 use shared::entropy::Entropy;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction};
@@ -35,7 +35,7 @@ impl TestDatabase {
     pub async fn create() -> Self {
         let server = environment::database_url();
         match environment::template() {
-            Some(template) => Self::clone_of(&server, &template).await,
+            Some(template) => Self::clone_of(&server, &template).await.with_logins().await,
             None => Self::create_at(&server).await.migrated().await,
         }
     }
@@ -52,7 +52,7 @@ impl TestDatabase {
         database
     }
 
-    /// Connections to it.
+    /// Connections to it, as the superuser: for the test itself.
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
@@ -70,9 +70,19 @@ impl TestDatabase {
         url.to_string()
     }
 
+    /// Its URL for a role of ours, which may do what the migrations have granted it.
+    pub fn url_as(&self, role: Role) -> String {
+        self.url_for(role.name(), password_of(role))
+    }
+
+    /// Connections to it as a role of ours: for what a program does in the test's own process.
+    pub fn pool_as(&self, role: Role) -> PgPool {
+        open_pool(&self.url_as(role))
+    }
+
     /// The settings by which a program reaches it.
-    pub fn config(&self) -> DatabaseConfig {
-        DatabaseConfig { url: Secret::new(&self.url), pool_max: 5 }
+    pub fn config_as(&self, role: Role) -> DatabaseConfig {
+        DatabaseConfig { url: Secret::new(self.url_as(role)), pool_max: 5 }
     }
 
     /// Keeps everybody from writing to `table` until the transaction is rolled back: a process can then be killed at
@@ -124,17 +134,29 @@ impl TestDatabase {
     fn open(server: &str, name: String) -> Self {
         let mut url = Url::parse(server).expect("the server's URL can be read");
         url.set_path(&name);
-        let pool = PgPoolOptions::new()
-            .max_connections(10)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_lazy(url.as_str())
-            .expect("the test database has a URL");
+        let pool = open_pool(url.as_str());
         Self { pool, url: url.to_string(), dropped_at: Some(server.to_owned()), name }
     }
 
     async fn migrated(self) -> Self {
-        create_roles(&self.pool, None).await.expect("can't make the roles");
+        create_roles(&self.pool, &[]).await.expect("can't make the roles");
         migrate(&self.pool).await.expect("can't migrate a test database");
+        self.with_logins().await
+    }
+
+    /// Lets the roles log in, where they can't yet: they are the whole server's, and every test's.
+    async fn with_logins(self) -> Self {
+        let able: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_authid WHERE rolname = ANY($1) AND rolcanlogin AND rolpassword IS NOT NULL",
+        )
+        .bind(Role::ALL.map(Role::name))
+        .fetch_one(&self.pool)
+        .await
+        .expect("the roles can be looked at");
+        if usize::try_from(able) != Ok(Role::ALL.len()) {
+            let passwords = Role::ALL.map(|role| (role, Secret::new(password_of(role))));
+            create_roles(&self.pool, &passwords).await.expect("the roles can be given passwords");
+        }
         self
     }
 }
@@ -149,6 +171,19 @@ impl Drop for TestDatabase {
             }
         });
     }
+}
+
+/// A role's password on every server that tests use.
+pub fn password_of(role: Role) -> &'static str {
+    if role == Role::Operator { "operator" } else { "program" }
+}
+
+fn open_pool(url: &str) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(10)
+        .acquire_timeout(Duration::from_secs(10))
+        .connect_lazy(url)
+        .expect("the test database has a URL")
 }
 
 fn fresh_name() -> String {

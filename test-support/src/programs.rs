@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use shared::database::Role;
 use tempfile::TempDir;
 
 use crate::api::{Client, try_send};
@@ -51,22 +52,24 @@ impl Program {
 
     /// The HTTP API over a database and a broker.
     pub fn producer_api(database: &TestDatabase, broker: &TestBroker) -> Self {
-        Self::named("producer-api").over(database, broker).env("SIGNING_KEY", SIGNING_KEY)
+        Self::named("producer-api").over(database, Role::ProducerApi, broker).env("SIGNING_KEY", SIGNING_KEY)
     }
 
     /// The audit consumer over a database and a broker.
     pub fn audit_consumer(database: &TestDatabase, broker: &TestBroker) -> Self {
-        Self::named("audit-consumer").over(database, broker)
+        Self::named("audit-consumer").over(database, Role::AuditConsumer, broker)
     }
 
     /// The scheduler over a database and a broker.
     pub fn scheduler(database: &TestDatabase, broker: &TestBroker) -> Self {
         // No mail leaves a test that has no mail server of its own: nobody listens on this port.
-        Self::named("scheduler").over(database, broker).env("EMAIL_HOST", "127.0.0.1").env("EMAIL_PORT", "1")
+        let scheduler = Self::named("scheduler").over(database, Role::Scheduler, broker);
+        scheduler.env("EMAIL_HOST", "127.0.0.1").env("EMAIL_PORT", "1")
     }
 
-    fn over(self, database: &TestDatabase, broker: &TestBroker) -> Self {
-        self.env("DATABASE_URL", database.url()).env("AMQP_URL", broker.amqp_url())
+    /// Each program has its own role in the database, as in life: so every test shows that its rights suffice.
+    fn over(self, database: &TestDatabase, role: Role, broker: &TestBroker) -> Self {
+        self.env("DATABASE_URL", &database.url_as(role)).env("AMQP_URL", broker.amqp_url())
     }
 
     /// Sets a variable of its environment, which holds nothing else but `PATH`.

@@ -12,11 +12,14 @@ use serde_json::{Map, Value};
 const PROGRAMS: [&str; 3] = ["audit-consumer", "producer-api", "scheduler"];
 
 /// Settings that no service needs: other names of settings, and what commands are given by hand.
-const NOT_OF_SERVICES: [&str; 8] = [
+const NOT_OF_SERVICES: [&str; 11] = [
     "EMAIL_USER",
     "EMAIL_PASS",
     "JWT_SECRET_KEY",
     "SECRET_KEY",
+    "PRODUCER_API_DB_PASSWORD",
+    "AUDIT_CONSUMER_DB_PASSWORD",
+    "SCHEDULER_DB_PASSWORD",
     "OPERATOR_PASSWORD",
     "SUPERUSER_PASSWORD",
     "NEW_PASSWORD",

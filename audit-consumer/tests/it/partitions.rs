@@ -5,6 +5,7 @@ use std::time::Duration;
 use audit_consumer::audit::keep_partitions_ahead;
 use chrono::DateTime;
 use shared::clock::Clock;
+use shared::database::Role;
 use shared::entropy::Entropy;
 use shared::lifecycle::{Health, Standing};
 use test_support::{TestDatabase, settled};
@@ -16,7 +17,7 @@ async fn partitions_are_made_at_start_and_the_loop_ends_when_asked() {
     let far = Clock::manual(DateTime::from_timestamp(2_000_000_000, 0).unwrap());
     let (health, stop) = (Health::default(), CancellationToken::new());
     let component = health.component("partitions", Standing::Supporting);
-    let pool = database.pool().clone();
+    let pool = database.pool_as(Role::AuditConsumer);
     let loop_stop = stop.clone();
     let running = tokio::spawn(async move {
         keep_partitions_ahead(&pool, &far, &component, &Entropy::seeded(1), &loop_stop).await

@@ -6,6 +6,7 @@ use audit_consumer::audit::{Batch, Candidate, Message, Recorded, SetAside, recor
 use audit_consumer::deliveries::classify;
 use serde_json::json;
 use shared::clock::Clock;
+use shared::database::Role;
 use sqlx::PgPool;
 use test_support::TestDatabase;
 use tokio::sync::Barrier;
@@ -37,6 +38,11 @@ async fn quarantine(database: &PgPool) -> Vec<(Vec<u8>, String)> {
     sqlx::query_as("SELECT raw, reason FROM audit.quarantine ORDER BY id").fetch_all(database).await.unwrap()
 }
 
+/// Connections with the rights of the consumer.
+fn as_program(database: &TestDatabase) -> PgPool {
+    database.pool_as(Role::AuditConsumer)
+}
+
 fn sorted(mut ids: Vec<Uuid>) -> Vec<Uuid> {
     ids.sort();
     ids
@@ -47,9 +53,9 @@ fn sorted(mut ids: Vec<Uuid>) -> Vec<Uuid> {
 async fn a_redelivered_event_is_one_row() {
     let database = TestDatabase::create().await;
     let bodies: Vec<String> = (0..3).map(|_| event(fresh_id()).to_string()).collect();
-    let first = record(database.pool(), batch(&bodies)).await.unwrap();
+    let first = record(&as_program(&database), batch(&bodies)).await.unwrap();
     assert_eq!(first, Recorded { entries: 3, quarantined: 0 });
-    let second = record(database.pool(), batch(&bodies)).await.unwrap();
+    let second = record(&as_program(&database), batch(&bodies)).await.unwrap();
     assert_eq!(second, Recorded::default());
     assert_eq!(recorded_ids(database.pool()).await.len(), 3);
 }
@@ -59,7 +65,7 @@ async fn duplicates_inside_one_batch_are_one_row() {
     let database = TestDatabase::create().await;
     let (one, other) = (fresh_id(), fresh_id());
     let bodies = [one, other, one, one, other].map(|id| event(id).to_string());
-    let recorded = record(database.pool(), batch(&bodies)).await.unwrap();
+    let recorded = record(&as_program(&database), batch(&bodies)).await.unwrap();
     assert_eq!(recorded.entries, 2);
     assert_eq!(recorded_ids(database.pool()).await, sorted(vec![one, other]));
 }
@@ -72,7 +78,7 @@ async fn the_body_and_the_columns_are_what_was_sent() {
     sent["data"]["ip"] = json!("192.0.2.7");
     sent["data"]["reason"] = json!("wrong_password");
     let bodies = [format!(" {sent}")];
-    record(database.pool(), batch(&bodies)).await.unwrap();
+    record(&as_program(&database), batch(&bodies)).await.unwrap();
     let row: (String, String, String, String, i64) =
         sqlx::query_as("SELECT body, host(ip), outcome, reason, user_id FROM audit.events")
             .fetch_one(database.pool())
@@ -85,9 +91,9 @@ async fn the_body_and_the_columns_are_what_was_sent() {
 async fn a_message_set_aside_twice_is_one_row_of_the_quarantine() {
     let database = TestDatabase::create().await;
     let bodies = ["not an envelope".to_owned(), "not an envelope".to_owned(), event(fresh_id()).to_string()];
-    let first = record(database.pool(), batch(&bodies)).await.unwrap();
+    let first = record(&as_program(&database), batch(&bodies)).await.unwrap();
     assert_eq!(first, Recorded { entries: 1, quarantined: 1 });
-    let second = record(database.pool(), batch(&bodies)).await.unwrap();
+    let second = record(&as_program(&database), batch(&bodies)).await.unwrap();
     assert_eq!(second, Recorded::default());
     let kept = quarantine(database.pool()).await;
     assert_eq!(kept.len(), 1);
@@ -106,7 +112,7 @@ async fn a_row_that_the_database_refuses_goes_to_quarantine_and_the_others_are_r
     poison["type"] = json!((0..400).map(|_| fresh_id().to_string()).collect::<String>());
     bodies.insert(13, poison.to_string());
     bodies.push("not an envelope".to_owned());
-    let recorded = record(database.pool(), batch(&bodies)).await.unwrap();
+    let recorded = record(&as_program(&database), batch(&bodies)).await.unwrap();
     assert_eq!(recorded, Recorded { entries: 20, quarantined: 2 });
     assert_eq!(recorded_ids(database.pool()).await, sorted(good));
     let kept = quarantine(database.pool()).await;
@@ -123,14 +129,14 @@ async fn a_database_out_of_order_is_an_error_and_nothing_is_written() {
         .await
         .unwrap();
     let bodies = [event(fresh_id()).to_string(), "not an envelope".to_owned()];
-    let error = record(database.pool(), batch(&bodies)).await.unwrap_err();
+    let error = record(&as_program(&database), batch(&bodies)).await.unwrap_err();
     assert_eq!(error.messages, 2);
     assert!(quarantine(database.pool()).await.is_empty());
     sqlx::query("ALTER TABLE audit.events_elsewhere RENAME TO events")
         .execute(database.pool())
         .await
         .unwrap();
-    let recorded = record(database.pool(), batch(&bodies)).await.unwrap();
+    let recorded = record(&as_program(&database), batch(&bodies)).await.unwrap();
     assert_eq!(recorded, Recorded { entries: 1, quarantined: 1 });
 }
 
@@ -154,7 +160,7 @@ async fn record_side_by_side(database: &TestDatabase, bodies: &[String]) -> Reco
     let start = Arc::new(Barrier::new(6));
     let mut consumers = Vec::new();
     for turn in 0..6 {
-        let (pool, start, mut bodies) = (database.pool().clone(), start.clone(), bodies.to_vec());
+        let (pool, start, mut bodies) = (as_program(database), start.clone(), bodies.to_vec());
         bodies.rotate_left(turn * 53);
         if turn % 2 == 0 {
             bodies.reverse();

@@ -69,9 +69,10 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum DatabaseCommand {
-    /// Makes the operators' role if needed, then applies the migrations that are missing.
+    /// Makes the roles that are missing, then applies the migrations that are missing; as the owner of the tables.
     Migrate,
-    /// Makes the operators' read-only role; with `OPERATOR_PASSWORD` it may log in.
+    /// Makes the roles of the programs and of operators; those whose password is set (`OPERATOR_PASSWORD` and so on, see
+    /// `config --reference`) may log in with it from now on.
     CreateRoles,
 }
 

@@ -6,6 +6,7 @@ mod http;
 mod keys;
 mod limits;
 mod realtime;
+mod rights;
 mod sessions;
 mod simple_jwt_json;
 mod spellings;
@@ -21,6 +22,7 @@ pub use hashing::HashingConfig;
 pub use http::HttpConfig;
 pub use limits::LimitsConfig;
 pub use realtime::RealtimeConfig;
+pub use rights::read_database_passwords;
 pub use sessions::{AccessTokenRevocation, RefreshReuse, SessionPolicy, SessionsConfig};
 pub use simple_jwt_json::lay_over as lay_simple_jwt_json_over;
 pub use tokens::{TokensConfig, UserIdField};
@@ -30,11 +32,6 @@ pub const PROGRAM: &str = "producer-api";
 /// Where it listens unless told otherwise.
 const DEFAULT_PORT: u16 = 8000;
 
-const OPERATOR_PASSWORD: Setting = Setting::secret(
-    "OPERATOR_PASSWORD",
-    "Password of the database role `warren_operator`; read by `database create-roles` alone. Without it the role \
-     can't log in.",
-);
 const SUPERUSER_PASSWORD: Setting =
     Setting::secret("SUPERUSER_PASSWORD", "Password of the account that `users create-superuser` makes.");
 const NEW_PASSWORD: Setting =
@@ -55,7 +52,8 @@ pub const SETTINGS: &[&[&Setting]] = &[
     hashing::SETTINGS,
     http::SETTINGS,
     realtime::SETTINGS,
-    &[&OPERATOR_PASSWORD, &SUPERUSER_PASSWORD, &NEW_PASSWORD, &DJANGO_DATABASE_URL],
+    rights::SETTINGS,
+    &[&SUPERUSER_PASSWORD, &NEW_PASSWORD, &DJANGO_DATABASE_URL],
 ];
 
 /// The settings of `serve`.
@@ -129,11 +127,6 @@ pub fn open_keys(reader: &mut Reader, tokens: &TokensConfig) -> Result<Keys, Con
 /// The sessions section, for commands that begin or end sessions.
 pub fn read_sessions(reader: &mut Reader) -> SessionsConfig {
     SessionsConfig::read(reader)
-}
-
-/// The operators' password, if given.
-pub fn read_operator_password(reader: &mut Reader) -> Option<Secret> {
-    reader.optional_secret(&OPERATOR_PASSWORD)
 }
 
 /// The password of the account to be made.

@@ -23,6 +23,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::config::Reader;
+use shared::database::Role;
 use shared::entropy::Entropy;
 use shared::lifecycle::{Health, HttpLimits, Probes, serve_http_on};
 use shared::outbox::Outbox;
@@ -59,7 +60,7 @@ impl Api {
     /// With these settings beside the key.
     pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::create().await;
-        let pool = database.pool().clone();
+        let pool = database.pool_as(Role::ProducerApi);
         Self::start_over_with(database, pool, (FRESH_FOR, settings)).await
     }
 
@@ -67,7 +68,7 @@ impl Api {
     /// doesn't make it ask the database after all.
     pub(crate) async fn start_believing_for(fresh_for: Duration, settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::create().await;
-        let pool = database.pool().clone();
+        let pool = database.pool_as(Role::ProducerApi);
         Self::start_over_with(database, pool, (fresh_for, settings)).await
     }
 
@@ -80,7 +81,7 @@ impl Api {
     pub(crate) async fn start_live(live: LiveSettings, settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::create().await;
         let clock = Clock::manual(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
-        let pool = database.pool().clone();
+        let pool = database.pool_as(Role::ProducerApi);
         let Replica { client, state, _stop: stop } =
             serve(pool, clock.clone(), (Duration::from_hours(1), settings), Some(live)).await;
         state.standings.follower().read_changes_once().await.unwrap();
@@ -100,7 +101,11 @@ impl Api {
 
     /// A second replica with these settings and connections of its own: its requests meet ours in the database alone.
     pub(crate) async fn replica(&self, settings: &[(&str, &str)]) -> Replica {
-        let pool = PgPoolOptions::new().max_connections(10).connect(self.database.url()).await.unwrap();
+        let pool = PgPoolOptions::new()
+            .max_connections(10)
+            .connect(&self.database.url_as(Role::ProducerApi))
+            .await
+            .unwrap();
         serve(pool, self.clock.clone(), (FRESH_FOR, settings), None).await
     }
 

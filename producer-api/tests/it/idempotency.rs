@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::database::Role;
 use test_support::TestDatabase;
 use test_support::api::{Answer, Client, Login, send, try_send};
 
@@ -125,7 +126,7 @@ async fn a_key_of_an_account_that_is_deleted_meanwhile_is_refused_as_a_token_of_
 #[tokio::test]
 async fn who_finds_his_key_in_use_is_told_so_after_a_while_and_may_use_it_when_the_other_gave_up() {
     let database = TestDatabase::create().await;
-    let pool = shared::database::connect(&database.config(), "producer-api").unwrap();
+    let pool = shared::database::connect(&database.config_as(Role::ProducerApi), "producer-api").unwrap();
     let api = Api::start_over(database, pool).await;
     let login = api.client.join("froggly").await;
     create(&api.client, &login, "a-key", &dig()).await.expect(201);

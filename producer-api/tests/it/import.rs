@@ -73,7 +73,7 @@ async fn import_with(
     let (outbox, trace) =
         (Outbox::new("producer-api", api.clock.clone(), entropy.clone()), TraceContext::new(&entropy));
     let importer = Importer {
-        database: api.database.pool(),
+        database: &api.state.database,
         outbox: &outbox,
         clock: &api.clock,
         trace: &trace,

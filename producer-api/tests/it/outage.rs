@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use shared::database::Role;
 use sqlx::postgres::PgPoolOptions;
 use test_support::TestDatabase;
 
@@ -43,7 +44,7 @@ async fn without_a_database_every_request_is_told_to_come_back_and_readyz_says_w
 #[tokio::test]
 async fn a_row_that_somebody_holds_is_503_for_its_own_user_and_nothing_to_others() {
     let database = TestDatabase::create().await;
-    let pool = shared::database::connect(&database.config(), "producer-api").unwrap();
+    let pool = shared::database::connect(&database.config_as(Role::ProducerApi), "producer-api").unwrap();
     let api = Api::start_over(database, pool).await;
     let other = api.client.join("other").await;
     api.client.register("froggly").await.expect(201);
@@ -68,7 +69,7 @@ async fn a_row_that_somebody_holds_is_503_for_its_own_user_and_nothing_to_others
 #[tokio::test]
 async fn connections_that_the_server_ends_cost_at_most_one_answer_each() {
     let database = TestDatabase::create().await;
-    let config = database.config();
+    let config = database.config_as(Role::ProducerApi);
     let pool = shared::database::connect(&config, "producer-api").unwrap();
     let api = Api::start_over(database, pool).await;
     let login = api.client.join("froggly").await;

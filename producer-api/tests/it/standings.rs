@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use producer_api::sessions::standing::{Changes, FRESH_FOR, Follower, Standing, Standings};
+use shared::database::Role;
 use shared::entropy::Entropy;
 use shared::ids::{SessionId, UserId};
 use shared::lifecycle::{self, Health};
@@ -92,7 +93,7 @@ async fn a_warm_replica_asks_the_database_nothing() {
     let database = TestDatabase::create().await;
     let user = add_user(database.pool()).await;
     let session = add_session(database.pool(), user).await;
-    let pool = PgPool::connect(database.url()).await.unwrap();
+    let pool = PgPool::connect(&database.url_as(Role::ProducerApi)).await.unwrap();
     let replica = Replica::over(&pool).await;
     let first = replica.of(user, session).await;
     assert!(first.session_active && first.user.as_ref().unwrap().is_active);
@@ -322,7 +323,8 @@ async fn more_changes_than_one_read_takes_make_the_replica_forget_and_begin_anew
 #[tokio::test]
 async fn a_full_pool_keeps_nobody_from_following() {
     let database = TestDatabase::create().await;
-    let pool = PgPoolOptions::new().max_connections(1).connect(database.url()).await.unwrap();
+    let pool =
+        PgPoolOptions::new().max_connections(1).connect(&database.url_as(Role::ProducerApi)).await.unwrap();
     let mut replica = Replica::over(&pool).await;
     let _all_of_it = pool.acquire().await.unwrap();
     assert!(pool.try_acquire().is_none());
@@ -451,8 +453,12 @@ async fn without_any_notice_an_end_is_effective_within_two_seconds() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_can_not_follow_says_so_and_asks_the_database_for_each_request() {
     let database = TestDatabase::create().await;
-    let pool =
-        PgPoolOptions::new().min_connections(2).max_connections(2).connect(database.url()).await.unwrap();
+    let pool = PgPoolOptions::new()
+        .min_connections(2)
+        .max_connections(2)
+        .connect(&database.url_as(Role::ProducerApi))
+        .await
+        .unwrap();
     let user = add_user(&pool).await;
     let session = add_session(&pool, user).await;
     let standings = Standings::remembering(pool.clone(), FRESH_FOR);

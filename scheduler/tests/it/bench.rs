@@ -12,6 +12,7 @@ use scheduler::worker::rescue::{Rescued, rescue};
 use scheduler::worker::{Claim, LeaseSettings, Registry, Workshop, claim, execute};
 use shared::clock::Clock;
 use shared::config::Reader;
+use shared::database::Role;
 use shared::entropy::Entropy;
 use shared::ids::RunId;
 use shared::outbox::Outbox;
@@ -26,6 +27,8 @@ pub(crate) const KEY: &str = "count-sheep";
 /// A database and all that the use cases need beside it.
 pub(crate) struct Bench {
     pub(crate) database: TestDatabase,
+    /// Connections with the rights of the scheduler.
+    pub(crate) as_program: PgPool,
     pub(crate) outbox: Outbox,
     pub(crate) entropy: Entropy,
     pub(crate) clock: Clock,
@@ -86,8 +89,10 @@ pub(crate) fn job(work: impl Fn(JobContext) -> JobResult + Send + Sync + 'static
 impl Bench {
     pub(crate) async fn new() -> Self {
         let (clock, entropy) = (Clock::manual(at("09:00:00")), Entropy::system());
+        let database = TestDatabase::create().await;
         Self {
-            database: TestDatabase::create().await,
+            as_program: database.pool_as(Role::Scheduler),
+            database,
             outbox: Outbox::new("test", Clock::system(), entropy.clone()),
             entropy,
             clock,
@@ -95,6 +100,7 @@ impl Bench {
         }
     }
 
+    /// Connections of the test itself.
     pub(crate) fn pool(&self) -> &PgPool {
         self.database.pool()
     }
@@ -106,7 +112,7 @@ impl Bench {
 
     pub(crate) fn workshop(&self, registry: Registry) -> Workshop {
         Workshop {
-            database: self.pool().clone(),
+            database: self.as_program.clone(),
             outbox: self.outbox.clone(),
             registry,
             clock: self.clock.clone(),
@@ -119,7 +125,7 @@ impl Bench {
     }
 
     pub(crate) async fn sync(&self, registry: &Registry, now: DateTime<Utc>) -> Synced {
-        let mut transaction = self.pool().begin().await.unwrap();
+        let mut transaction = self.as_program.begin().await.unwrap();
         let synced = sync_at(&mut transaction, registry, now).await.unwrap();
         transaction.commit().await.unwrap();
         synced
@@ -131,14 +137,14 @@ impl Bench {
     }
 
     pub(crate) async fn tick(&self, now: DateTime<Utc>) -> Published {
-        let mut transaction = self.pool().begin().await.unwrap();
+        let mut transaction = self.as_program.begin().await.unwrap();
         let published = publish_ticks(&mut transaction, &self.outbox, &self.entropy, now).await.unwrap();
         transaction.commit().await.unwrap();
         published
     }
 
     pub(crate) async fn rescue(&self, now: DateTime<Utc>) -> Rescued {
-        let mut transaction = self.pool().begin().await.unwrap();
+        let mut transaction = self.as_program.begin().await.unwrap();
         let rescued = rescue(&mut transaction, &self.outbox, &self.entropy, now).await.unwrap();
         transaction.commit().await.unwrap();
         rescued

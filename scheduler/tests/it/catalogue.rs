@@ -60,7 +60,7 @@ async fn another_cron_line_begins_now_and_what_the_old_one_owed_is_missed() {
 async fn two_schedulers_that_start_at_once_sync_one_after_the_other() {
     let bench = Bench::new().await;
     let registry = Registry::new(all(mailer(&[]), Entropy::system()));
-    let (one, other) = tokio::join!(sync(bench.pool(), &registry), sync(bench.pool(), &registry));
+    let (one, other) = tokio::join!(sync(&bench.as_program, &registry), sync(&bench.as_program, &registry));
     let (one, other) = (one.unwrap(), other.unwrap());
     assert_eq!((one.added + other.added, one.unchanged + other.unchanged), (4, 4));
 }

@@ -21,7 +21,7 @@ async fn run_until(bench: &Bench, job: Job, args: serde_json::Value, stop: Cance
         scheduled_at: at("09:00:00"),
         attempt: 1,
         args,
-        database: bench.pool().clone(),
+        database: bench.as_program.clone(),
         outbox: bench.outbox.clone(),
         clock: bench.clock.clone(),
         printer: Printer::to(bench.printed.clone()),

@@ -716,7 +716,7 @@ async fn what_is_remembered_of_mails_goes_when_nobody_needs_it() {
             scheduled_at: at("09:00:00"),
             attempt: 1,
             args: serde_json::json!({}),
-            database: bench.pool().clone(),
+            database: bench.as_program.clone(),
             outbox: bench.outbox.clone(),
             clock: bench.clock.clone(),
             printer: Printer::to(bench.printed.clone()),

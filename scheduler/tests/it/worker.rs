@@ -29,7 +29,7 @@ impl Works {
         let health = Health::default();
         let stop = CancellationToken::new();
         let relay = Relay {
-            database: bench.pool().clone(),
+            database: bench.as_program.clone(),
             broker: broker::pool(&test_broker.config(), "test", "relay").unwrap(),
             outbox: bench.outbox.clone(),
             program: "test",

@@ -1,4 +1,4 @@
-//! The pool of connections to PostgreSQL, the schema, and the operators' role.
+//! The pool of connections to PostgreSQL, the schema, and the roles of programs and operators.
 
 mod command;
 mod deadline;
@@ -11,5 +11,5 @@ pub use command::{CommandError, connect_before_migrating, connect_for_command};
 pub use deadline::within;
 pub use migrate::{MigrateError, check_schema_at_start, migrate, require_schema};
 pub use pool::{connect, ping, reach};
-pub use roles::{OPERATOR_ROLE, RolesError, create_roles};
+pub use roles::{Role, RolesError, create_roles};
 pub use unavailable::is_unavailable;

@@ -8,7 +8,7 @@ async fn migrations_make_everything_from_an_empty_database_and_then_nothing_more
     let database = TestDatabase::create_empty().await;
     let error = require_schema(database.pool()).await.unwrap_err();
     assert!(matches!(error, MigrateError::Missing { .. }), "{error:?}");
-    create_roles(database.pool(), None).await.unwrap();
+    create_roles(database.pool(), &[]).await.unwrap();
     let applied = migrate(database.pool()).await.unwrap();
     assert!(applied > 0);
     require_schema(database.pool()).await.unwrap();
@@ -18,7 +18,7 @@ async fn migrations_make_everything_from_an_empty_database_and_then_nothing_more
 #[tokio::test]
 async fn programs_that_migrate_at_once_do_not_disturb_each_other() {
     let database = TestDatabase::create_empty().await;
-    create_roles(database.pool(), None).await.unwrap();
+    create_roles(database.pool(), &[]).await.unwrap();
     let programs = (0..4).map(|_| migrate(database.pool()));
     for applied in futures_util::future::join_all(programs).await {
         applied.unwrap();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared::database::Role;
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Postgres};
 use test_support::programs::{Ended, Program, RunningProgram};
@@ -11,7 +12,9 @@ const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The command, with the one setting it needs.
 fn flush(database: &TestDatabase) -> Program {
-    Program::named("scheduler").env("DATABASE_URL", database.url()).arg("flushexpiredtokens")
+    Program::named("scheduler")
+        .env("DATABASE_URL", &database.url_as(Role::Scheduler))
+        .arg("flushexpiredtokens")
 }
 
 async fn execute(database: &TestDatabase, sql: &str) {

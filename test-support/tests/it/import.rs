@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use shared::database::Role;
 use tempfile::NamedTempFile;
 use test_support::TestDatabase;
 use test_support::programs::{Ended, Program};
@@ -9,8 +10,10 @@ use test_support::programs::{Ended, Program};
 const HASH: &str = "pbkdf2_sha256$1000$saltsaltsaltsalt$Cf9xjlisAEzRbMZsosxST/5+wkpfUV6uoqiZkYtP6iQ=";
 
 async fn import(database: &TestDatabase, arguments: &[&str]) -> Ended {
-    let program =
-        Program::named("producer-api").env("DATABASE_URL", database.url()).arg("users").arg("import");
+    let program = Program::named("producer-api")
+        .env("DATABASE_URL", &database.url_as(Role::ProducerApi))
+        .arg("users")
+        .arg("import");
     arguments.iter().fold(program, |program, argument| program.arg(argument)).run().await
 }
 
@@ -55,7 +58,7 @@ async fn djangos_database_may_be_named_by_the_environment_and_its_password_is_ne
     sqlx::query(users).execute(django.pool()).await.unwrap();
     sqlx::query("INSERT INTO accounts_user VALUES (7, 'froggly', '!')").execute(django.pool()).await.unwrap();
     let from = |url: &str| {
-        let program = Program::named("producer-api").env("DATABASE_URL", database.url());
+        let program = Program::named("producer-api").env("DATABASE_URL", &database.url_as(Role::ProducerApi));
         program.env("DJANGO_DATABASE_URL", url).arg("users").arg("import").arg("--from-database")
     };
     let missing = from(django.url()).run().await;

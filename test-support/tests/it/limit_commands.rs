@@ -1,6 +1,7 @@
 //! The commands about accounts that have to wait, over the real binary: what they print, and what they do to a running API.
 
 use serde_json::Value;
+use shared::database::Role;
 use test_support::api::PASSWORD;
 use test_support::programs::{Ended, Program};
 use test_support::{TestBroker, TestDatabase};
@@ -16,7 +17,7 @@ fn succeeded(ended: &Ended) -> &str {
 async fn who_has_to_wait_is_listed_and_let_in_at_once() {
     let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
     let run = async |arguments: &[&str]| {
-        let program = Program::named("producer-api").env("DATABASE_URL", database.url());
+        let program = Program::named("producer-api").env("DATABASE_URL", &database.url_as(Role::ProducerApi));
         arguments.iter().fold(program, |program, argument| program.arg(argument)).run().await
     };
     let api = Program::producer_api(&database, &broker)
@@ -84,7 +85,7 @@ async fn who_has_to_wait_is_listed_and_let_in_at_once() {
 async fn who_asked_for_too_many_mails_is_listed_and_may_ask_again_at_once() {
     let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
     let run = async |arguments: &[&str]| {
-        let program = Program::named("producer-api").env("DATABASE_URL", database.url());
+        let program = Program::named("producer-api").env("DATABASE_URL", &database.url_as(Role::ProducerApi));
         arguments.iter().fold(program, |program, argument| program.arg(argument)).run().await
     };
     let api = Program::producer_api(&database, &broker).env("MAIL_REQUESTS_PER_ADDRESS", "2").start().await;
@@ -113,7 +114,7 @@ async fn all_accounts_are_listed_for_people_and_for_programs() {
         SELECT 'user' || n, '', '!', '2026-01-02T03:04:05Z', true, false FROM generate_series(1, 1500) AS n";
     sqlx::query(people).execute(database.pool()).await.unwrap();
     let run = async |arguments: &[&str]| {
-        let program = Program::named("producer-api").env("DATABASE_URL", database.url());
+        let program = Program::named("producer-api").env("DATABASE_URL", &database.url_as(Role::ProducerApi));
         arguments.iter().fold(program, |program, argument| program.arg(argument)).run().await
     };
     let listed = run(&["users", "list"]).await;

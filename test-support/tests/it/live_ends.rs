@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use shared::clock::Clock;
+use shared::database::Role;
 use test_support::api::{Client, Login};
 use test_support::faults::{PrivateRabbitmq, Proxy};
 use test_support::live::Stream;
@@ -102,8 +103,8 @@ async fn without_a_broker_a_stream_ends_by_what_the_database_says() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_says_nothing_ends_a_stream() {
     let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
-    let network = Proxy::before(database.url()).await;
-    let through = network.instead_of(database.url());
+    let network = Proxy::before(&database.url_as(Role::ProducerApi)).await;
+    let through = network.instead_of(&database.url_as(Role::ProducerApi));
     let a = replica(&database, &broker, "a").env("DATABASE_URL", &through).start().await;
     check(&a, "revocations", "up").await;
     let login = a.client().join("ada").await;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use shared::database::Role;
 use test_support::environment;
 use test_support::faults::PrivatePostgres;
 use test_support::machine::peak_resident_kilobytes;
@@ -31,7 +32,7 @@ async fn plant(database: &TestDatabase, tasks: i32) {
 }
 
 fn print(database: &TestDatabase, arguments: &[&str]) -> Program {
-    let program = Program::named("producer-api").env("DATABASE_URL", database.url());
+    let program = Program::named("producer-api").env("DATABASE_URL", &database.url_as(Role::ProducerApi));
     ["tasks", "print"].iter().chain(arguments).fold(program, |program, argument| program.arg(argument))
 }
 
@@ -163,7 +164,7 @@ async fn a_reader_that_closes_the_pipe_ends_it_quietly() {
         if resume {
             command.arg("--resume-file").arg(&place);
         }
-        command.env("DATABASE_URL", database.url()).env("LOG_FORMAT", "text");
+        command.env("DATABASE_URL", database.url_as(Role::ProducerApi)).env("LOG_FORMAT", "text");
         let mut walk = Walk(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
         let mut line = String::new();
         // The pipe is closed at the end of this statement.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
+use shared::database::Role;
 use test_support::api::{Answer, Client, Login, send};
 use test_support::faults::{PrivateRabbitmq, Proxy};
 use test_support::programs::{Program, RunningProgram};
@@ -288,10 +289,10 @@ async fn the_bound_holds_while_neither_notices_nor_reads_of_changes_come_through
     let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
     let notices = Proxy::before(broker.amqp_url()).await;
     // The connection that reads what changed differs from all others by this option.
-    let changes = Proxy::cutting(database.url(), "statement_timeout=1000ms").await;
+    let changes = Proxy::cutting(&database.url_as(Role::ProducerApi), "statement_timeout=1000ms").await;
     let b = replica(&database, &broker, "b")
         .env("AMQP_URL", &notices.instead_of(broker.amqp_url()))
-        .env("DATABASE_URL", &changes.instead_of(database.url()));
+        .env("DATABASE_URL", &changes.instead_of(&database.url_as(Role::ProducerApi)));
     let replicas = Replicas::start_with(&database, &broker, b).await;
     let (a, b) = replicas.clients();
     let (first, second) = (join(&a, &b, "ada").await, join(&a, &b, "grace").await);

@@ -3,6 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
+use shared::database::Role;
 use test_support::programs::{Ended, Program, SIGNING_KEY};
 use test_support::{TestBroker, TestDatabase};
 
@@ -115,7 +116,7 @@ async fn a_private_key_that_everybody_may_read_is_named_once_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let api = || {
         Program::named("producer-api")
-            .env("DATABASE_URL", database.url())
+            .env("DATABASE_URL", &database.url_as(Role::ProducerApi))
             .env("AMQP_URL", broker.amqp_url())
             .env("ALGORITHM", "ES256")
             .env("SIGNING_KEYS_DIR", folder.path().to_str().unwrap())

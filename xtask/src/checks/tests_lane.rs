@@ -12,9 +12,6 @@ use crate::servers::{postgres, rabbitmq};
 /// The database that tests clone: migrated once, by the command that operators use.
 const TEMPLATE: &str = "warren_template";
 
-/// Throw-away servers deserve no better one.
-const OPERATOR_PASSWORD: &str = "operator";
-
 /// Builds, then tests.
 pub(super) fn check(session: &mut Session) -> Result<()> {
     // With all targets, as `cargo test` chooses them itself: the same features everywhere, and so one build of each
@@ -60,10 +57,7 @@ fn make_template(session: &mut Session) -> Result<()> {
     let url = server.url(TEMPLATE);
     for step in ["create-roles", "migrate"] {
         let mut command = session.workspace.program("producer-api");
-        command
-            .args(["database", step])
-            .env("DATABASE_URL", &url)
-            .env("OPERATOR_PASSWORD", OPERATOR_PASSWORD);
+        command.args(["database", step]).env("DATABASE_URL", &url);
         run_quietly(&mut command).context("cannot make the database that tests clone")?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What it costs to read a view, and who may.
 
 use serde_json::json;
-use shared::database::{OPERATOR_ROLE, create_roles};
+use shared::database::Role;
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::trail::Trail;
@@ -109,12 +109,11 @@ async fn the_first_id_of_an_instant_is_that_of_its_millisecond() {
 #[tokio::test]
 async fn an_operator_reads_every_view_and_every_view_says_what_it_is() {
     let trail = Trail::new().await;
-    create_roles(trail.database.pool(), None).await.unwrap();
     trail
         .tell(0, "auth.login.succeeded", json!({ "user_id": 7, "session_id": crate::trail::session(1) }))
         .await;
     let mut operator = trail.database.pool().acquire().await.unwrap();
-    operator.execute(AssertSqlSafe(format!("SET ROLE {OPERATOR_ROLE}"))).await.unwrap();
+    operator.execute(AssertSqlSafe(format!("SET ROLE {}", Role::Operator.name()))).await.unwrap();
     for view in BY_EVENT.iter().chain(SUMMED).chain(OTHERS) {
         let read = operator.execute(AssertSqlSafe(format!("SELECT * FROM audit.{view}"))).await;
         assert!(read.is_ok(), "{view}: {read:?}");

@@ -10,12 +10,17 @@ use crate::servers::PostgresServer;
 
 const NAME: &str = "warren_queries";
 
-/// Migrations grant to this role, which in life is made by a command of its own.
-const MAKE_OPERATOR: &str = "\
-DO $$ BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'warren_operator') THEN
-        CREATE ROLE warren_operator NOLOGIN;
-    END IF;
+/// Migrations grant to these roles, which in life are made by a command of its own.
+const MAKE_ROLES: &str = "\
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['warren_producer_api', 'warren_audit_consumer', 'warren_scheduler', 'warren_operator'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', name);
+        END IF;
+    END LOOP;
 END $$";
 
 /// Makes it anew and applies every migration in order; returns its URL.
@@ -24,7 +29,7 @@ END $$";
 pub(super) fn migrate(postgres: &PostgresServer, migrations: &Path) -> Result<String> {
     psql::run(postgres, "postgres", &format!("DROP DATABASE IF EXISTS {NAME} WITH (FORCE)"))?;
     psql::run(postgres, "postgres", &format!("CREATE DATABASE {NAME}"))?;
-    psql::run(postgres, "postgres", MAKE_OPERATOR)?;
+    psql::run(postgres, "postgres", MAKE_ROLES)?;
     for file in in_order(migrations)? {
         psql::run_file(postgres, NAME, &file)?;
     }
