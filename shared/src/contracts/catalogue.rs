@@ -7,7 +7,7 @@ use serde::Serialize;
 /// An exchange that carries what the outbox sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Exchange {
-    /// Facts about accounts, sessions and tokens.
+    /// Facts about accounts, sessions and tokens, and what operators did.
     AuthEvents,
     /// Facts about tasks.
     TaskEvents,
@@ -66,6 +66,11 @@ pub struct EventType {
 
 const fn auth(name: &'static str, outcome: Outcome) -> EventType {
     EventType { name, exchange: Exchange::AuthEvents, major: 1, outcome }
+}
+
+/// What an operator did travels with the facts about accounts: whoever watches over one watches over the other.
+const fn operator(name: &'static str) -> EventType {
+    auth(name, Outcome::Success)
 }
 
 const fn task(name: &'static str) -> EventType {
@@ -136,6 +141,18 @@ catalogue! {
     KEYS_ROTATED = auth("auth.keys.rotated", Outcome::Success);
     /// Somebody asked for what is not his.
     ACCESS_DENIED = auth("auth.access.denied", Outcome::Failure);
+    /// An operator sent a parked event again.
+    PARKED_REPLAYED = operator("operator.parked.replayed");
+    /// An operator threw a parked event away.
+    PARKED_DISCARDED = operator("operator.parked.discarded");
+    /// An operator had a message of the quarantine recorded.
+    QUARANTINE_REPLAYED = operator("operator.quarantine.replayed");
+    /// An operator threw a message of the quarantine away.
+    QUARANTINE_DISCARDED = operator("operator.quarantine.discarded");
+    /// An operator gave a dead letter to its queue again.
+    DEAD_LETTER_REPLAYED = operator("operator.dead_letter.replayed");
+    /// An operator threw a dead letter away.
+    DEAD_LETTER_DISCARDED = operator("operator.dead_letter.discarded");
     /// A task was made.
     TASK_CREATED = task("task.created");
     /// A task has another title.
@@ -183,12 +200,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_type_has_a_name_of_its_own_that_begins_with_its_exchange() {
+    fn every_type_has_a_name_of_its_own_that_begins_with_its_exchange_or_with_operator() {
         let names: HashSet<_> = EventType::ALL.iter().map(|row| row.name).collect();
         assert_eq!(names.len(), EventType::ALL.len());
         for row in EventType::ALL {
             let area = row.exchange.name().split('.').next().unwrap();
-            assert!(row.name.starts_with(&format!("{area}.")), "{} on {}", row.name, row.exchange.name());
+            let is_operators = row.exchange == Exchange::AuthEvents && row.name.starts_with("operator.");
+            let begins_with_area = row.name.starts_with(&format!("{area}."));
+            assert!(is_operators || begins_with_area, "{} on {}", row.name, row.exchange.name());
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod envelope;
 pub mod jobs;
 pub mod mail;
+pub mod operators;
 pub mod origin;
 mod row_event;
 pub mod tasks;

@@ -10,6 +10,10 @@ use crate::contracts::auth::{
     UserRegistered, UserUpdated,
 };
 use crate::contracts::jobs::{RunFailed, RunSucceeded, TickDue};
+use crate::contracts::operators::{
+    DeadLetterDiscarded, DeadLetterReplayed, ParkedDiscarded, ParkedReplayed, QuarantineDiscarded,
+    QuarantineReplayed,
+};
 use crate::contracts::tasks::{TaskCreated, TaskDeleted, TaskUpdated};
 use crate::contracts::{Event, EventType};
 
@@ -57,6 +61,12 @@ pub(super) const PAYLOADS: &[Payload] = &[
     payload::<MailTokenRefused>(),
     payload::<KeysRotated>(),
     payload::<AccessDenied>(),
+    payload::<ParkedReplayed>(),
+    payload::<ParkedDiscarded>(),
+    payload::<QuarantineReplayed>(),
+    payload::<QuarantineDiscarded>(),
+    payload::<DeadLetterReplayed>(),
+    payload::<DeadLetterDiscarded>(),
     payload::<TaskCreated>(),
     payload::<TaskUpdated>(),
     payload::<TaskDeleted>(),
