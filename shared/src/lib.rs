@@ -13,6 +13,7 @@ pub mod entropy;
 pub mod event_documents;
 pub mod ids;
 pub mod lifecycle;
+pub mod operator;
 pub mod outbox;
 pub mod retention;
 pub mod runs;

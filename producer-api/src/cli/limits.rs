@@ -7,11 +7,10 @@ use shared::clock::Clock;
 use shared::config::{DatabaseConfig, Reader};
 use shared::database::connect_for_command;
 use shared::entropy::Entropy;
+use shared::operator::{columns, instant, json_lines};
 use shared::outbox::Outbox;
 use sqlx::PgPool;
 
-use super::list_users::instant;
-use super::table::{columns, json_lines};
 use super::{block_on, print, read_database};
 use crate::config::PROGRAM;
 use crate::limits::{self, Cleared, Limit};

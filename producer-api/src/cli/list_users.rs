@@ -1,10 +1,9 @@
 //! `users list`.
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use shared::config::Reader;
 use shared::database::connect_for_command;
+use shared::operator::{columns, instant, json_lines};
 
-use super::table::{columns, json_lines};
 use super::{block_on, print, read_database};
 use crate::accounts::staff::{Page, User, list_users as list_page};
 use crate::config::PROGRAM;
@@ -55,8 +54,4 @@ fn row(user: &User) -> [String; 8] {
         instant(user.date_joined),
         user.last_login.map(instant).unwrap_or_default(),
     ]
-}
-
-pub(super) fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -8,16 +8,17 @@ mod inspect_token;
 mod limits;
 mod list_users;
 mod mint_tokens;
+mod parked;
 mod print_tasks;
 mod rotate_keys;
 mod serve;
-mod table;
 mod users;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use shared::config::{ConfigError, DatabaseConfig, Reader, effective_values, reference};
+use shared::operator::{EndCommand, print};
 
 use crate::config::{PROGRAM, SETTINGS, lay_simple_jwt_json_over, read_process};
 
@@ -48,6 +49,9 @@ enum Command {
     /// Who has to wait because of wrong passwords.
     #[command(subcommand)]
     Limits(LimitsCommand),
+    /// Events that the broker could not route: they are committed, and nobody has been told of them.
+    #[command(subcommand)]
+    Parked(EndCommand),
     /// The keys that sign tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -193,6 +197,7 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::Limits(LimitsCommand::List { json }) => limits::list(reader, json),
         Command::Limits(LimitsCommand::Clear(what)) => limits::clear(reader, what),
         Command::Users(UsersCommand::SetPassword { username }) => users::set_password(reader, &username),
+        Command::Parked(command) => parked::parked(reader, command),
         Command::Keys(KeysCommand::Rotate) => rotate_keys::rotate_keys(reader),
         Command::Tokens(TokensCommand::Mint { user, sliding }) => mint_tokens::mint(reader, &user, sliding),
         Command::Tokens(TokensCommand::Inspect) => {
@@ -225,12 +230,6 @@ fn effective(mut reader: Reader) -> anyhow::Result<()> {
 fn healthcheck(mut reader: Reader) -> anyhow::Result<()> {
     let process = read_process(&mut reader);
     shared::lifecycle::healthcheck(reader.finish(process)?.listen_address)
-}
-
-/// Writes a command's answer to standard output.
-fn print(text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    Ok(write!(std::io::stdout().lock(), "{text}")?)
 }
 
 /// The database section alone, for commands that need no broker.

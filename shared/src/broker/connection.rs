@@ -14,7 +14,7 @@ use crate::lifecycle::Component;
 /// Gives up after `deadline` what the broker is to answer. lapin has no time limit of its own: it doesn't read the URL's
 /// `connection_timeout`, waits for ever for a broker that accepts and says nothing, and forgets whoever waits if the
 /// connection ends in the moment before his frame is queued (4.12.3).
-pub(crate) async fn within<T, E: From<lapin::Error>>(
+pub async fn within<T, E: From<lapin::Error>>(
     deadline: Duration,
     answer: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {

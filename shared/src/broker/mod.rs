@@ -15,8 +15,7 @@ mod receive;
 mod subscription;
 pub mod topology;
 
-pub(crate) use connection::within;
-pub use connection::{connect, pool, watch_blocked};
+pub use connection::{connect, pool, watch_blocked, within};
 pub use declare::{DeclareError, declare};
 pub use exclusive::{ExclusiveQueue, ExclusiveSubscription};
 pub use lapin::message::Delivery;

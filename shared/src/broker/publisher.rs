@@ -4,6 +4,8 @@
 //! nothing about its own message. This room therefore waits for *every* confirm of a window, gathers *all* returned
 //! messages, and only then judges each id: returned, nacked, acked, or unknown.
 
+mod to_queue;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 

@@ -11,13 +11,18 @@ use crate::telemetry::error_chain;
 /// The settings or the command line are wrong: what `sysexits` and clap use, too.
 const WRONG_SETTINGS: u8 = 2;
 
+/// The command line is wrong in a way that shows only when it is put to use.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
 /// Turns a program's end into its exit code, and its error into one message on standard error: 0 fine, 2 wrong
-/// settings, 1 anything else.
+/// settings or command line, 1 anything else.
 pub fn report(program: &str, result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     // Nobody can be told when standard error is closed.
     let _ = writeln!(std::io::stderr(), "{program}: {}", error_chain(error.as_ref()));
-    if error.downcast_ref::<ConfigError>().is_some() {
+    if error.is::<ConfigError>() || error.is::<UsageError>() {
         ExitCode::from(WRONG_SETTINGS)
     } else {
         ExitCode::FAILURE

@@ -15,7 +15,7 @@ mod shutdown;
 mod supervise;
 
 pub use backoff::Backoff;
-pub use exit::{healthcheck, report};
+pub use exit::{UsageError, healthcheck, report};
 pub use health::{Component, Health, Readiness, Standing};
 pub use http_server::{HttpLimits, serve as serve_http, serve_on as serve_http_on};
 pub use probes::{Probes, router as probe_router};

@@ -12,6 +12,7 @@ mod append;
 mod claim;
 mod draft;
 mod parked;
+pub mod parked_events;
 mod relay;
 mod settle;
 
