@@ -1,8 +1,10 @@
 //! A message as it came, for the trail and for the quarantine.
 
-use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::types::ShortString;
 use serde_json::{Value, json};
 use shared::broker::Delivery;
+
+use crate::headers::{self, storable};
 
 /// A message's bytes and properties, borrowed from its delivery.
 #[derive(Debug, Clone, Copy)]
@@ -43,29 +45,7 @@ impl<'a> Message<'a> {
             "content_type": text(properties.content_type()),
             "content_encoding": text(properties.content_encoding()),
             "timestamp": properties.timestamp(),
-            "headers": properties.headers().as_ref().map(headers),
+            "headers": properties.headers().as_ref().map(headers::as_json),
         })
     }
-}
-
-fn headers(table: &FieldTable) -> Value {
-    let entries = table.inner().iter().map(|(name, value)| (storable(name.as_str()), header(value)));
-    Value::Object(entries.collect())
-}
-
-fn header(value: &AMQPValue) -> Value {
-    match value {
-        AMQPValue::LongString(text) => Value::String(storable(&text.to_string())),
-        AMQPValue::ShortString(text) => Value::String(storable(text.as_str())),
-        AMQPValue::Boolean(flag) => Value::Bool(*flag),
-        AMQPValue::LongInt(number) => json!(number),
-        AMQPValue::LongLongInt(number) => json!(number),
-        // Rare, and for a reader's eyes alone.
-        other => Value::String(storable(&format!("{other:?}"))),
-    }
-}
-
-/// Neither text nor `jsonb` of PostgreSQL holds a NUL.
-fn storable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }

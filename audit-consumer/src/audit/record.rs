@@ -127,7 +127,7 @@ async fn write(
 }
 
 /// Whether the database is in order and refuses a value.
-fn is_refusal(error: &sqlx::Error) -> bool {
+pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(database) => {
             database.code().is_some_and(|code| REFUSED_VALUE.iter().any(|class| code.starts_with(class)))

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use ipnetwork::IpNetwork;
+use shared::ids::EventId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -10,7 +11,7 @@ use super::{AuditEntry, Candidate, SetAside};
 /// Records entries; those whose key is there already are left as they are. Gives how many are new.
 ///
 /// Sorted by key: two consumers with the same messages in hand wait for each other instead of deadlocking.
-pub(super) async fn insert_entries(
+pub(crate) async fn insert_entries(
     connection: &mut PgConnection,
     candidates: &[Candidate<'_>],
 ) -> Result<u64, sqlx::Error> {
@@ -54,6 +55,21 @@ pub(super) async fn insert_entries(
     .execute(connection)
     .await?;
     Ok(done.rows_affected())
+}
+
+/// Whether the trail has another body than this under an id: then they are not the same message.
+pub(crate) async fn has_other_body(
+    connection: &mut PgConnection,
+    event_id: EventId,
+    body: &str,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM audit.events WHERE event_id = $1 AND body <> $2) AS "has_other_body!""#,
+        event_id.0,
+        body,
+    )
+    .fetch_one(connection)
+    .await
 }
 
 /// Keeps messages in quarantine; those that lie there already are left as they are. Gives how many are new.

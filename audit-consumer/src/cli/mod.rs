@@ -1,12 +1,14 @@
 //! The command line: one file for each command with wiring.
 
+mod dead_letters;
+mod quarantine;
 mod run;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use shared::config::{Reader, effective_values, reference};
+use shared::operator::{EndCommand, print};
 
 use crate::config::{PROGRAM, SETTINGS, read_process};
 
@@ -27,6 +29,13 @@ pub struct CommandLine {
 enum Command {
     /// Consumes events until it is told to stop.
     Run,
+    /// Messages that could not be read. Replayed, they are judged by this build's rules, without a broker.
+    #[command(subcommand)]
+    Quarantine(EndCommand),
+    /// Messages that a queue gave up on. Replayed, they go straight to that queue. Those that a command has in hand, others
+    /// don't see.
+    #[command(subcommand)]
+    DeadLetters(EndCommand),
     /// Prints the settings in force, secrets masked.
     Config {
         /// Prints what each setting means instead, as Markdown.
@@ -42,6 +51,8 @@ pub fn run(line: CommandLine) -> ExitCode {
     let reader = Reader::from_environment(&line.set);
     let result = match line.command.unwrap_or(Command::Run) {
         Command::Run => run::run(reader),
+        Command::Quarantine(command) => quarantine::quarantine(reader, command),
+        Command::DeadLetters(command) => dead_letters::dead_letters(reader, command),
         Command::Config { reference: false } => print(&effective_values(&reader, SETTINGS)),
         Command::Config { reference: true } => print(&reference(PROGRAM, SETTINGS)),
         Command::Healthcheck => healthcheck(reader),
@@ -49,8 +60,9 @@ pub fn run(line: CommandLine) -> ExitCode {
     shared::lifecycle::report(PROGRAM, result)
 }
 
-fn print(text: &str) -> anyhow::Result<()> {
-    Ok(write!(std::io::stdout().lock(), "{text}")?)
+/// Runs a command's asynchronous part.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
 fn healthcheck(mut reader: Reader) -> anyhow::Result<()> {

@@ -7,17 +7,24 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use jsonschema::{Draft, Validator};
+use lapin::BasicProperties;
 use lapin::options::{QueueBindOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::broker::topology::EXCHANGES;
-use shared::contracts::EventType;
+use shared::clock::Clock;
+use shared::contracts::auth::KeysRotated;
+use shared::contracts::{EventType, Origin};
+use shared::entropy::Entropy;
+use shared::outbox::Outbox;
+use shared::telemetry::TraceContext;
 use test_support::api::{Answer, Client, Login, PASSWORD, send};
 use test_support::broker::Taken;
 use test_support::mail_server::{At, Conduct, MailServer, ReceivedMail};
 use test_support::programs::{Program, RunningProgram};
 use test_support::{TestBroker, TestDatabase, environment, eventually, settled};
+use uuid::Uuid;
 
 const DEADLINE: Duration = Duration::from_mins(2);
 const TAP: &str = "a-tests-tap";
@@ -99,6 +106,7 @@ async fn every_event_comes_out_of_the_broker_as_its_schema_and_the_asyncapi_docu
     guesses_and_staff(&stage).await;
     tasks(&stage).await;
     a_mail_that_nobody_takes(&stage).await;
+    ends_of_the_road(&stage).await;
 
     let document = stage.client.get("/api/events/schema/").await.expect(200).body;
     let all: BTreeSet<_> = EventType::ALL.iter().map(|event| event.name.to_owned()).collect();
@@ -195,6 +203,64 @@ async fn tasks(stage: &Stage) {
 async fn a_mail_that_nobody_takes(stage: &Stage) {
     stage.mail.from_now_on(Conduct::Answer(At::Recipient, "550 5.1.1 no such user"));
     stage.client.register("nobody").await.expect(201);
+}
+
+/// An event that was written and not told; what it is doesn't matter here.
+type Written = (Uuid, String, String, Value, String);
+
+async fn written(stage: &Stage) -> Written {
+    let (clock, entropy) = (Clock::system(), Entropy::system());
+    let trace = TraceContext::new(&entropy);
+    let data = KeysRotated { kid: "a key".to_owned(), retired: vec![], origin: Origin::default() };
+    let mut transaction = stage.database.pool().begin().await.unwrap();
+    let id = Outbox::new("test", clock, entropy).append(&mut transaction, &trace, data).await.unwrap();
+    let row = "SELECT event_id, exchange, routing_key, headers, body FROM outbox WHERE event_id = $1";
+    let row = sqlx::query_as(row).bind(id.0).fetch_one(&mut *transaction).await.unwrap();
+    transaction.rollback().await.unwrap();
+    row
+}
+
+/// One event comes to each end of the road, and another to be thrown away there.
+async fn ends_of_the_road(stage: &Stage) {
+    let (id, exchange, key, headers, body) = written(stage).await;
+    for (place, event_id) in [(-2_i64, id), (-1, Uuid::nil())] {
+        let park = "INSERT INTO outbox_parked
+            (seq, event_id, exchange, routing_key, headers, body, created_at, attempts, reason, retry_at)
+            VALUES ($1, $2, $3, $4, $5, $6, now(), 3, '312 NO_ROUTE', 'infinity')";
+        let park = sqlx::query(park).bind(place).bind(event_id).bind(&exchange).bind(&key).bind(&headers);
+        park.bind(&body).execute(stage.database.pool()).await.unwrap();
+        let set_aside = "INSERT INTO audit.quarantine (digest, raw, properties, reason)
+            VALUES (sha256($1), convert_to($2, 'UTF8'), '{\"type\": \"of-a-stranger\"}', 'unreadable')";
+        let set_aside = sqlx::query(set_aside).bind(event_id.as_bytes().as_slice()).bind(&body);
+        set_aside.execute(stage.database.pool()).await.unwrap();
+        let mut story = FieldTable::default();
+        for (name, value) in [("x-first-death-queue", "audit.events"), ("x-first-death-reason", "rejected")] {
+            story.insert(name.into(), AMQPValue::LongString(value.into()));
+        }
+        let properties = BasicProperties::default().with_message_id(event_id.to_string().into());
+        let properties = properties.with_type(key.as_str().into()).with_headers(story);
+        stage.broker.publish_raw("", "dead.letters", properties, body.as_bytes()).await;
+    }
+    let id = id.to_string();
+    for (program, end, first) in [
+        ("producer-api", "parked", id.as_str()),
+        ("audit-consumer", "quarantine", "1"),
+        ("audit-consumer", "dead-letters", &id),
+    ] {
+        for (verb, which, letters) in [("replay", first, 2), ("discard", "--all", 1)] {
+            if end == "dead-letters" {
+                // What a command gives back is there a moment after its end.
+                let there = async || stage.broker.queue_depth("dead.letters").await;
+                settled(DEADLINE, "dead letters", letters, there).await;
+            }
+            let command = Program::named(program)
+                .env("DATABASE_URL", stage.database.url())
+                .env("AMQP_URL", stage.broker.amqp_url());
+            let words = [end, verb, which, "--reason", "a test"];
+            let ended = words.iter().fold(command, |command, word| command.arg(word)).run().await;
+            assert_eq!(ended.code, Some(0), "{end} {verb}: {}", ended.log);
+        }
+    }
 }
 
 /// What one event is held against.

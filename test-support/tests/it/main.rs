@@ -10,6 +10,7 @@ mod browser;
 mod conformance_against_django;
 mod database_outage;
 mod durations;
+mod ends_of_the_road;
 mod event_documents;
 mod flush_expired_tokens;
 mod hanging_mail_server;

@@ -1,0 +1,19 @@
+//! The queue of dead letters, as operators look at it, give its messages to their queues again, and throw them away.
+//!
+//! A letter is taken with `basic.get` and acknowledged only after what was done to it is committed as an event; whatever else
+//! was taken goes back when the connection ends. So a command that is killed at any instruction loses none: at worst a letter
+//! is in its queue and still among the dead, and who replays it once more doubles a message, which its reader drops by its id.
+//!
+//! While a command has letters in hand, others don't see them.
+
+mod act;
+mod desk;
+mod letter;
+mod read;
+mod sender;
+
+pub use act::{ActError, Way, act};
+pub use desk::{Desk, DeskError};
+pub use letter::Letter;
+pub use read::{InFull, find, list};
+pub use sender::Sender;
