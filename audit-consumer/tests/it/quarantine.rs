@@ -2,6 +2,7 @@
 
 use audit_consumer::audit::{Batch, Message, SetAside, record};
 use serde_json::{Value, json};
+use shared::database::Role;
 use sqlx::PgPool;
 use test_support::TestDatabase;
 use test_support::programs::{Ended, Program};
@@ -27,7 +28,7 @@ async fn set_aside(database: &PgPool, bodies: &[&[u8]], reason: &str) -> Vec<i64
 }
 
 fn program(database: &TestDatabase) -> Program {
-    Program::named("audit-consumer").env("DATABASE_URL", database.url())
+    Program::named("audit-consumer").env("DATABASE_URL", &database.url_as(Role::AuditConsumer))
 }
 
 async fn quarantine(database: &TestDatabase, line: &str, because: Option<&str>) -> Ended {

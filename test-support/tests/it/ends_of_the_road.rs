@@ -9,6 +9,7 @@ use lapin::{BasicProperties, Channel};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::contracts::jobs::RunSucceeded;
+use shared::database::Role;
 use shared::entropy::Entropy;
 use shared::ids::RunId;
 use shared::outbox::Outbox;
@@ -28,7 +29,7 @@ async fn run(program: Program, line: &str, because: Option<&str>) -> Ended {
 }
 
 async fn parked(database: &TestDatabase, line: &str, because: Option<&str>) -> Ended {
-    let program = Program::named("producer-api").env("DATABASE_URL", database.url());
+    let program = Program::named("producer-api").env("DATABASE_URL", &database.url_as(Role::ProducerApi));
     run(program, &format!("parked {line}"), because).await
 }
 
@@ -150,7 +151,7 @@ async fn a_replay_of_parked_events_killed_before_its_commit_has_done_nothing() {
     let id = commit_a_fact(&database).await;
     park(&database, id, "1 hour").await;
     let lock = database.lock_table("outbox").await;
-    let program = Program::named("producer-api").env("DATABASE_URL", database.url());
+    let program = Program::named("producer-api").env("DATABASE_URL", &database.url_as(Role::ProducerApi));
     let line = ["parked", "replay", "--all", "--reason", WHY];
     let mut command = line.iter().fold(program, |program, word| program.arg(word)).spawn();
     database.wait_for_a_blocked_writer("outbox").await;
@@ -254,7 +255,7 @@ async fn in_quarantine(world: &World) {
     let id = Entropy::system().uuid_v7(Clock::system().now());
     sqlx::query(readable).bind(id.to_string()).execute(world.database.pool()).await.unwrap();
     for (verb, code) in [("replay", 1), ("discard", 0)] {
-        let program = Program::named("audit-consumer").env("DATABASE_URL", world.database.url());
+        let program = Program::audit_consumer(&world.database, &world.broker);
         let done = run(program, &format!("quarantine {verb} --all --actor ada"), Some(WHY)).await;
         assert_eq!(done.code, Some(code), "{}{}", done.output, done.log);
     }
