@@ -5,7 +5,7 @@ use std::{fs, net::TcpStream};
 use xtask::{
     http,
     process::ProcessIdentity,
-    servers::{RabbitmqOptions, RabbitmqServer, scratch_folder},
+    servers::{RabbitmqOptions, RabbitmqServer, rabbitmq::PortMapper, scratch_folder},
 };
 
 #[test]
@@ -41,5 +41,34 @@ fn a_killed_node_restarts_on_its_ports_and_ends_without_a_trace() {
     let everything = ProcessIdentity::of(server.pid()).unwrap().descendants();
     server.stop();
     assert!(everything.iter().all(|process| !process.is_alive()));
+    assert!(ProcessIdentity::working_in(folder.path()).is_empty());
+}
+
+#[test]
+fn nodes_form_a_cluster_that_outlives_one_of_them_and_takes_it_back() {
+    let folder = scratch_folder().unwrap();
+    let mapper = PortMapper::start(&folder.path().join("port-mapper")).unwrap();
+    let options = |name: &str| RabbitmqOptions {
+        folder: folder.path().join(name),
+        port: None,
+        preferred_management_port: None,
+    };
+    let mut membership = mapper.membership().unwrap();
+    let first = RabbitmqServer::start_member(&options("one"), &membership).unwrap();
+    membership.peer = Some(first.node_name());
+    let mut second = RabbitmqServer::start_member(&options("two"), &membership).unwrap();
+    let both = ["await_online_nodes", "2", "--timeout", "60"];
+    first.control(&both).unwrap();
+    let port = second.port();
+    second.kill();
+    // Without the port mapper, which belongs to neither, nobody would find the first one now.
+    first.control(&["status"]).unwrap();
+    drop(second);
+    let second = RabbitmqServer::start(&RabbitmqOptions { port: Some(port), ..options("two") }).unwrap();
+    first.control(&both).unwrap();
+    second.control(&both).unwrap();
+    second.stop();
+    first.stop();
+    drop(mapper);
     assert!(ProcessIdentity::working_in(folder.path()).is_empty());
 }

@@ -1,5 +1,6 @@
 //! A private RabbitMQ node with its own port mapper: `<folder>/node`, its log, its ports and its secrets.
 
+mod cluster;
 mod node;
 mod settings;
 
@@ -8,6 +9,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context as _, bail, ensure};
 use nix::sys::signal::Signal;
 
+pub use self::cluster::{Membership, PortMapper};
 use self::settings::Settings;
 use super::{
     folder::{Running, ServerFolder},
@@ -100,6 +102,11 @@ impl RabbitmqServer {
     /// Tells it something by RabbitMQ's own tool, `rabbitmqctl`.
     pub fn control(&self, arguments: &[&str]) -> anyhow::Result<()> {
         node::control(&self.folder, &self.settings, arguments)
+    }
+
+    /// The name by which other Erlang nodes know it.
+    pub fn node_name(&self) -> String {
+        node::name(&self.settings)
     }
 
     /// Ends it in order: clients are told, queues are written.
@@ -204,9 +211,11 @@ impl RabbitmqServer {
     fn launch(&mut self) -> anyhow::Result<()> {
         node::prepare(&self.folder, &self.settings)?;
         let mut running = Running::default();
-        let port_mapper = self.port_mapper.insert(node::spawn_port_mapper(&self.folder, &self.settings)?);
-        running.port_mapper = Some(port_mapper.identity());
-        self.folder.keep_running(running)?;
+        if !self.settings.shares_port_mapper {
+            let port_mapper = node::spawn_port_mapper(&self.folder, self.settings.epmd_port)?;
+            running.port_mapper = Some(self.port_mapper.insert(port_mapper).identity());
+            self.folder.keep_running(running)?;
+        }
         let server = self.server.insert(node::spawn_server(&self.folder, &self.settings)?);
         running.server = Some(server.identity());
         self.folder.keep_running(running)?;

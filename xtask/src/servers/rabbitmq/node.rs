@@ -46,9 +46,8 @@ pub(super) fn note_first_start(folder: &ServerFolder) -> anyhow::Result<()> {
 }
 
 /// Starts the port mapper in the foreground; otherwise the node would start one as a daemon that nobody stops.
-pub(super) fn spawn_port_mapper(folder: &ServerFolder, settings: &Settings) -> anyhow::Result<Process> {
+pub(super) fn spawn_port_mapper(folder: &ServerFolder, port: u16) -> anyhow::Result<Process> {
     let Some(epmd) = binaries::epmd() else { return Err(Package::RabbitmqServer.missing()) };
-    let port = settings.epmd_port;
     let mut command = folder.account().command(&epmd);
     command.args(["-address", "127.0.0.1", "-port"]).arg(port.to_string());
     let mut process = spawn(folder, &mut command)?;
@@ -105,7 +104,7 @@ pub(super) fn control(folder: &ServerFolder, settings: &Settings, arguments: &[&
     Ok(())
 }
 
-fn name(settings: &Settings) -> String {
+pub(super) fn name(settings: &Settings) -> String {
     format!("warren-{}@localhost", settings.amqp_port)
 }
 

@@ -13,6 +13,9 @@ pub(super) struct Settings {
     pub(super) distribution_port: u16,
     /// The port mapper's.
     pub(super) epmd_port: u16,
+    /// Whether that one is a cluster's, and none of this node's business.
+    #[serde(default)]
+    pub(super) shares_port_mapper: bool,
     pub(super) password: String,
     /// Whoever knows it may run code in the node, so it is a secret like the password.
     pub(super) cookie: String,
@@ -25,6 +28,7 @@ impl Settings {
             management_port: 0,
             distribution_port: 0,
             epmd_port: 0,
+            shares_port_mapper: false,
             password: random::secret(24)?,
             cookie: random::secret(20)?,
         })
@@ -52,19 +56,19 @@ impl Settings {
         }
         let mut chosen = Vec::new();
         let ours = [
-            &mut self.amqp_port,
-            &mut self.management_port,
-            &mut self.distribution_port,
-            &mut self.epmd_port,
+            (&mut self.amqp_port, false),
+            (&mut self.management_port, false),
+            (&mut self.distribution_port, false),
+            (&mut self.epmd_port, self.shares_port_mapper),
         ];
-        for port in ours {
-            while *port == 0 || chosen.contains(port) || !ports::is_free(*port) {
+        for (port, is_shared) in ours {
+            while *port == 0 || chosen.contains(port) || !(is_shared || ports::is_free(*port)) {
                 *port = ports::free_port()?;
             }
             chosen.push(*port);
         }
         let moved = before.into_iter().zip(chosen).zip(taken).filter(|(_, taken)| *taken);
-        Ok(moved.map(|(ports, _)| ports).collect())
+        Ok(moved.map(|(ports, _)| ports).filter(|(before, chosen)| before != chosen).collect())
     }
 }
 
@@ -85,6 +89,15 @@ mod tests {
         distinct.sort_unstable();
         distinct.dedup();
         assert_eq!(distinct.len(), first.len());
+    }
+
+    #[test]
+    fn a_port_mapper_that_a_cluster_shares_stays_where_it_is() {
+        let cluster = TcpListener::bind("127.0.0.1:0").unwrap();
+        let epmd_port = cluster.local_addr().unwrap().port();
+        let mut settings = Settings { shares_port_mapper: true, epmd_port, ..Settings::new().unwrap() };
+        assert!(settings.choose_ports(None, None).unwrap().is_empty());
+        assert_eq!(settings.epmd_port, epmd_port);
     }
 
     #[test]
