@@ -1,19 +1,17 @@
-//! Private servers of one test, which it may stop, kill and start again without disturbing another test, and a network
-//! that it may cut.
+//! Private servers of one test, which it may stop, kill, freeze and start again without disturbing another test.
 
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::sync::Arc;
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
 use url::Url;
+use xtask::process::ProcessIdentity;
+use xtask::servers::rabbitmq::{Membership, PortMapper};
 use xtask::servers::{PostgresOptions, PostgresServer, RabbitmqOptions, RabbitmqServer, scratch_folder};
 use xtask::servers::{postgres, rabbitmq};
 
+pub use crate::network::Proxy;
 use crate::{TestBroker, TestDatabase};
 
 /// A PostgreSQL cluster; its port, password and data stay the same over [`PrivatePostgres::start_again`].
@@ -58,6 +56,11 @@ impl PrivatePostgres {
         blocking(move || server.into_iter().for_each(|mut server| server.kill())).await;
     }
 
+    /// SIGSTOP, or SIGCONT, to the server and all that works for it.
+    pub fn freeze(&self, is_frozen: bool) {
+        freeze(self.server.as_ref().map_or(0, PostgresServer::pid), is_frozen);
+    }
+
     /// Starts it again after [`PrivatePostgres::stop`] or [`PrivatePostgres::kill`].
     pub async fn start_again(&mut self) {
         let options = self.options.clone();
@@ -73,29 +76,61 @@ pub struct PrivateRabbitmq {
     options: RabbitmqOptions,
     amqp_url: String,
     management_url: String,
-    _folder: TempDir,
+    _folder: Arc<TempDir>,
 }
 
 impl PrivateRabbitmq {
     /// Starts a new node.
     pub async fn start() -> Self {
         blocking(|| {
-            let folder = scratch_folder().expect("a temporary folder");
-            let options = RabbitmqOptions {
-                folder: folder.path().join("rabbitmq"),
-                port: None,
-                preferred_management_port: None,
-            };
-            let server = RabbitmqServer::start(&options).expect("RabbitMQ starts");
-            let mut management = Url::parse(&server.management_url()).expect("a management URL");
-            management.set_username(server.user()).expect("an http URL has a user");
-            management.set_password(Some(server.password())).expect("an http URL has a password");
-            let amqp_url = server.amqp_url(rabbitmq::VIRTUAL_HOST);
-            let options = RabbitmqOptions { port: Some(server.port()), ..options };
-            let management_url = management.to_string();
-            Self { server: Some(server), options, amqp_url, management_url, _folder: folder }
+            let folder = Arc::new(scratch_folder().expect("a temporary folder"));
+            Self::start_in(folder, "rabbitmq", None)
         })
         .await
+    }
+
+    /// Starts nodes that form one cluster, and the port mapper by which they find one another.
+    pub async fn start_cluster(nodes: usize) -> (Vec<Self>, PrivatePortMapper) {
+        blocking(move || {
+            let folder = Arc::new(scratch_folder().expect("a temporary folder"));
+            let mapper = PortMapper::start(&folder.path().join("port-mapper")).expect("a port mapper");
+            let mut cluster: Vec<Self> = Vec::new();
+            let mut membership = mapper.membership().expect("secrets for a cluster");
+            for number in 1..=nodes {
+                let node = Self::start_in(folder.clone(), &format!("node-{number}"), Some(&membership));
+                let name = node.server.as_ref().map(RabbitmqServer::node_name);
+                membership.peer.get_or_insert(name.expect("the node runs"));
+                cluster.push(node);
+            }
+            (cluster, PrivatePortMapper { _mapper: mapper, _folder: folder })
+        })
+        .await
+    }
+
+    fn start_in(folder: Arc<TempDir>, name: &str, membership: Option<&Membership>) -> Self {
+        let folder_of_node: &Path = &folder.path().join(name);
+        let options = RabbitmqOptions {
+            folder: folder_of_node.to_owned(),
+            port: None,
+            preferred_management_port: None,
+        };
+        let server = match membership {
+            None => RabbitmqServer::start(&options),
+            Some(membership) => RabbitmqServer::start_member(&options, membership),
+        };
+        let server = server.expect("RabbitMQ starts");
+        let mut management = Url::parse(&server.management_url()).expect("a management URL");
+        management.set_username(server.user()).expect("an http URL has a user");
+        management.set_password(Some(server.password())).expect("an http URL has a password");
+        let amqp_url = server.amqp_url(rabbitmq::VIRTUAL_HOST);
+        let options = RabbitmqOptions { port: Some(server.port()), ..options };
+        let management_url = management.to_string();
+        Self { server: Some(server), options, amqp_url, management_url, _folder: folder }
+    }
+
+    /// Its AMQP URL, for the virtual host that exists from the start.
+    pub fn amqp_url(&self) -> &str {
+        &self.amqp_url
     }
 
     /// A virtual host on it.
@@ -123,95 +158,45 @@ impl PrivateRabbitmq {
 
     /// Raises the memory alarm: from now on the node reads nothing from connections that publish.
     pub async fn block_publishers(&mut self) {
+        self.control(&["set_vm_memory_high_watermark", "0"]).await;
+    }
+
+    /// Ends what [`PrivateRabbitmq::block_publishers`] began.
+    pub async fn unblock_publishers(&mut self) {
+        self.control(&["set_vm_memory_high_watermark", "0.4"]).await;
+    }
+
+    /// Has `rabbitmqctl` tell the node something.
+    pub async fn control(&mut self, words: &[&str]) {
         let server = self.server.take().expect("the node runs");
-        let all_of_the_memory = ["set_vm_memory_high_watermark", "0"];
-        let work = move || server.control(&all_of_the_memory).map(|()| server).expect("rabbitmqctl");
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let work = move || {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            server.control(&words).map(|()| server).expect("rabbitmqctl")
+        };
         self.server = Some(blocking(work).await);
     }
+
+    /// SIGSTOP, or SIGCONT, to the node.
+    pub fn freeze(&self, is_frozen: bool) {
+        freeze(self.server.as_ref().map_or(0, RabbitmqServer::pid), is_frozen);
+    }
 }
 
-/// A TCP proxy that can stop forwarding while every connection stays open, as a network does that drops packets:
-/// neither side learns of it. Everything ends when it is dropped.
+/// The port mapper of a cluster of [`PrivateRabbitmq::start_cluster`], which ends with this value.
 #[derive(Debug)]
-pub struct Proxy {
-    address: SocketAddr,
-    is_cut: watch::Sender<bool>,
-    forwarding: JoinHandle<()>,
+pub struct PrivatePortMapper {
+    _mapper: PortMapper,
+    _folder: Arc<TempDir>,
 }
 
-impl Proxy {
-    /// Forwards to the server of `url`.
-    pub async fn before(url: &str) -> Self {
-        Self::cutting(url, "").await
-    }
-
-    /// Forwards to the server of `url`; [`Proxy::cut`] then concerns those connections alone whose client has sent `words`.
-    pub async fn cutting(url: &str, words: &'static str) -> Self {
-        let server = Url::parse(url).expect("the server's URL can be read");
-        let host = server.host_str().expect("a server's URL has a host").to_owned();
-        let server = (host, server.port().expect("a test server's URL has a port"));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("a listener has an address");
-        let (is_cut, cut) = watch::channel(false);
-        let forwarding = tokio::spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
-                let (server, cut) = (server.clone(), cut.clone());
-                connections.spawn(async move {
-                    let Ok(server) = TcpStream::connect(server).await else { return };
-                    let is_meant = AtomicBool::new(words.is_empty());
-                    let (client, server) = (client.into_split(), server.into_split());
-                    let note = |sent: &[u8]| {
-                        if sent.windows(words.len().max(1)).any(|part| part == words.as_bytes()) {
-                            is_meant.store(true, Ordering::Relaxed);
-                        }
-                    };
-                    // When one direction ends, both do.
-                    tokio::select! {
-                        () = forward(client.0, server.1, note, &is_meant, cut.clone()) => {}
-                        () = forward(server.0, client.1, |_| {}, &is_meant, cut) => {}
-                    }
-                });
-            }
-        });
-        Self { address, is_cut, forwarding }
-    }
-
-    /// `url`, by way of this proxy.
-    pub fn instead_of(&self, url: &str) -> String {
-        let mut url = Url::parse(url).expect("the server's URL can be read");
-        url.set_ip_host(self.address.ip()).expect("a server's URL has a host");
-        url.set_port(Some(self.address.port())).expect("a server's URL has a port");
-        url.to_string()
-    }
-
-    /// From now on nothing comes through, in either direction; new connections are opened and stay as silent.
-    pub fn cut(&self) {
-        self.is_cut.send_replace(true);
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.forwarding.abort();
-    }
-}
-
-/// Forwards one direction of a connection until it ends; holds back what is read while the connection is cut.
-async fn forward(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    note: impl Fn(&[u8]),
-    is_meant: &AtomicBool,
-    mut cut: watch::Receiver<bool>,
-) {
-    let mut buffer = vec![0; 16 * 1024];
-    while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        note(&buffer[..count]);
-        let passes = cut.wait_for(|is_cut| !*is_cut || !is_meant.load(Ordering::Relaxed)).await.is_ok();
-        if !passes || to.write_all(&buffer[..count]).await.is_err() {
-            return;
-        }
+/// Stops a process and its descendants in the middle of what they do, or lets them go on.
+fn freeze(pid: u32, is_frozen: bool) {
+    let signal = if is_frozen { Signal::SIGSTOP } else { Signal::SIGCONT };
+    let process = ProcessIdentity::of(pid).expect("the server runs");
+    process.signal(signal);
+    for descendant in process.descendants() {
+        descendant.signal(signal);
     }
 }
 

@@ -24,6 +24,7 @@ pub mod faults;
 pub mod live;
 pub mod machine;
 pub mod mail_server;
+pub mod network;
 pub mod programs;
 pub mod signals;
 pub mod simplejwt;
