@@ -20,6 +20,7 @@ pub mod database;
 pub mod distribution;
 mod documented;
 pub mod environment;
+pub mod fault_suite;
 pub mod faults;
 pub mod live;
 pub mod machine;

@@ -225,10 +225,10 @@ async fn forward(
                     f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / f64::from(bytes_per_second);
                 tokio::time::sleep(delay + Duration::from_secs_f64(seconds)).await;
             }
-            Traffic::ResetAfter(most) if connection.is_meant() => {
-                if connection.passed_since(now.changed, count) > most {
-                    return true;
-                }
+            Traffic::ResetAfter(most)
+                if connection.is_meant() && connection.passed_since(now.changed, count) > most =>
+            {
+                return true;
             }
             _ => {}
         }

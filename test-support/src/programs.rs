@@ -153,6 +153,16 @@ impl RunningProgram {
         self.child.as_ref().expect("the program runs").id()
     }
 
+    /// Its process id, unless it has been killed or has ended.
+    pub fn running_pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Whether it has ended by itself, or was killed.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| child.try_wait().expect("its status").is_some())
+    }
+
     /// What it wrote to standard error so far: its log.
     pub fn log(&self) -> String {
         self.read("log")

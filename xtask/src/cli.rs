@@ -48,6 +48,8 @@ enum Verb {
         /// Its name: `pipeline`, `revocation`, `live`, `refused_logins`, `login_flood` or `who_exists`
         name: String,
     },
+    /// Kill, freeze and cut everything while requests come in, and account for every event; exit code 1 if one is missing
+    Faults(checks::FaultsArguments),
     /// Record the queries anew (`.sqlx/`), after a query or a migration has changed
     Prepare,
 }
@@ -76,6 +78,7 @@ fn choose(console: &Console, verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Test(arguments) => checks::test(console, arguments)?,
         Verb::Check { lane } => checks::check(console, &lane)?,
         Verb::Bench { name } => checks::bench(console, &name)?,
+        Verb::Faults(arguments) => checks::faults(console, &arguments)?,
         Verb::Prepare => checks::prepare(console)?,
     }
     Ok(ExitCode::SUCCESS)

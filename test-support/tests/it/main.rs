@@ -12,6 +12,7 @@ mod database_outage;
 mod durations;
 mod ends_of_the_road;
 mod event_documents;
+mod fault_suite;
 mod flush_expired_tokens;
 mod hanging_mail_server;
 mod import;

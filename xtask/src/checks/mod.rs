@@ -19,6 +19,7 @@ mod clippy;
 mod command;
 mod deny;
 mod docs;
+mod faults;
 mod format;
 mod lane;
 mod psql;
@@ -33,6 +34,8 @@ mod workspace;
 use anyhow::Result;
 
 use crate::console::Console;
+use crate::servers::{ensure_installed, install::Package};
+pub use faults::FaultsArguments;
 use lane::Lane;
 use session::Session;
 
@@ -65,6 +68,13 @@ pub fn prepare(console: &Console) -> Result<()> {
 pub fn bench(console: &Console, name: &str) -> Result<()> {
     // It needs what tests need.
     benchmarks::bench(&mut Session::open(console, &[Lane::Tests], TestArguments::default())?, name)
+}
+
+/// Runs the fault suite.
+pub fn faults(console: &Console, arguments: &FaultsArguments) -> Result<()> {
+    // It starts its servers itself, since it must kill them.
+    ensure_installed(console, &[Package::Postgresql, Package::RabbitmqServer])?;
+    faults::faults(&mut Session::open(console, &[], TestArguments::default())?, arguments)
 }
 
 fn run_lanes(console: &Console, lanes: &[Lane], arguments: TestArguments) -> Result<()> {

@@ -67,8 +67,8 @@ fn nodes_form_a_cluster_that_outlives_one_of_them_and_takes_it_back() {
     let second = RabbitmqServer::start(&RabbitmqOptions { port: Some(port), ..options("two") }).unwrap();
     first.control(&both).unwrap();
     second.control(&both).unwrap();
-    second.stop();
-    first.stop();
+    drop(second);
+    drop(first);
     drop(mapper);
     assert!(ProcessIdentity::working_in(folder.path()).is_empty());
 }

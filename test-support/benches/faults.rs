@@ -1,0 +1,83 @@
+//! The fault suite as a command: `cargo xtask faults` builds the programs and starts it. `docs/FAULTS.md` tells of it.
+
+#![expect(clippy::print_stdout, reason = "it is started by hand, and prints its report")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use shared::clock::Clock;
+use test_support::fault_suite::controls::{self, Control};
+use test_support::fault_suite::fault::Kind;
+use test_support::fault_suite::plan::Shape;
+use test_support::fault_suite::run::{Settings, run};
+use test_support::faults::{PrivatePostgres, PrivateRabbitmq};
+use xtask::checks::FaultsArguments;
+
+const QUIET: Duration = Duration::from_secs(30);
+const CLUSTER: usize = 3;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    faults: FaultsArguments,
+    /// Cargo says so to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse().faults;
+    if let Some(name) = &arguments.control {
+        return control(name).await;
+    }
+    let settings = settings(&arguments);
+    let report = run(&settings).await;
+    let text = report.markdown();
+    println!("{text}");
+    if let Some(file) = arguments.report.map(PathBuf::from)
+        && let Err(error) = std::fs::write(&file, &text)
+    {
+        println!("the report can't be written to {}: {error}", file.display());
+        return ExitCode::FAILURE;
+    }
+    // A long run without a message that came twice has not shown what it is for; the report says so.
+    let proves_something = arguments.short || report.evidence.messages.counts.duplicated > 0;
+    if report.violations.is_empty() && proves_something { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn settings(arguments: &FaultsArguments) -> Settings {
+    let seed = arguments.seed.unwrap_or_else(|| Clock::system().now().timestamp().unsigned_abs());
+    let (minutes, faults, rate) = arguments.extent();
+    let shape = Shape {
+        faults,
+        time: Duration::from_secs(minutes * 60),
+        quiet: QUIET,
+        kinds: Kind::ALL.to_vec(),
+        nodes: if arguments.cluster { CLUSTER } else { 1 },
+    };
+    let cluster = if arguments.cluster { " --cluster" } else { "" };
+    let command = format!(
+        "cargo xtask faults --seed {seed} --minutes {minutes} --faults {faults} --rate {rate}{cluster}"
+    );
+    Settings { seed, shape, rate, command }
+}
+
+/// A control is right when it is red.
+async fn control(name: &str) -> ExitCode {
+    let Some(control) = Control::ALL.into_iter().find(|control| control.name() == name) else {
+        println!("there is no control {name}; they are {}", Control::ALL.map(Control::name).join(", "));
+        return ExitCode::from(2);
+    };
+    let (postgres, rabbitmq) = (PrivatePostgres::start().await, PrivateRabbitmq::start().await);
+    let (database, broker) = (postgres.database().await, rabbitmq.broker().await);
+    let violations = controls::run(control, database, broker, true).await;
+    for violation in &violations {
+        println!("{:?}: {}", violation.invariant, violation.words);
+    }
+    let is_red = violations.iter().any(|violation| violation.invariant == control.breaks());
+    println!("{name}: {}", if is_red { "red, as it must be" } else { "NOT SEEN: the suite has no teeth" });
+    if is_red { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,230 @@
+//! The verdict: which of the invariants the evidence breaks. Pure.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use super::account::Account;
+use super::evidence::Evidence;
+
+/// What is promised (`docs/FAULTS.md` says it in full).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invariant {
+    /// What changed has its event, and the other way round.
+    EveryChangeIsTold,
+    /// Nothing is lost.
+    NothingIsLost,
+    /// Nothing is there that was not committed.
+    NothingIsMadeUp,
+    /// One row an event.
+    NothingIsDoubled,
+    /// The sequence is the order of what happened.
+    OrderIsKept,
+    /// Each run and each due instant has one answer.
+    EveryTickIsAnswered,
+    /// What can't be read or routed is set aside, and only that.
+    NothingVanishesInACorner,
+    /// The outbox and the programs' memory come back to what they were.
+    EverythingStaysBounded,
+    /// No request fails because the broker is away.
+    RequestsDoNotNeedTheBroker,
+}
+
+/// A broken invariant, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub invariant: Invariant,
+    /// How.
+    pub words: String,
+}
+
+/// What a run saw beside the evidence of the tables.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// How many unreadable messages were published.
+    pub poison: usize,
+    /// Requests that were refused (4xx), though they were in order.
+    pub refused: Vec<String>,
+    /// Requests that failed though no fault explains it but one of the broker, or of another program.
+    pub unexcused: Vec<String>,
+    /// How long after each burst the outbox was well; none if it was not within the quiet time.
+    pub recoveries: Vec<Option<Duration>>,
+    /// The most memory that each program held, in kB.
+    pub memory: Vec<(String, usize)>,
+}
+
+/// How long an outbox may take to be well again.
+pub const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
+/// The most memory a program may hold, in kB.
+pub const MEMORY_MAX: usize = 256 * 1024;
+/// How many examples a violation names.
+const EXAMPLES: usize = 5;
+
+/// Which invariants are broken; none if all is well.
+pub fn judge(evidence: &Evidence, observed: &Observed) -> Vec<Violation> {
+    use Invariant::{
+        EveryChangeIsTold, EveryTickIsAnswered, EverythingStaysBounded, NothingIsDoubled, NothingIsLost,
+        NothingIsMadeUp, NothingVanishesInACorner, OrderIsKept, RequestsDoNotNeedTheBroker,
+    };
+    let mut found = Vec::new();
+    let mut note = |invariant: Invariant, words: Option<String>| {
+        found.extend(words.map(|words| Violation { invariant, words }));
+    };
+    note(EveryChangeIsTold, listed("tasks are not as the trail tells", &evidence.untold));
+    note(NothingIsLost, lost("confirmed messages never came out of the broker", &evidence.messages));
+    note(NothingIsLost, lost("committed events are not in the trail", &evidence.events));
+    note(NothingIsLost, lost("acknowledged requests left no event", &evidence.requests));
+    note(NothingIsLost, counted("rows still wait in the outbox", evidence.waiting));
+    note(NothingIsLost, counted("rows are still parked", evidence.parked));
+    note(NothingIsMadeUp, unexpected("messages were never committed", &evidence.messages));
+    note(NothingIsMadeUp, unexpected("rows of the trail were never committed", &evidence.events));
+    note(
+        NothingIsMadeUp,
+        unexpected("events tell of requests that were refused or never made", &evidence.requests),
+    );
+    let strangers = usize::try_from(evidence.strangers).unwrap_or(usize::MAX);
+    note(NothingIsMadeUp, counted("messages without an id were published", strangers));
+    note(NothingIsDoubled, doubled("events are several rows of the trail", &evidence.events));
+    note(NothingIsDoubled, doubled("requests took effect several times", &evidence.requests));
+    note(OrderIsKept, listed("facts are out of order or missing in between", &evidence.disorder));
+    note(EveryTickIsAnswered, listed("runs or ticks without exactly one answer", &evidence.unanswered));
+    if evidence.quarantined != observed.poison {
+        let words =
+            format!("{} unreadable messages, {} in quarantine", observed.poison, evidence.quarantined);
+        note(NothingVanishesInACorner, Some(words));
+    }
+    note(RequestsDoNotNeedTheBroker, listed("requests in order were refused", &observed.refused));
+    note(RequestsDoNotNeedTheBroker, listed("requests failed without excuse", &observed.unexcused));
+    for (place, recovery) in observed.recoveries.iter().enumerate() {
+        if recovery.is_none_or(|took| took > RECOVERS_WITHIN) {
+            let words = format!("after burst {} the outbox was not well in time: {recovery:?}", place + 1);
+            note(EverythingStaysBounded, Some(words));
+        }
+    }
+    for (program, kilobytes) in observed.memory.iter().filter(|(_, kilobytes)| *kilobytes > MEMORY_MAX) {
+        note(EverythingStaysBounded, Some(format!("{program} held {kilobytes} kB of memory")));
+    }
+    found
+}
+
+fn counted(words: &str, count: usize) -> Option<String> {
+    (count > 0).then(|| format!("{count} {words}"))
+}
+
+fn listed<T: Debug>(words: &str, list: &[T]) -> Option<String> {
+    let examples = &list[..list.len().min(EXAMPLES)];
+    (!list.is_empty()).then(|| format!("{} {words}, such as {examples:?}", list.len()))
+}
+
+fn lost<K: Debug>(words: &str, account: &Account<K>) -> Option<String> {
+    listed(words, &account.lost)
+}
+
+fn unexpected<K: Debug>(words: &str, account: &Account<K>) -> Option<String> {
+    listed(words, &account.unexpected)
+}
+
+fn doubled<K: Debug>(words: &str, account: &Account<K>) -> Option<String> {
+    listed(words, &account.duplicated)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::super::account::{Outcome, account};
+    use super::*;
+
+    fn well() -> Evidence {
+        let id = Uuid::from_u128(1);
+        let one = account([(id, Outcome::Acknowledged)], [id]);
+        let name = "fault-suite/1 task.created".to_owned();
+        Evidence {
+            // A message may come twice.
+            messages: account([(id, Outcome::Acknowledged)], [id, id]),
+            events: one,
+            requests: account([(name.clone(), Outcome::Acknowledged)], [name]),
+            unwitnessed: 3,
+            own_copies: 2,
+            strangers: 0,
+            retried: 1,
+            were_parked: 4,
+            waiting: 0,
+            parked: 0,
+            quarantined: 2,
+            overtaken: 7,
+            disorder: Vec::new(),
+            untold: Vec::new(),
+            unanswered: Vec::new(),
+        }
+    }
+
+    fn fine() -> Observed {
+        let memory = vec![("audit-consumer-1".to_owned(), MEMORY_MAX)];
+        Observed { poison: 2, recoveries: vec![Some(RECOVERS_WITHIN)], memory, ..Observed::default() }
+    }
+
+    fn broken(evidence: &Evidence, observed: &Observed) -> Vec<Invariant> {
+        judge(evidence, observed).into_iter().map(|violation| violation.invariant).collect()
+    }
+
+    #[test]
+    fn where_all_is_well_nothing_is_found() {
+        assert_eq!(judge(&well(), &fine()), []);
+    }
+
+    #[test]
+    fn whatever_is_wrong_in_the_tables_is_found_and_nothing_else() {
+        use Invariant::{
+            EveryChangeIsTold, EveryTickIsAnswered, NothingIsDoubled, NothingIsLost, NothingIsMadeUp,
+            NothingVanishesInACorner, OrderIsKept,
+        };
+        let (id, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let is_in = |id| [(id, Outcome::Acknowledged)];
+        let word = || vec!["task 7".to_owned()];
+        let name = || "fault-suite/1 task.created".to_owned();
+        for (evidence, expected) in [
+            (Evidence { messages: account(is_in(id), []), ..well() }, NothingIsLost),
+            (Evidence { messages: account(is_in(id), [id, other]), ..well() }, NothingIsMadeUp),
+            (Evidence { events: account(is_in(id), []), ..well() }, NothingIsLost),
+            (Evidence { events: account(is_in(id), [id, other]), ..well() }, NothingIsMadeUp),
+            (Evidence { events: account(is_in(id), [id, id]), ..well() }, NothingIsDoubled),
+            (Evidence { requests: account([(name(), Outcome::Acknowledged)], []), ..well() }, NothingIsLost),
+            (
+                Evidence { requests: account([(name(), Outcome::Refused)], [name()]), ..well() },
+                NothingIsMadeUp,
+            ),
+            (
+                Evidence { requests: account([(name(), Outcome::Unsure)], [name(), name()]), ..well() },
+                NothingIsDoubled,
+            ),
+            (Evidence { waiting: 1, ..well() }, NothingIsLost),
+            (Evidence { parked: 1, ..well() }, NothingIsLost),
+            (Evidence { strangers: 1, ..well() }, NothingIsMadeUp),
+            (Evidence { quarantined: 1, ..well() }, NothingVanishesInACorner),
+            (Evidence { quarantined: 3, ..well() }, NothingVanishesInACorner),
+            (Evidence { disorder: word(), ..well() }, OrderIsKept),
+            (Evidence { untold: word(), ..well() }, EveryChangeIsTold),
+            (Evidence { unanswered: word(), ..well() }, EveryTickIsAnswered),
+        ] {
+            assert_eq!(broken(&evidence, &fine()), [expected], "{evidence:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_went_wrong_during_the_run_is_found_and_nothing_else() {
+        use Invariant::{EverythingStaysBounded, RequestsDoNotNeedTheBroker};
+        let word = || vec!["fault-suite/1: 503".to_owned()];
+        let late = Some(RECOVERS_WITHIN + Duration::from_millis(1));
+        let fat = vec![("scheduler-1".to_owned(), MEMORY_MAX + 1)];
+        for (observed, expected) in [
+            (Observed { refused: word(), ..fine() }, RequestsDoNotNeedTheBroker),
+            (Observed { unexcused: word(), ..fine() }, RequestsDoNotNeedTheBroker),
+            (Observed { recoveries: vec![Some(Duration::ZERO), None], ..fine() }, EverythingStaysBounded),
+            (Observed { recoveries: vec![late], ..fine() }, EverythingStaysBounded),
+            (Observed { memory: fat, ..fine() }, EverythingStaysBounded),
+        ] {
+            assert_eq!(broken(&well(), &observed), [expected], "{observed:?}");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The load: users who plan, rename and delete tasks, log in and out, at a steady pace, and runs for the scheduler. Each
+//! attempt bears a name of its own (its user agent, which the trail keeps), so that one whose answer was lost is found again.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use shared::clock::Clock;
+use shared::contracts::jobs::DEFAULT_QUEUE;
+use shared::entropy::Entropy;
+use shared::outbox::Outbox;
+use shared::runs::{NewRuns, enqueue};
+use shared::telemetry::TraceContext;
+use sqlx::PgPool;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::account::Outcome;
+use crate::api::{Client, Login, PASSWORD};
+
+/// How many requests may be under way at once.
+const PLANNERS: usize = 24;
+/// How many users plan.
+const USERS: usize = 8;
+/// How many tasks one planner keeps.
+const TASKS_KEPT: usize = 50;
+/// After an outage the load catches up, but no more than this.
+const CATCHES_UP_SECONDS: u64 = 10;
+/// How long a replica that gave no answer is left alone: clients of a balancer are sent elsewhere.
+const AVOIDED: Duration = Duration::from_millis(500);
+/// How often somebody logs in, or out.
+const VISITS: Duration = Duration::from_secs(1);
+/// How often a run is enqueued.
+const RUNS: Duration = Duration::from_millis(500);
+
+/// What was attempted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum Act {
+    Create,
+    Rename,
+    Delete,
+    LogIn,
+    LogOut,
+}
+
+impl Act {
+    /// The event that tells of it.
+    pub fn event(self) -> &'static str {
+        match self {
+            Self::Create => "task.created",
+            Self::Rename => "task.updated",
+            Self::Delete => "task.deleted",
+            Self::LogIn => "auth.login.succeeded",
+            Self::LogOut => "auth.session.ended",
+        }
+    }
+}
+
+/// An attempt and how it ended.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// Its name.
+    pub name: String,
+    /// What.
+    pub act: Act,
+    /// At which replica of the API, from 1.
+    pub replica: usize,
+    /// When the request began.
+    pub began: Instant,
+    /// When it was answered, or not.
+    pub ended: Instant,
+    /// The status of the answer, if one came.
+    pub status: Option<u16>,
+}
+
+impl Attempt {
+    /// How it ended. A 5xx says that the server does not know, or could not: either way it may have happened.
+    pub fn outcome(&self) -> Outcome {
+        match self.status {
+            Some(200..=299) => Outcome::Acknowledged,
+            Some(500..) | None => Outcome::Unsure,
+            Some(_) => Outcome::Refused,
+        }
+    }
+}
+
+/// The load's own log.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Every attempt.
+    pub attempts: Vec<Attempt>,
+    /// Every run that was surely enqueued.
+    pub runs: Vec<Uuid>,
+}
+
+/// A running load.
+#[derive(Debug)]
+pub struct Load {
+    shared: Arc<Shared>,
+    workers: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    clients: Vec<Client>,
+    /// Until when each replica is left alone.
+    avoided: Mutex<Vec<Instant>>,
+    ledger: Mutex<Ledger>,
+    began: Instant,
+    rate: u32,
+    taken: AtomicU64,
+    numbers: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl Load {
+    /// Begins `rate` requests a second, evenly over the replicas of the API.
+    pub async fn begin(clients: Vec<Client>, rate: u32, seed: u64, database: PgPool) -> Self {
+        // The first user has no tasks: the runs print his.
+        clients[0].register("nobody").await.expect(201);
+        let mut users = Vec::new();
+        for number in 0..USERS {
+            users.push(clients[0].join(&format!("planner-{number}")).await);
+        }
+        clients[0].register("visitor").await.expect(201);
+        let now = Instant::now();
+        let shared = Arc::new(Shared {
+            avoided: Mutex::new(vec![now; clients.len()]),
+            clients,
+            ledger: Mutex::default(),
+            began: now,
+            rate,
+            taken: AtomicU64::new(0),
+            numbers: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+        });
+        let mut workers = JoinSet::new();
+        for number in 0..PLANNERS {
+            let chance = Entropy::seeded(seed.wrapping_add(u64::try_from(number).unwrap_or_default()));
+            workers.spawn(plan_tasks(shared.clone(), users[number % USERS].clone(), chance));
+        }
+        workers.spawn(visit(shared.clone()));
+        workers.spawn(enqueue_runs(shared.clone(), database));
+        Self { shared, workers }
+    }
+
+    /// How many attempts were made so far.
+    pub fn attempts(&self) -> usize {
+        self.shared.ledger().attempts.len()
+    }
+
+    /// Ends it, once the requests under way are answered, and gives its log.
+    pub async fn end(self) -> Ledger {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.workers.join_all().await;
+        std::mem::take(&mut *self.shared.ledger())
+    }
+}
+
+impl Shared {
+    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the next request is due.
+    async fn turn(&self) {
+        loop {
+            let milliseconds = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let due = milliseconds.saturating_mul(self.rate.into()) / 1_000;
+            let earliest = due.saturating_sub(CATCHES_UP_SECONDS * u64::from(self.rate));
+            self.taken.fetch_max(earliest, Ordering::Relaxed);
+            let take = |taken: u64| (taken < due).then_some(taken + 1);
+            if self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() || self.is_over() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs_f64(1.0 / f64::from(self.rate))).await;
+        }
+    }
+
+    /// A replica that is not left alone just now, else any.
+    fn replica(&self, number: u64) -> usize {
+        let avoided = self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let preferred = usize::try_from(number).unwrap_or_default() % avoided.len();
+        let places = (0..avoided.len()).map(|step| (preferred + step) % avoided.len());
+        places.into_iter().find(|place| avoided[*place] <= now).unwrap_or(preferred)
+    }
+
+    /// Makes an attempt and notes it; gives the answer's body if it was acknowledged.
+    async fn attempt(
+        &self,
+        act: Act,
+        request: impl FnOnce(&Client, &str) -> RequestBuilder,
+    ) -> Option<Value> {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let name = format!("fault-suite/{number}");
+        let place = self.replica(number);
+        let request = request(&self.clients[place], &name).header("User-Agent", &name);
+        let began = Instant::now();
+        let (status, body) = match request.send().await {
+            // The status is known, so whoever asked knows; the body is of use only if it is whole.
+            Ok(answer) => (Some(answer.status().as_u16()), answer.json().await.unwrap_or_default()),
+            Err(_) => (None, Value::Null),
+        };
+        if status.is_none() {
+            let mut avoided = self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
+            avoided[place] = Instant::now() + AVOIDED;
+        }
+        let attempt = Attempt { name, act, replica: place + 1, began, ended: Instant::now(), status };
+        let is_acknowledged = attempt.outcome() == Outcome::Acknowledged;
+        self.ledger().attempts.push(attempt);
+        is_acknowledged.then_some(body)
+    }
+}
+
+async fn plan_tasks(shared: Arc<Shared>, login: Login, chance: Entropy) {
+    let mut tasks: Vec<i64> = Vec::new();
+    loop {
+        shared.turn().await;
+        if shared.is_over() {
+            return;
+        }
+        let [drawn, which]: [u8; 2] = chance.bytes();
+        let place = usize::from(which) % tasks.len().max(1);
+        match drawn {
+            _ if tasks.len() < 4 => create(&shared, &login, &mut tasks).await,
+            0..100 if tasks.len() < TASKS_KEPT => create(&shared, &login, &mut tasks).await,
+            0..140 => delete(&shared, &login, tasks.swap_remove(place)).await,
+            _ => rename(&shared, &login, tasks[place]).await,
+        }
+    }
+}
+
+async fn create(shared: &Shared, login: &Login, tasks: &mut Vec<i64>) {
+    let request = |client: &Client, name: &str| {
+        let task = json!({ "title": name, "duration": "01:00:00" });
+        client.request(Method::POST, "/api/tasks/").bearer_auth(&login.access).json(&task)
+    };
+    if let Some(id) = shared.attempt(Act::Create, request).await.and_then(|task| task["id"].as_i64()) {
+        tasks.push(id);
+    }
+}
+
+async fn rename(shared: &Shared, login: &Login, task: i64) {
+    let request = |client: &Client, name: &str| {
+        let path = format!("/api/tasks/{task}/");
+        client.request(Method::PATCH, &path).bearer_auth(&login.access).json(&json!({ "title": name }))
+    };
+    shared.attempt(Act::Rename, request).await;
+}
+
+async fn delete(shared: &Shared, login: &Login, task: i64) {
+    let request = |client: &Client, _: &str| {
+        client.request(Method::DELETE, &format!("/api/tasks/{task}/")).bearer_auth(&login.access)
+    };
+    shared.attempt(Act::Delete, request).await;
+}
+
+/// Somebody who logs in and out, again and again.
+async fn visit(shared: Arc<Shared>) {
+    while !shared.is_over() {
+        let credentials = json!({ "username": "visitor", "password": PASSWORD });
+        let request =
+            |client: &Client, _: &str| client.request(Method::POST, "/api/login/").json(&credentials);
+        let tokens = shared.attempt(Act::LogIn, request).await;
+        tokio::time::sleep(VISITS).await;
+        if let Some(tokens) = tokens.filter(|tokens| tokens["access"].is_string()) {
+            let request = |client: &Client, _: &str| {
+                let access = tokens["access"].as_str().unwrap_or_default();
+                let body = json!({ "refresh": tokens["refresh"] });
+                client.request(Method::POST, "/api/logout/").bearer_auth(access).json(&body)
+            };
+            shared.attempt(Act::LogOut, request).await;
+            tokio::time::sleep(VISITS).await;
+        }
+    }
+}
+
+/// More runs than the one a minute that the schedule makes.
+async fn enqueue_runs(shared: Arc<Shared>, database: PgPool) {
+    let outbox = Outbox::new("fault-suite", Clock::system(), Entropy::system());
+    let args = [json!({ "user_id": 1 })];
+    let runs = NewRuns {
+        job_key: "print-user-tasks",
+        queue: DEFAULT_QUEUE,
+        args: &args,
+        attempts_max: 50,
+        timeout: Duration::from_secs(30),
+    };
+    while !shared.is_over() {
+        let now = Clock::system().now();
+        let (entropy, trace) = (Entropy::system(), TraceContext::new(&Entropy::system()));
+        let enqueued = async {
+            let mut transaction = database.begin().await?;
+            let ids = enqueue(&mut transaction, &outbox, &entropy, &trace, &runs, now).await?;
+            transaction.commit().await?;
+            anyhow::Ok(ids)
+        };
+        // An attempt that failed may have been committed; nothing is asked of it.
+        if let Ok(Ok(ids)) = tokio::time::timeout(Duration::from_secs(10), enqueued).await {
+            shared.ledger().runs.extend(ids.iter().map(|id| id.0));
+        }
+        tokio::time::sleep(RUNS).await;
+    }
+}
+
+/// How many answers of each status there were; 0 stands for none.
+pub fn by_status(attempts: &[Attempt]) -> BTreeMap<u16, usize> {
+    let mut statuses = BTreeMap::new();
+    for attempt in attempts {
+        *statuses.entry(attempt.status.unwrap_or_default()).or_default() += 1;
+    }
+    statuses
+}

@@ -1,0 +1,26 @@
+//! The fault suite: Warren under steady load while everything around it breaks, and an account of what came of it.
+//!
+//! `docs/FAULTS.md` says what is promised, what is injected and how to read the report. The rooms, from the bottom up:
+//!
+//! - [`account`] (Jepsen's counts), [`fault`] (the words), [`plan`] (which fault when, from a seed) and [`invariants`] (the
+//!   verdict) are pure and have tests of their own: a checker with a fault is worse than none.
+//! - [`stage`] is what a run is played on, [`load`] what goes on there, [`inject`] and [`messages`] what goes wrong.
+//! - [`committed`], [`witness`], [`watch`] and [`notes`] see it, each on its own; [`evidence`] brings it together.
+//! - [`run`] is all of it, [`report`] tells of it, and [`controls`] are broken on purpose: the suite must see it.
+
+pub mod account;
+pub mod committed;
+pub mod controls;
+pub mod evidence;
+pub mod fault;
+pub mod inject;
+pub mod invariants;
+pub mod load;
+pub mod messages;
+pub mod notes;
+pub mod plan;
+pub mod report;
+pub mod run;
+pub mod stage;
+pub mod watch;
+pub mod witness;

@@ -1,0 +1,152 @@
+//! What a run is played on: servers of its own, the three programs in two replicas each, and a proxy between each program
+//! and each server.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, MutexGuard};
+use url::Url;
+
+use super::committed;
+use super::fault::{API, CONSUMER, Link, PROGRAMS, Replica, Server};
+use crate::faults::{PrivatePortMapper, PrivatePostgres, PrivateRabbitmq};
+use crate::network::Proxy;
+use crate::programs::{Program, RunningProgram};
+use crate::{TestBroker, TestDatabase, eventually};
+
+const READY: Duration = Duration::from_mins(3);
+
+/// The stage. Everything goes away with it, the programs first.
+#[derive(Debug)]
+pub struct Stage {
+    programs: BTreeMap<Replica, Mutex<RunningProgram>>,
+    links: BTreeMap<Link, Proxy>,
+    /// The suite's own way to the database, without a proxy.
+    pub database: TestDatabase,
+    broker: TestBroker,
+    amqp_urls: Vec<String>,
+    postgres: Mutex<PrivatePostgres>,
+    nodes: Vec<Mutex<PrivateRabbitmq>>,
+    _port_mapper: Option<PrivatePortMapper>,
+}
+
+impl Stage {
+    /// Starts all of it and waits until every program is ready. With several nodes the broker is a cluster.
+    pub async fn set(nodes: usize) -> Self {
+        let postgres = PrivatePostgres::start().await;
+        let (nodes, port_mapper) = match nodes {
+            0 | 1 => (vec![PrivateRabbitmq::start().await], None),
+            several => {
+                let (nodes, port_mapper) = PrivateRabbitmq::start_cluster(several).await;
+                (nodes, Some(port_mapper))
+            }
+        };
+        let (database, broker) = (postgres.database().await, nodes[0].broker().await);
+        committed::note_in(database.pool()).await.expect("the database can take notes");
+        let amqp_urls: Vec<String> =
+            nodes.iter().map(|node| on_node(broker.amqp_url(), node.amqp_url())).collect();
+        // Before anybody connects: a queue gets as many members as there are nodes when it is declared.
+        broker.declare_topology().await;
+        let (mut links, mut programs) = (BTreeMap::new(), BTreeMap::new());
+        for (place, replica) in PROGRAMS.into_iter().enumerate() {
+            let mut urls: Vec<&str> = amqp_urls.iter().map(String::as_str).collect();
+            // Each program prefers another node.
+            urls.rotate_left(place % amqp_urls.len());
+            let to_broker = Proxy::before_any(&urls).await;
+            let to_database = Proxy::before(database.url()).await;
+            let program = program(replica, &database, &broker)
+                .env("AMQP_URL", &to_broker.instead_of(broker.amqp_url()))
+                .env("DATABASE_URL", &to_database.instead_of(database.url()));
+            programs.insert(replica, Mutex::new(program.spawn()));
+            links.insert(Link { program: replica, server: Server::Rabbitmq }, to_broker);
+            links.insert(Link { program: replica, server: Server::Postgres }, to_database);
+        }
+        let (postgres, nodes) = (Mutex::new(postgres), nodes.into_iter().map(Mutex::new).collect());
+        let stage =
+            Self { programs, links, database, broker, amqp_urls, postgres, nodes, _port_mapper: port_mapper };
+        stage.wait_until_ready().await;
+        stage
+    }
+
+    /// Waits until every program says that it does its work.
+    pub async fn wait_until_ready(&self) {
+        for (replica, program) in &self.programs {
+            let client = program.lock().await.client();
+            eventually(READY, format!("{replica} to be ready"), async || {
+                let answer = crate::api::try_send(client.request(reqwest::Method::GET, "/readyz")).await;
+                answer.is_ok_and(|answer| answer.body["status"] == "ready").then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// A program, for whoever is the first to ask.
+    pub async fn program(&self, replica: Replica) -> MutexGuard<'_, RunningProgram> {
+        self.programs[&replica].lock().await
+    }
+
+    /// All programs.
+    pub fn programs(&self) -> impl Iterator<Item = (Replica, &Mutex<RunningProgram>)> {
+        self.programs.iter().map(|(replica, program)| (*replica, program))
+    }
+
+    /// The network of a link.
+    pub fn link(&self, link: Link) -> &Proxy {
+        &self.links[&link]
+    }
+
+    /// The database server.
+    pub async fn postgres(&self) -> MutexGuard<'_, PrivatePostgres> {
+        self.postgres.lock().await
+    }
+
+    /// A node of the broker.
+    pub async fn node(&self, number: usize) -> MutexGuard<'_, PrivateRabbitmq> {
+        self.nodes[number].lock().await
+    }
+
+    /// The URLs of the virtual host on each node, without a proxy.
+    pub fn amqp_urls(&self) -> &[String] {
+        &self.amqp_urls
+    }
+
+    /// The virtual host.
+    pub fn broker(&self) -> &TestBroker {
+        &self.broker
+    }
+
+    /// The versions of the servers, and whether their queues have as many members as there are nodes.
+    pub async fn versions(&self) -> String {
+        let overview = self.broker.get("api/overview").await;
+        let path = format!("api/queues/{}/audit.events", self.broker.virtual_host());
+        let members = self.broker.get(&path).await["members"].as_array().map_or(0, Vec::len);
+        let nodes = self.nodes.len();
+        assert_eq!(members, nodes, "the queue of the trail has as many members as the broker has nodes");
+        let version = sqlx::query_scalar("SHOW server_version").fetch_one(self.database.pool()).await;
+        let postgres: String = version.expect("PostgreSQL says its version");
+        let text = |name: &str| overview[name].as_str().unwrap_or("?").to_owned();
+        format!(
+            "RabbitMQ {} on Erlang {}, {nodes} node(s); PostgreSQL {postgres}",
+            text("rabbitmq_version"),
+            text("erlang_version")
+        )
+    }
+}
+
+fn program(replica: Replica, database: &TestDatabase, broker: &TestBroker) -> Program {
+    let program = match replica.program {
+        // The load keeps its tokens, and shouldn't have to fetch new ones in the middle of an outage.
+        API => Program::producer_api(database, broker).env("ACCESS_TOKEN_LIFETIME", "1d"),
+        CONSUMER => Program::audit_consumer(database, broker),
+        // Registering sends mails, and a mail that can't be sent is tried for a day.
+        _ => Program::scheduler(database, broker).env("EMAIL_BACKEND", "console"),
+    };
+    program.env("INSTANCE_NAME", &replica.to_string()).env("RUST_LOG", "warn,lapin=off")
+}
+
+/// The virtual host of `url`, on the node of `node`.
+fn on_node(url: &str, node: &str) -> String {
+    let (mut url, node) = (Url::parse(url).expect("a URL"), Url::parse(node).expect("a URL"));
+    url.set_port(node.port()).expect("an AMQP URL has a port");
+    url.to_string()
+}
