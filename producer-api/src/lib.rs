@@ -12,6 +12,7 @@ pub mod event_documents;
 pub mod extract;
 pub mod fault;
 pub mod limits;
+pub mod metrics;
 pub mod middleware;
 pub mod openapi;
 pub mod problem;

@@ -14,7 +14,7 @@ use crate::accounts::http as accounts;
 use crate::accounts::staff::http as staff;
 use crate::event_documents;
 use crate::middleware::{
-    ListedRoute, Routes, StackSettings, document_route, open_route, protected_route, stack,
+    HttpMetrics, ListedRoute, Routes, StackSettings, document_route, open_route, protected_route, stack,
 };
 use crate::openapi::{self, Document, Operation, SecurityScheme};
 use crate::realtime::{self, TASKS_LIVE, live, page};
@@ -27,6 +27,8 @@ use crate::tokens::http as tokens;
 pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Router {
     let sign_in = from_fn_with_state(state.clone(), require_sign_in);
     let (routes, listed) = routes(sign_in).into_parts();
+    let http_metrics = HttpMetrics::new(probes.metrics(), listed.iter().chain(&openapi::probes()));
+    let settings = StackSettings { http_metrics, ..settings };
     let document = document(listed, &SecurityScheme::of(state.tokens.config()));
     let routes = routes.layer(Extension(document)).with_state(state);
     stack(routes.merge(probe_router(probes)), settings)

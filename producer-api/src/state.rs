@@ -12,6 +12,7 @@ use sqlx::PgPool;
 use crate::config::SessionsConfig;
 use crate::credentials::PasswordHasher;
 use crate::limits::Limits;
+use crate::metrics::ApiMetrics;
 use crate::middleware::RequestContext;
 use crate::realtime::Live;
 use crate::realtime::page::RefreshCookie;
@@ -47,6 +48,8 @@ pub struct AppState {
     pub live: Live,
     /// The refresh token of a browser that uses the page.
     pub refresh_cookie: RefreshCookie,
+    /// What is counted beside requests.
+    pub metrics: ApiMetrics,
 }
 
 impl AppState {

@@ -1,5 +1,5 @@
 //! What all three programs need: the contracts of their messages, the broker, the outbox, the database, settings,
-//! logs, and an orderly start and stop.
+//! logs, metrics, and an orderly start and stop.
 //!
 //! Arrows between the rooms point down only (see `docs/ARCHITECTURE.md`): the outbox knows the broker, the database
 //! and the contracts; contracts know ids and nothing else; ids, clock and entropy know nothing of ours.
@@ -13,6 +13,7 @@ pub mod entropy;
 pub mod event_documents;
 pub mod ids;
 pub mod lifecycle;
+pub mod metrics;
 pub mod operator;
 pub mod outbox;
 pub mod retention;

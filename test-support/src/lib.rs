@@ -25,6 +25,7 @@ pub mod faults;
 pub mod live;
 pub mod machine;
 pub mod mail_server;
+pub mod metrics;
 pub mod network;
 pub mod programs;
 pub mod signals;

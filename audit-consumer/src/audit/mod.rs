@@ -3,6 +3,7 @@
 //! A batch is one transaction. The event's id is the row's key, so writing an event twice is writing it once.
 
 mod entry;
+mod figures;
 mod from_event;
 mod message;
 mod partitions;
@@ -10,6 +11,7 @@ mod record;
 mod store;
 
 pub use entry::AuditEntry;
+pub use figures::TrailFigures;
 pub use from_event::from_event;
 pub use message::Message;
 pub use partitions::keep_partitions_ahead;

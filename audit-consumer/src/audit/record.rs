@@ -52,6 +52,8 @@ pub struct Recorded {
     pub entries: u64,
     /// New rows of the quarantine.
     pub quarantined: u64,
+    /// Candidates that the database refused; they are among the quarantined.
+    pub refused: u64,
 }
 
 /// The batch could not be written, now or ever. It is to be kept and tried again.
@@ -97,6 +99,7 @@ async fn record_over(connection: &mut PgConnection, batch: Batch<'_>) -> Result<
                 [refused] => {
                     let reason = format!("the database refuses the row: {error}");
                     set_aside.push(SetAside { message: refused.message, reason });
+                    recorded.refused += 1;
                 }
                 several => {
                     let (left, right) = several.split_at(several.len() / 2);
@@ -118,6 +121,7 @@ async fn write(
     let recorded = Recorded {
         entries: store::insert_entries(&mut transaction, candidates).await?,
         quarantined: store::insert_quarantined(&mut transaction, set_aside).await?,
+        refused: 0,
     };
     transaction.commit().await?;
     for SetAside { message, reason } in set_aside {

@@ -122,6 +122,23 @@ pub(super) async fn default_partition_holds_rows(connection: &mut PgConnection) 
         .await
 }
 
+/// How many messages lie in quarantine, and how many rows in the partition of no month; counted up to `max` each.
+pub(super) async fn count_what_should_be_empty(
+    connection: &mut PgConnection,
+    max: i64,
+) -> Result<(i64, i64), sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        SELECT (SELECT count(*) FROM (SELECT FROM audit.quarantine LIMIT $1) AS head) AS "quarantined!",
+            (SELECT count(*) FROM (SELECT FROM audit.events_default LIMIT $1) AS head) AS "misplaced!"
+        "#,
+        max,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((row.quarantined, row.misplaced))
+}
+
 /// The entries as PostgreSQL takes them: one array a column.
 #[derive(Debug, Default)]
 struct Columns<'a> {

@@ -5,12 +5,13 @@ use shared::clock::Clock;
 use shared::config::Reader;
 use shared::entropy::Entropy;
 use shared::lifecycle::{Component, Health, Probes, Shutdown, Standing, probe_router, serve_http};
+use shared::metrics::{Exposition, Metrics};
 use shared::{database, telemetry};
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::keep_partitions_ahead;
-use crate::config::RunConfig;
-use crate::deliveries::{AuditHandler, QUEUE};
+use crate::audit::{TrailFigures, keep_partitions_ahead};
+use crate::config::{PROGRAM, RunConfig};
+use crate::deliveries::{AuditHandler, ConsumerMetrics, QUEUE};
 
 /// Consumes until a signal, then finishes the batch in hand.
 pub(super) fn run(reader: Reader) -> anyhow::Result<()> {
@@ -26,8 +27,15 @@ async fn consume(config: RunConfig) -> anyhow::Result<()> {
     let health = Health::default();
     let consumer = health.component("consumer", Standing::Required);
     let partitions = health.component("partitions", Standing::Supporting);
-    let probes = Probes::new(health, pool.clone(), shutdown.token());
-    let handler = AuditHandler { database: pool.clone(), clock: clock.clone() };
+    let metrics = Metrics::default();
+    let handler = AuditHandler {
+        database: pool.clone(),
+        clock: clock.clone(),
+        metrics: ConsumerMetrics::new(&metrics),
+    };
+    let figures = TrailFigures::new(&metrics);
+    let exposition = Exposition::new(PROGRAM, metrics, &pool, &clock, vec![Box::new(figures)]);
+    let probes = Probes::new(health, exposition, pool.clone(), shutdown.token());
     let address = config.process.listen_address;
     let timeout = config.process.shutdown_timeout;
     shutdown.spawn("the listener", serve_http(address, probe_router(probes), shutdown.token()));

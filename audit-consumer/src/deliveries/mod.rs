@@ -2,10 +2,12 @@
 
 mod classify;
 mod handler;
+mod metrics;
 mod quarantine_reason;
 
 pub use classify::{BODY_BYTES_MAX, classify};
 pub use handler::AuditHandler;
+pub use metrics::ConsumerMetrics;
 pub use quarantine_reason::QuarantineReason;
 
 /// The queue this program reads.

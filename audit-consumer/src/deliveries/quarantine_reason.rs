@@ -49,3 +49,34 @@ pub enum QuarantineReason {
         id: EventId,
     },
 }
+
+impl QuarantineReason {
+    /// A word for each kind.
+    pub const KINDS: [&str; 9] = [
+        "too_large",
+        "not_utf8",
+        "holds_nul",
+        "malformed",
+        "unknown_major",
+        "not_version7",
+        "too_new",
+        "too_old",
+        "other_message_id",
+    ];
+
+    /// The word for its kind.
+    pub fn kind(&self) -> &'static str {
+        let place = match self {
+            Self::TooLarge { .. } => 0,
+            Self::NotUtf8 => 1,
+            Self::HoldsNul => 2,
+            Self::Malformed(_) => 3,
+            Self::UnknownMajor { .. } => 4,
+            Self::NotVersion7(_) => 5,
+            Self::TooNew(_) => 6,
+            Self::TooOld(_) => 7,
+            Self::OtherMessageId { .. } => 8,
+        };
+        Self::KINDS[place]
+    }
+}

@@ -6,6 +6,7 @@ mod commands;
 mod consuming;
 mod dead_letters;
 mod events;
+mod metrics;
 mod partitions;
 mod quarantine;
 mod recording;

@@ -54,7 +54,7 @@ async fn a_redelivered_event_is_one_row() {
     let database = TestDatabase::create().await;
     let bodies: Vec<String> = (0..3).map(|_| event(fresh_id()).to_string()).collect();
     let first = record(&as_program(&database), batch(&bodies)).await.unwrap();
-    assert_eq!(first, Recorded { entries: 3, quarantined: 0 });
+    assert_eq!(first, Recorded { entries: 3, quarantined: 0, refused: 0 });
     let second = record(&as_program(&database), batch(&bodies)).await.unwrap();
     assert_eq!(second, Recorded::default());
     assert_eq!(recorded_ids(database.pool()).await.len(), 3);
@@ -92,7 +92,7 @@ async fn a_message_set_aside_twice_is_one_row_of_the_quarantine() {
     let database = TestDatabase::create().await;
     let bodies = ["not an envelope".to_owned(), "not an envelope".to_owned(), event(fresh_id()).to_string()];
     let first = record(&as_program(&database), batch(&bodies)).await.unwrap();
-    assert_eq!(first, Recorded { entries: 1, quarantined: 1 });
+    assert_eq!(first, Recorded { entries: 1, quarantined: 1, refused: 0 });
     let second = record(&as_program(&database), batch(&bodies)).await.unwrap();
     assert_eq!(second, Recorded::default());
     let kept = quarantine(database.pool()).await;
@@ -113,7 +113,7 @@ async fn a_row_that_the_database_refuses_goes_to_quarantine_and_the_others_are_r
     bodies.insert(13, poison.to_string());
     bodies.push("not an envelope".to_owned());
     let recorded = record(&as_program(&database), batch(&bodies)).await.unwrap();
-    assert_eq!(recorded, Recorded { entries: 20, quarantined: 2 });
+    assert_eq!(recorded, Recorded { entries: 20, quarantined: 2, refused: 1 });
     assert_eq!(recorded_ids(database.pool()).await, sorted(good));
     let kept = quarantine(database.pool()).await;
     let refused = kept.iter().find(|(raw, _)| *raw == poison.to_string().into_bytes()).unwrap();
@@ -137,7 +137,7 @@ async fn a_database_out_of_order_is_an_error_and_nothing_is_written() {
         .await
         .unwrap();
     let recorded = record(&as_program(&database), batch(&bodies)).await.unwrap();
-    assert_eq!(recorded, Recorded { entries: 1, quarantined: 1 });
+    assert_eq!(recorded, Recorded { entries: 1, quarantined: 1, refused: 0 });
 }
 
 /// Two consumers may hold the same messages, in any order. Goes red without the order in the INSERTs, by a deadlock.
@@ -150,7 +150,10 @@ async fn consumers_side_by_side_record_the_same_events_once() {
         let mut bodies: Vec<String> = ids.iter().map(|id| event(*id).to_string()).collect();
         bodies.extend(ids.iter().take(30).map(|id| format!("not an envelope {id}")));
         recorded.extend(ids);
-        assert_eq!(record_side_by_side(&database, &bodies).await, Recorded { entries: 300, quarantined: 30 });
+        assert_eq!(
+            record_side_by_side(&database, &bodies).await,
+            Recorded { entries: 300, quarantined: 30, refused: 0 }
+        );
     }
     assert_eq!(recorded_ids(database.pool()).await, sorted(recorded));
 }

@@ -15,6 +15,7 @@ use crate::config::{
 };
 use crate::credentials::PasswordHasher;
 use crate::limits::Limits;
+use crate::metrics::ApiMetrics;
 use crate::middleware::{RequestContext, RequestContextSources};
 use crate::realtime::page::RefreshCookie;
 use crate::realtime::{Live, LiveSettings};
@@ -63,6 +64,7 @@ impl CommandConfig {
             limits: Limits::new(&self.limits),
             live: Live::new(LiveSettings::of(&RealtimeConfig::default()), CancellationToken::new()),
             refresh_cookie: RefreshCookie::default(),
+            metrics: ApiMetrics::default(),
             database: pool,
             clock: clock.clone(),
             entropy: entropy.clone(),

@@ -7,13 +7,15 @@ use shared::config::Reader;
 use shared::database;
 use shared::entropy::Entropy;
 use shared::lifecycle::{Health, Probes, Shutdown, Standing, serve_http};
-use shared::outbox::{Outbox, Relay, RelaySettings};
+use shared::metrics::{Exposition, Metrics};
+use shared::outbox::{Outbox, OutboxFigures, Relay, RelayMetrics, RelaySettings};
 use shared::{broker, telemetry};
 
 use super::block_on;
 use crate::config::{AccessTokenRevocation, PROGRAM, ServeConfig};
 use crate::credentials::PasswordHasher;
 use crate::limits::Limits;
+use crate::metrics::{ApiMetrics, watch};
 use crate::middleware::StackSettings;
 use crate::realtime::page::RefreshCookie;
 use crate::realtime::{Live, LiveSettings};
@@ -36,7 +38,7 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
     let pool = database::connect(&config.database, &config.process.instance)?;
     database::check_schema_at_start(&pool).await?;
     let outbox = Outbox::new(PROGRAM, clock.clone(), entropy.clone());
-    let health = Health::default();
+    let (health, metrics) = (Health::default(), Metrics::default());
     let relay = Relay {
         database: pool.clone(),
         broker: broker::pool(&config.broker, &config.process.instance, "relay")?,
@@ -45,6 +47,7 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
         clock: clock.clone(),
         entropy: entropy.clone(),
         component: health.component("relay", Standing::Supporting),
+        metrics: RelayMetrics::new(&metrics),
         settings: RelaySettings::default(),
     };
     let settings = StackSettings::of(&config, clock.clone(), entropy.clone());
@@ -63,6 +66,7 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
         limits: Limits::new(&config.limits),
         live: Live::new(LiveSettings::of(&config.realtime), shutdown.token()),
         refresh_cookie: RefreshCookie::for_page_at(&config.http.public_url),
+        metrics: ApiMetrics::new(&metrics),
         clock,
         entropy: entropy.clone(),
     };
@@ -72,7 +76,10 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
     let followed = health.component("revocations", Standing::Supporting);
     let noticed = health.component("revocation notices", Standing::Supporting);
     let changes = health.component("live changes", Standing::Supporting);
-    let probes = Probes::new(health, pool.clone(), shutdown.token());
+    watch(&metrics, &state);
+    let figures = OutboxFigures::new(&metrics, health.component("outbox", Standing::Supporting));
+    let exposition = Exposition::new(PROGRAM, metrics, &pool, &state.clock, vec![Box::new(figures)]);
+    let probes = Probes::new(health, exposition, pool.clone(), shutdown.token());
     let routes = router(state, probes, settings);
     shutdown.spawn("the relay", relay.run(shutdown.token()));
     shutdown.spawn("the signing keys", keys.follow(shutdown.token()));

@@ -3,6 +3,7 @@
 //! An unknown user costs as much as a wrong password: a decoy is checked. So do accounts whose hash can't be checked.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use argon2::{Algorithm, Params, Version};
 use shared::entropy::Entropy;
@@ -67,6 +68,16 @@ impl PasswordHasher {
         }
         let (password, about) = (password.to_owned(), about.clone());
         self.pool.run(JUDGING_MIB, move || Ok(guessing_fault(&password, &about).into_iter().collect())).await
+    }
+
+    /// How many wait for a place.
+    pub fn waiting(&self) -> usize {
+        self.pool.waiting.load(Ordering::Acquire)
+    }
+
+    /// How many places are free.
+    pub fn free_places(&self) -> usize {
+        self.pool.places.available_permits()
     }
 
     /// Hashes a new password, in PHC form.
@@ -135,8 +146,6 @@ fn hash(memory: &Argon2Memory, password: &[u8], salt: &[u8; 16]) -> Result<Strin
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
-
     use super::*;
 
     /// Made by Django 5.2 of "correct horse battery"; needs 100 MiB.

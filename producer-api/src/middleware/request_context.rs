@@ -16,6 +16,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::client_address::TrustedProxies;
+use super::http_metrics::HttpMetrics;
 use super::request_log::RequestLine;
 use crate::problem::Problem;
 
@@ -54,6 +55,8 @@ pub struct RequestOrigins {
     pub sources: RequestContextSources,
     /// Whose word about the client's address counts.
     pub trusted_proxies: TrustedProxies,
+    /// What counts requests.
+    pub metrics: HttpMetrics,
 }
 
 impl RequestContext {
@@ -73,7 +76,7 @@ impl RequestContext {
     }
 
     fn of(headers: &HeaderMap, extensions: &Extensions, origins: &RequestOrigins) -> Self {
-        let RequestOrigins { sources, trusted_proxies } = origins;
+        let RequestOrigins { sources, trusted_proxies, .. } = origins;
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let callers_id = text(REQUEST_ID).and_then(|id| Uuid::try_parse(id.trim()).ok());
         let request_id = callers_id
@@ -105,7 +108,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
     }
 }
 
-/// Gives the request its context, the answer its id, and the log its line.
+/// Gives the request its context, the answer its id, the log its line, and counts it.
 pub async fn request_context(
     State(origins): State<RequestOrigins>,
     mut request: Request,
@@ -119,6 +122,7 @@ pub async fn request_context(
         trace_id = context.trace.trace_id(),
     );
     let line = RequestLine::begin(&request, context.ip, span.clone());
+    let counted = origins.metrics.begin(&request);
     let request_id = HeaderValue::try_from(context.request_id.to_string());
     request.extensions_mut().insert(context);
     let mut response = next.run(request).instrument(span).await;
@@ -126,5 +130,6 @@ pub async fn request_context(
         response.headers_mut().insert(REQUEST_ID, request_id);
     }
     line.answered(response.status());
+    counted.answered(response.status());
     response
 }

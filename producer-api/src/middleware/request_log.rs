@@ -11,7 +11,7 @@ use tracing::{Level, Span};
 const PATH_CHARS_MAX: usize = 200;
 
 /// The probes' paths: they are asked every few seconds, and their answers are nobody's news.
-const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// A request's line, written when it is dropped.
 pub(super) struct RequestLine {

@@ -34,7 +34,7 @@ pub enum Access {
 #[derive(Debug, Clone)]
 pub struct ListedRoute {
     /// Its slashed spelling.
-    pub path: String,
+    pub path: &'static str,
     /// What it says of itself.
     pub endpoint: &'static Endpoint,
     /// Who may call it.
@@ -66,8 +66,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         (self.router, self.listed)
     }
 
-    fn with(mut self, path: &str, endpoint: &'static Endpoint, access: Access) -> Self {
-        self.listed.push(ListedRoute { path: path.to_owned(), endpoint, access });
+    fn with(mut self, path: &'static str, endpoint: &'static Endpoint, access: Access) -> Self {
+        self.listed.push(ListedRoute { path, endpoint, access });
         self
     }
 }
@@ -81,7 +81,7 @@ impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
 /// Adds a route that anybody may call. `path` is its slashed spelling.
 pub fn open_route<S: Clone + Send + Sync + 'static>(
     routes: Routes<S>,
-    path: &str,
+    path: &'static str,
     endpoint: &'static Endpoint,
     methods: MethodRouter<S>,
 ) -> Routes<S> {
@@ -93,7 +93,7 @@ pub fn open_route<S: Clone + Send + Sync + 'static>(
 /// header names. Its errors are the API's.
 pub fn document_route<S: Clone + Send + Sync + 'static>(
     routes: Routes<S>,
-    path: &str,
+    path: &'static str,
     endpoint: &'static Endpoint,
     methods: MethodRouter<S>,
 ) -> Routes<S> {
@@ -104,7 +104,7 @@ pub fn document_route<S: Clone + Send + Sync + 'static>(
 /// Adds a route on which `authentication` refuses whoever may not come in. `path` is its slashed spelling.
 pub fn protected_route<S, L>(
     routes: Routes<S>,
-    path: &str,
+    path: &'static str,
     endpoint: &'static Endpoint,
     methods: MethodRouter<S>,
     authentication: L,

@@ -7,7 +7,7 @@ use shared::clock::Clock;
 use shared::entropy::Entropy;
 
 use super::{
-    AllowedOrigins, BodyLimits, Challenge, CrossOrigin, RequestContextSources, RequestOrigins,
+    AllowedOrigins, BodyLimits, Challenge, CrossOrigin, HttpMetrics, RequestContextSources, RequestOrigins,
     StrictTransport, TimeLimits, TrustedProxies, body_limit, catch_panic, challenge, cross_origin,
     problem_documents, request_context, security_headers, time_limit,
 };
@@ -34,6 +34,8 @@ pub struct StackSettings {
     pub strict_transport: StrictTransport,
     /// Whose word about the client's address counts.
     pub trusted_proxies: TrustedProxies,
+    /// What counts requests.
+    pub http_metrics: HttpMetrics,
 }
 
 impl StackSettings {
@@ -48,6 +50,7 @@ impl StackSettings {
             cross_origin: CrossOrigin::new(AllowedOrigins::default(), &header::AUTHORIZATION),
             strict_transport: StrictTransport::default(),
             trusted_proxies: TrustedProxies::default(),
+            http_metrics: HttpMetrics::default(),
         }
     }
 
@@ -69,7 +72,7 @@ impl StackSettings {
 /// Puts the layers around a router whose routes are all there.
 ///
 /// From the outside in:
-/// 1. `request_context`: an id for everything below, and the one log line, which must see the final status.
+/// 1. `request_context`: an id for everything below, and the one log line and the count, which must see the final status.
 /// 2. `security_headers`: on every answer, whatever made it.
 /// 3. `challenge`: on every 401, whatever its body is.
 /// 4. `problem_documents`: renders any problem from below; needs the request's id.
@@ -81,7 +84,8 @@ impl StackSettings {
 /// An unknown path is 404 before anything of a route is looked at.
 pub fn stack(router: Router, settings: StackSettings) -> Router {
     let sources = RequestContextSources { clock: settings.clock, entropy: settings.entropy };
-    let origins = RequestOrigins { sources, trusted_proxies: settings.trusted_proxies };
+    let (trusted_proxies, metrics) = (settings.trusted_proxies, settings.http_metrics);
+    let origins = RequestOrigins { sources, trusted_proxies, metrics };
     let limits = BodyLimits { size: settings.body_limit, time: settings.time_limits.body };
     // The layer added last is the outermost.
     router

@@ -119,7 +119,7 @@ fn paths(routes: &[ListedRoute], operations: &[Operation], security: &SecuritySc
         });
         let item =
             told.map(|operation| (operation.method.to_lowercase(), render(operation, route, security)));
-        paths.insert(route.path.clone(), Value::Object(item.collect()));
+        paths.insert(route.path.to_owned(), Value::Object(item.collect()));
     }
     paths
 }

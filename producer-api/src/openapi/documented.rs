@@ -21,13 +21,17 @@ const READYZ: Endpoint = Endpoint {
     fields: &[],
 };
 
+const METRICS: Endpoint = Endpoint {
+    name: "Metrics",
+    description: "What the process counts and measures, for Prometheus. Not for strangers: a proxy should not pass it on.",
+    methods: &["GET"],
+    fields: &[],
+};
+
 /// The routes that `shared::lifecycle` adds.
-pub fn probes() -> [ListedRoute; 2] {
-    [("/healthz", &HEALTHZ), ("/readyz", &READYZ)].map(|(path, endpoint)| ListedRoute {
-        path: path.to_owned(),
-        endpoint,
-        access: Access::Probe,
-    })
+pub fn probes() -> [ListedRoute; 3] {
+    [("/healthz", &HEALTHZ), ("/readyz", &READYZ), ("/metrics", &METRICS)]
+        .map(|(path, endpoint)| ListedRoute { path, endpoint, access: Access::Probe })
 }
 
 /// The operations of this room and of the probes.
@@ -84,5 +88,8 @@ pub fn operations() -> Vec<Operation> {
         Operation::new((TAG, &READYZ), "GET", "getReadiness", "Does it work?")
             .gives_body(200, "It works.", "application/json", (readiness, Some(ready)))
             .gives_body(503, "It doesn't.", "application/json", (unready, Some(stopping))),
+        Operation::new((TAG, &METRICS), "GET", "getMetrics", "What does it count?")
+            .gives_body(200, "The metrics.", "text/plain", (json!({ "type": "string" }), None))
+            .gives_body(200, "", "application/openmetrics-text", (json!({ "type": "string" }), None)),
     ]
 }

@@ -143,6 +143,11 @@ impl Live {
         &self.0.stop
     }
 
+    /// How many sockets are open.
+    pub fn sockets(&self) -> usize {
+        self.0.settings.sockets_max.saturating_sub(self.0.places.available_permits())
+    }
+
     /// A place for one more socket, if there is one.
     pub(super) fn place(&self) -> Option<Place> {
         let permit = Arc::clone(&self.0.places).try_acquire_owned().ok()?;

@@ -77,6 +77,17 @@ pub async fn log_in(
     credentials: Credentials,
     wanted: Wanted,
 ) -> Result<LoggedIn, LogInError> {
+    let result = limited(state, context, credentials, wanted).await;
+    state.metrics.login(&result);
+    result
+}
+
+async fn limited(
+    state: &AppState,
+    context: &RequestContext,
+    credentials: Credentials,
+    wanted: Wanted,
+) -> Result<LoggedIn, LogInError> {
     let account = {
         let mut connection = state.database.acquire().await?;
         store::find_by_username(&mut connection, &credentials.username).await?
@@ -162,6 +173,7 @@ async fn try_log_in(
             // tell that it is right.
             reservation.settle(state, context, &mut transaction, Verdict::Wrong).await?;
             transaction.commit().await?;
+            state.metrics.login_refused(reason);
             state.outbox.wake();
             if floor {
                 tokio::time::sleep_until(checked.began + state.sessions.failure_floor).await;

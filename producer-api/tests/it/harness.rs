@@ -10,6 +10,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use producer_api::config::{AccessTokenRevocation, ServeConfig};
 use producer_api::credentials::PasswordHasher;
 use producer_api::limits::Limits;
+use producer_api::metrics::{ApiMetrics, watch};
 use producer_api::middleware::{RequestContext, RequestContextSources, StackSettings};
 use producer_api::realtime::page::RefreshCookie;
 use producer_api::realtime::{Live, LiveSettings};
@@ -25,8 +26,9 @@ use shared::clock::Clock;
 use shared::config::Reader;
 use shared::database::Role;
 use shared::entropy::Entropy;
-use shared::lifecycle::{Health, HttpLimits, Probes, serve_http_on};
-use shared::outbox::Outbox;
+use shared::lifecycle::{Health, HttpLimits, Probes, Standing, serve_http_on};
+use shared::metrics::{Exposition, Metrics};
+use shared::outbox::{Outbox, OutboxFigures};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use test_support::TestDatabase;
@@ -211,7 +213,7 @@ async fn serve(
     live: Option<LiveSettings>,
 ) -> Replica {
     let config = config(settings);
-    let (entropy, stop) = (Entropy::system(), CancellationToken::new());
+    let (entropy, stop, metrics) = (Entropy::system(), CancellationToken::new(), Metrics::default());
     let settings = StackSettings::of(&config, clock.clone(), entropy.clone());
     let keys = Keys::open(&config.tokens.keys, clock.clone()).unwrap();
     let state = AppState {
@@ -229,10 +231,15 @@ async fn serve(
         limits: Limits::new(&config.limits),
         live: Live::new(live.unwrap_or_else(|| LiveSettings::of(&config.realtime)), stop.clone()),
         refresh_cookie: RefreshCookie::for_page_at(&config.http.public_url),
+        metrics: ApiMetrics::new(&metrics),
         clock,
         entropy,
     };
-    let probes = Probes::new(Health::default(), pool, stop.clone());
+    watch(&metrics, &state);
+    let health = Health::default();
+    let figures = OutboxFigures::new(&metrics, health.component("outbox", Standing::Supporting));
+    let exposition = Exposition::new("producer-api", metrics, &pool, &state.clock, vec![Box::new(figures)]);
+    let probes = Probes::new(health, exposition, pool, stop.clone());
     let routes = router(state.clone(), probes, settings);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -18,6 +18,7 @@ mod live_bounds;
 mod live_frames;
 mod mail_limits;
 mod mail_links;
+mod metrics;
 mod odd_claims;
 mod openapi;
 mod outage;

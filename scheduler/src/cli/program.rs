@@ -5,15 +5,16 @@ use shared::broker::topology::{MAIL_RUNS_QUEUE, RUNS_QUEUE};
 use shared::clock::Clock;
 use shared::entropy::Entropy;
 use shared::lifecycle::{Health, Probes, Shutdown, Standing, probe_router, serve_http};
-use shared::outbox::{Outbox, Relay, RelaySettings};
+use shared::metrics::{Exposition, Figures, Metrics, Sample};
+use shared::outbox::{Outbox, OutboxFigures, Relay, RelayMetrics, RelaySettings};
 use shared::{broker, database, telemetry};
 use sqlx::PgPool;
 
 use super::block_on;
 use crate::config::{Config, PROGRAM};
 use crate::jobs::{self, Mailer, Printer};
-use crate::schedule::Ticker;
-use crate::worker::{LEASE, Registry, Worker, Workshop};
+use crate::schedule::{ScheduleFigures, Ticker, TickerMetrics};
+use crate::worker::{LEASE, Registry, Worker, WorkerMetrics, Workshop};
 
 /// A starting scheduler.
 pub(super) struct Program {
@@ -23,6 +24,7 @@ pub(super) struct Program {
     entropy: Entropy,
     outbox: Outbox,
     health: Health,
+    metrics: Metrics,
     shutdown: Shutdown,
     registry: Registry,
 }
@@ -46,6 +48,7 @@ impl Program {
         let program = Self {
             outbox: Outbox::new(PROGRAM, clock.clone(), entropy.clone()),
             health: Health::default(),
+            metrics: Metrics::default(),
             shutdown: Shutdown::default(),
             registry: Registry::new(jobs::all(mailer, entropy.clone())),
             config,
@@ -69,6 +72,7 @@ impl Program {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             component: self.health.component("relay", Standing::Supporting),
+            metrics: RelayMetrics::new(&self.metrics),
             settings: RelaySettings::default(),
         };
         self.shutdown.spawn("relay", relay.run(self.shutdown.token()));
@@ -82,6 +86,7 @@ impl Program {
             registry: self.registry.clone(),
             entropy: self.entropy.clone(),
             component: self.health.component("ticker", Standing::Required),
+            metrics: TickerMetrics::new(&self.metrics),
             interval: self.config.tick_interval,
         };
         self.shutdown.spawn("ticker", ticker.run(self.shutdown.token()));
@@ -90,11 +95,19 @@ impl Program {
     /// Two workers: mails wait for a server that is not ours, and a server that hangs must hold no other job's slot.
     pub(super) fn spawn_workers(&self) {
         let Config { worker_slots, mail_worker_slots, .. } = self.config;
-        self.spawn_worker("worker", RUNS_QUEUE, worker_slots);
-        self.spawn_worker("mail-worker", MAIL_RUNS_QUEUE, mail_worker_slots);
+        let metrics = WorkerMetrics::new(&self.metrics, &self.registry);
+        let runs = self.spawn_worker("worker", (RUNS_QUEUE, worker_slots), &metrics);
+        let mails = self.spawn_worker("mail-worker", (MAIL_RUNS_QUEUE, mail_worker_slots), &metrics);
+        WorkerMetrics::watch_slots(&self.metrics, [runs, mails]);
     }
 
-    fn spawn_worker(&self, name: &'static str, queue: &'static str, slots: usize) {
+    /// Gives what tells of its free slots.
+    fn spawn_worker(
+        &self,
+        name: &'static str,
+        (queue, slots): (&'static str, usize),
+        metrics: &WorkerMetrics,
+    ) -> Sample<1> {
         let workshop = Workshop {
             database: self.pool.clone(),
             outbox: self.outbox.clone(),
@@ -104,6 +117,7 @@ impl Program {
             printer: Printer::stdout(),
             worker: format!("{}/{}", self.config.process.instance, std::process::id()),
             lease: LEASE,
+            metrics: metrics.clone(),
             stop: self.shutdown.token(),
         };
         let worker = Worker::new(
@@ -113,12 +127,18 @@ impl Program {
             self.health.component(name, Standing::Required),
             slots,
         );
+        let slots = WorkerMetrics::slots_of(queue, worker.free_slots());
         self.shutdown.spawn(name, worker.run());
+        slots
     }
 
     fn spawn_probes(&self) {
         let stop = self.shutdown.token();
-        let probes = Probes::new(self.health.clone(), self.pool.clone(), stop.clone());
+        let outbox = OutboxFigures::new(&self.metrics, self.health.component("outbox", Standing::Supporting));
+        let schedules = ScheduleFigures::new(&self.metrics, &self.registry);
+        let figures: Vec<Box<dyn Figures>> = vec![Box::new(outbox), Box::new(schedules)];
+        let exposition = Exposition::new(PROGRAM, self.metrics.clone(), &self.pool, &self.clock, figures);
+        let probes = Probes::new(self.health.clone(), exposition, self.pool.clone(), stop.clone());
         let address = self.config.process.listen_address;
         self.shutdown.spawn("listener", serve_http(address, probe_router(probes), stop));
     }

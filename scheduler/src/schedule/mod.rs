@@ -7,9 +7,11 @@
 pub mod catalogue;
 pub mod cron_time;
 pub mod due;
+mod metrics;
 pub mod publish_tick;
 pub mod store;
 mod ticker;
 pub mod watermark;
 
+pub use metrics::{ScheduleFigures, TickerMetrics};
 pub use ticker::Ticker;

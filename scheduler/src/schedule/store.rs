@@ -208,3 +208,57 @@ pub async fn note_ahead(
         .await
         .map(|_| ())
 }
+
+/// A schedule's next instant, for those who watch.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct DueInstant {
+    /// Of which job.
+    pub(super) job_key: String,
+    /// When, in seconds since 1970.
+    pub(super) next_due_seconds: f64,
+    /// For how long it has been due.
+    pub(super) overdue_seconds: f64,
+}
+
+/// When each schedule in force is due next.
+pub(super) async fn next_due(connection: &mut PgConnection) -> Result<Vec<DueInstant>, sqlx::Error> {
+    sqlx::query_as!(
+        DueInstant,
+        r#"
+        SELECT job_key, EXTRACT(EPOCH FROM next_due_at)::float8 AS "next_due_seconds!",
+            GREATEST(EXTRACT(EPOCH FROM clock_timestamp() - next_due_at)::float8, 0) AS "overdue_seconds!"
+        FROM job_schedules
+        WHERE retired_at IS NULL AND next_due_at IS NOT NULL
+        "#,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// How many runs are in each of `states`, which are those of a run that is not over; counted up to `max` each.
+pub(super) async fn count_runs(
+    connection: &mut PgConnection,
+    states: &[String],
+    max: i64,
+) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT named.state AS "state!", counted.runs AS "runs!"
+        FROM UNNEST($1::text[]) AS named (state)
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS runs
+            FROM (
+                SELECT FROM job_runs
+                -- The list is that of the index job_runs_unfinished, which is used for it.
+                WHERE job_runs.state = named.state AND job_runs.state IN ('queued', 'running', 'retrying')
+                LIMIT $2
+            ) AS head
+        ) AS counted
+        "#,
+        states,
+        max,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.state, row.runs)).collect())
+}

@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::catalogue::{SyncError, sync};
+use super::metrics::TickerMetrics;
 use super::publish_tick::publish_ticks;
 use super::{store, watermark};
 use crate::worker::{Registry, rescue};
@@ -27,6 +28,8 @@ pub struct Ticker {
     pub entropy: Entropy,
     /// What tells how it goes.
     pub component: Component,
+    /// What counts it.
+    pub metrics: TickerMetrics,
     /// How often to look.
     pub interval: Duration,
 }
@@ -67,6 +70,7 @@ impl Ticker {
         watermark::watch(&mut transaction, now).await?;
         let published = publish_ticks(&mut transaction, &self.outbox, &self.entropy, now).await?;
         transaction.commit().await?;
+        self.metrics.published(published);
         if published.runs > 0 {
             self.outbox.wake();
         }
@@ -75,6 +79,7 @@ impl Ticker {
         let now = store::now(&mut transaction).await?;
         let rescued = rescue::rescue(&mut transaction, &self.outbox, &self.entropy, now).await?;
         transaction.commit().await?;
+        self.metrics.rescues.rescued(rescued);
         if rescued.any() {
             self.outbox.wake();
         }

@@ -10,6 +10,7 @@ use tracing::Instrument;
 use super::Workshop;
 use super::claim::Claim;
 use super::lease;
+use super::metrics::Ended;
 use super::outcome::{End, Outcome};
 use super::record::{Recorded, record};
 use crate::jobs::{Job, JobContext, JobResult};
@@ -33,12 +34,14 @@ async fn execute_in_span(workshop: &Workshop, claim: &Claim) {
         end = attempt(workshop, claim) => end,
         reason = lease::keep(workshop, claim) => {
             tracing::warn!(reason, "a run is abandoned");
+            workshop.metrics.ended(&claim.run.job_key, Ended::Abandoned, started.elapsed());
             return;
         }
     };
     let took = started.elapsed();
     let outcome = Outcome::of(end, claim.run.attempt, claim.run.attempts_max, &workshop.entropy);
     let recorded = record_patiently(workshop, claim, &outcome, took).await;
+    workshop.metrics.ended(&claim.run.job_key, ended(&outcome, recorded), took);
     log(&outcome, recorded, took);
 }
 
@@ -87,6 +90,15 @@ async fn record_patiently(workshop: &Workshop, claim: &Claim, outcome: &Outcome,
                 tokio::time::sleep(wait).await;
             }
         }
+    }
+}
+
+fn ended(outcome: &Outcome, recorded: Recorded) -> Ended {
+    match (recorded, outcome) {
+        (Recorded::Fenced, _) => Ended::Fenced,
+        (Recorded::Written, Outcome::Succeeded { .. }) => Ended::Succeeded,
+        (Recorded::Written, Outcome::Retry { .. }) => Ended::Retried,
+        (Recorded::Written, Outcome::Failed { .. }) => Ended::Failed,
     }
 }
 

@@ -15,6 +15,7 @@
 mod claim;
 mod execute;
 mod lease;
+mod metrics;
 mod outcome;
 mod record;
 pub mod registry;
@@ -27,6 +28,7 @@ mod tick_message;
 pub use claim::{Claim, claim};
 pub use execute::execute;
 pub use lease::{LEASE, LeaseSettings};
+pub use metrics::{RescueMetrics, WorkerMetrics};
 pub use registry::Registry;
 pub use subscribe::Worker;
 
@@ -57,6 +59,8 @@ pub struct Workshop {
     pub worker: String,
     /// How long a claim holds.
     pub lease: LeaseSettings,
+    /// What counts it.
+    pub metrics: WorkerMetrics,
     /// Cancelled when the program should stop.
     pub stop: CancellationToken,
 }

@@ -20,6 +20,11 @@ impl Registry {
         self.0.get(key)
     }
 
+    /// The keys of all jobs, in their order.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
     /// The definitions of the jobs that have a schedule, each with its cron line, in the order of their keys.
     pub fn scheduled(&self) -> impl Iterator<Item = (&Definition, &'static str)> {
         self.0.values().filter_map(|job| job.definition.cron.map(|cron| (&job.definition, cron)))

@@ -35,6 +35,7 @@ pub struct Worker {
     queue: &'static str,
     component: Component,
     slots: Arc<Semaphore>,
+    slots_max: usize,
     runs: TaskTracker,
 }
 
@@ -59,8 +60,15 @@ impl Worker {
         component: Component,
         slots: usize,
     ) -> Self {
-        let slots = Arc::new(Semaphore::new(slots));
-        Self { workshop, broker, instance, queue, component, slots, runs: TaskTracker::new() }
+        let (slots_max, slots) = (slots, Arc::new(Semaphore::new(slots)));
+        Self { workshop, broker, instance, queue, component, slots, slots_max, runs: TaskTracker::new() }
+    }
+
+    /// How many runs it would take beside those in hand, whenever that is asked.
+    pub fn free_slots(&self) -> impl Fn() -> usize + Send + Sync + use<> {
+        // The semaphore doesn't tell: a subscribed worker holds a slot for the next run.
+        let (slots, runs) = (self.slots_max, self.runs.clone());
+        move || slots.saturating_sub(runs.len())
     }
 
     /// Works until the workshop's stop, then waits for the runs in hand.
@@ -129,6 +137,12 @@ impl Worker {
         }
     }
 
+    /// How long a run has been due.
+    fn lateness(&self, claimed: &Claim) -> Duration {
+        // Its instant is the database's, whose clock may be ahead of ours.
+        (self.workshop.clock.now() - claimed.run.scheduled_at).to_std().unwrap_or_default()
+    }
+
     fn start(&self, claimed: Claim, slot: OwnedSemaphorePermit) {
         let workshop = self.workshop.clone();
         self.runs.spawn(async move {
@@ -145,6 +159,7 @@ impl Worker {
             Err(error) => {
                 let error = format!("{:#}", anyhow::Error::from(error));
                 tracing::error!(error, queue = self.queue, "a message goes to the dead letters");
+                self.workshop.metrics.garbage();
                 return Ok(Received::Garbage);
             }
         };
@@ -155,10 +170,16 @@ impl Worker {
             {
                 Ok(Some(claimed)) => {
                     self.component.up();
+                    self.workshop.metrics.claimed(
+                        &claimed.run.job_key,
+                        claimed.run.attempt,
+                        self.lateness(&claimed),
+                    );
                     return Ok(Received::Run(Box::new(claimed)));
                 }
                 Ok(None) => {
                     self.component.up();
+                    self.workshop.metrics.nothing_to_claim();
                     tracing::debug!(run.id = %message.tick.run_id, "nothing to claim");
                     return Ok(Received::Nothing);
                 }

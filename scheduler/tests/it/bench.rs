@@ -9,12 +9,13 @@ use scheduler::jobs::{Definition, Job, JobContext, JobResult, MailConfig, Mailer
 use scheduler::schedule::catalogue::{Synced, sync_at};
 use scheduler::schedule::publish_tick::{Published, publish_ticks};
 use scheduler::worker::rescue::{Rescued, rescue};
-use scheduler::worker::{Claim, LeaseSettings, Registry, Workshop, claim, execute};
+use scheduler::worker::{Claim, LeaseSettings, Registry, WorkerMetrics, Workshop, claim, execute};
 use shared::clock::Clock;
 use shared::config::Reader;
 use shared::database::Role;
 use shared::entropy::Entropy;
 use shared::ids::RunId;
+use shared::metrics::Metrics;
 use shared::outbox::Outbox;
 use sqlx::PgPool;
 use test_support::TestDatabase;
@@ -33,6 +34,7 @@ pub(crate) struct Bench {
     pub(crate) entropy: Entropy,
     pub(crate) clock: Clock,
     pub(crate) printed: Printed,
+    pub(crate) metrics: Metrics,
 }
 
 /// What was printed.
@@ -97,6 +99,7 @@ impl Bench {
             entropy,
             clock,
             printed: Printed::default(),
+            metrics: Metrics::default(),
         }
     }
 
@@ -114,11 +117,12 @@ impl Bench {
         Workshop {
             database: self.as_program.clone(),
             outbox: self.outbox.clone(),
-            registry,
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             printer: Printer::to(self.printed.clone()),
             worker: "test/1".to_owned(),
+            metrics: WorkerMetrics::new(&self.metrics, &registry),
+            registry,
             lease: LeaseSettings { length: Duration::from_secs(30), renewal: Duration::from_millis(20) },
             stop: CancellationToken::new(),
         }

@@ -11,6 +11,7 @@ mod catalogue;
 mod enqueued;
 mod jobs;
 mod mail;
+mod metrics;
 mod rescue;
 mod runs;
 mod ticks;

@@ -8,7 +8,7 @@ use scheduler::worker::{Registry, Worker};
 use shared::broker::topology::{DEAD_LETTERS, RUNS_QUEUE};
 use shared::broker::{self};
 use shared::lifecycle::{Health, Standing};
-use shared::outbox::{Relay, RelaySettings};
+use shared::outbox::{Relay, RelayMetrics, RelaySettings};
 use test_support::{TestBroker, eventually, settled};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -36,6 +36,7 @@ impl Works {
             clock: shared::clock::Clock::system(),
             entropy: bench.entropy.clone(),
             component: health.component("relay", Standing::Supporting),
+            metrics: RelayMetrics::default(),
             settings: RelaySettings::default(),
         };
         let mut workshop = bench.workshop(registry);

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::BrokerConfig;
 use crate::lifecycle::Component;
+use crate::metrics::Gauge;
 
 /// Gives up after `deadline` what the broker is to answer. lapin has no time limit of its own: it doesn't read the URL's
 /// `connection_timeout`, waits for ever for a broker that accepts and says nothing, and forgets whoever waits if the
@@ -42,9 +43,9 @@ fn properties(instance: &str, role: &str) -> ConnectionProperties {
     ConnectionProperties::default().with_connection_name(format!("{instance} ({role})").into())
 }
 
-/// Reports a connection that the broker blocks (memory or disk alarm) on `component`, until the connection ends. The
-/// caller ends it by aborting the handle. One listener a connection: lapin's listeners compete for events.
-pub fn watch_blocked(connection: &Connection, component: Component) -> JoinHandle<()> {
+/// Reports a connection that the broker blocks (memory or disk alarm) on `component` and `gauge`, until the connection
+/// ends. The caller ends it by aborting the handle. One listener a connection: lapin's listeners compete for events.
+pub fn watch_blocked(connection: &Connection, component: Component, gauge: Gauge) -> JoinHandle<()> {
     let mut events = connection.events_listener();
     tokio::spawn(async move {
         while let Some(event) = events.next().await {
@@ -52,10 +53,12 @@ pub fn watch_blocked(connection: &Connection, component: Component) -> JoinHandl
                 Event::ConnectionBlocked(reason) => {
                     tracing::warn!(component = component.name(), reason, "the broker blocks publishing");
                     component.down(format!("the broker blocks publishing: {reason}"));
+                    gauge.set(1.0);
                 }
                 Event::ConnectionUnblocked => {
                     tracing::info!(component = component.name(), "the broker takes messages again");
                     component.up();
+                    gauge.set(0.0);
                 }
                 _ => {}
             }

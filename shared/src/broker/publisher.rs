@@ -50,6 +50,22 @@ pub enum Verdict {
     Unknown,
 }
 
+impl Verdict {
+    /// A word for each kind.
+    pub const WORDS: [&str; 4] = ["acked", "returned", "nacked", "unknown"];
+
+    /// The word for its kind.
+    pub fn word(&self) -> &'static str {
+        let [acked, returned, nacked, unknown] = Self::WORDS;
+        match self {
+            Self::Acked => acked,
+            Self::Returned(_) => returned,
+            Self::Nacked => nacked,
+            Self::Unknown => unknown,
+        }
+    }
+}
+
 /// The verdict on each message of a window.
 pub type Verdicts = HashMap<EventId, Verdict>;
 

@@ -12,7 +12,7 @@ use super::setting::Setting;
 const LISTEN_ADDRESS: Setting = Setting::optional(
     "LISTEN_ADDRESS",
     "Address and port of the HTTP listener. Without it producer-api listens on 127.0.0.1:8000, audit-consumer on \
-     127.0.0.1:8001, scheduler on 127.0.0.1:8002 (health probes only).",
+     127.0.0.1:8001, scheduler on 127.0.0.1:8002 (health probes and metrics only).",
 );
 const INSTANCE_NAME: Setting = Setting::optional(
     "INSTANCE_NAME",

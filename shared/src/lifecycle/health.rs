@@ -22,6 +22,8 @@ pub struct Health(Arc<Mutex<BTreeMap<&'static str, State>>>);
 struct State {
     standing: Standing,
     down: Option<String>,
+    /// How often it went from up to down.
+    failures: u64,
 }
 
 /// One part, which reports about itself.
@@ -44,12 +46,18 @@ impl Health {
     /// Adds a part, which is down until it says otherwise.
     pub fn component(&self, name: &'static str, standing: Standing) -> Component {
         let component = Component { health: self.clone(), name };
-        self.set(name, State { standing, down: Some("starting".to_owned()) });
+        self.set(name, State { standing, down: Some("starting".to_owned()), failures: 0 });
         component
     }
 
     fn set(&self, name: &'static str, state: State) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, state);
+    }
+
+    /// Each part's name, whether it is up, and how often it broke down.
+    pub(super) fn parts(&self) -> Vec<(&'static str, bool, u64)> {
+        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.iter().map(|(name, part)| (*name, part.down.is_none(), part.failures)).collect()
     }
 
     /// The state of all parts together.
@@ -97,6 +105,7 @@ impl Component {
     fn report(&self, down: Option<String>) {
         let mut parts = self.health.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = parts.get_mut(self.name) {
+            state.failures += u64::from(state.down.is_none() && down.is_some());
             state.down = down;
         }
     }

@@ -8,6 +8,7 @@
 mod backoff;
 mod exit;
 mod health;
+mod health_metrics;
 mod http_connection;
 mod http_server;
 mod probes;

@@ -11,6 +11,8 @@
 mod append;
 mod claim;
 mod draft;
+mod figures;
+mod metrics;
 mod parked;
 pub mod parked_events;
 mod relay;
@@ -18,4 +20,6 @@ mod settle;
 
 pub use append::{AppendError, Outbox};
 pub use draft::EventDraft;
+pub use figures::OutboxFigures;
+pub use metrics::RelayMetrics;
 pub use relay::{Relay, RelaySettings};

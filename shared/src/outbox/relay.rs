@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::append::Outbox;
 use super::claim::{claim, due};
+use super::metrics::RelayMetrics;
 use super::parked::put_back;
 use super::settle::{Plan, Settled};
 use crate::broker::{ConfirmedChannel, DeclareError, Message, declare, watch_blocked, within};
@@ -57,6 +58,8 @@ pub struct Relay {
     pub entropy: Entropy,
     /// What tells how it goes.
     pub component: Component,
+    /// What counts it.
+    pub metrics: RelayMetrics,
     /// What bounds it.
     pub settings: RelaySettings,
 }
@@ -73,9 +76,11 @@ impl Relay {
         let deadline = self.settings.deadline;
         let mut database = database::within(deadline, self.database.connect_options().connect()).await?;
         let broker = within(deadline, async { Ok::<_, Interruption>(self.broker.get().await?) }).await?;
-        let blocked = watch_blocked(&broker, self.component.clone());
+        let blocked = watch_blocked(&broker, self.component.clone(), self.metrics.blocked.clone());
+        self.metrics.connected.set(1.0);
         let result = self.send_over(&mut database, &broker, stop).await;
         blocked.abort();
+        self.metrics.disconnected();
         if result.is_err() {
             drop(Object::take(broker));
         }
@@ -152,7 +157,9 @@ impl Relay {
         })
         .await?;
         let messages: Vec<Message> = claimed.iter().map(|row| row.message.clone()).collect();
+        let began = Instant::now();
         let (verdicts, result) = channel.publish_window(&messages, deadline).await;
+        self.metrics.judged(exchange, &verdicts);
         let plan = Plan::new(&claimed, &verdicts, self.clock.now(), &self.entropy);
         let settled = database::within(deadline, async {
             let settled = plan.settle(&mut transaction).await?;
@@ -160,6 +167,7 @@ impl Relay {
             Ok::<_, sqlx::Error>(settled)
         })
         .await?;
+        self.metrics.settled(exchange, claimed.len(), settled.parked, began.elapsed());
         log(exchange, settled);
         result?;
         // Whatever was not delivered waits until later, so that this is no circle.

@@ -8,7 +8,8 @@ use shared::config::BrokerConfig;
 use shared::contracts::{Event, EventType};
 use shared::entropy::Entropy;
 use shared::lifecycle::{Health, Standing};
-use shared::outbox::{Outbox, Relay, RelaySettings};
+use shared::metrics::Metrics;
+use shared::outbox::{Outbox, Relay, RelayMetrics, RelaySettings};
 use shared::telemetry::TraceContext;
 use sqlx::PgPool;
 use test_support::broker::Taken;
@@ -104,6 +105,7 @@ pub(crate) async fn arrived(broker: &TestBroker, queue: &str) -> Vec<Uuid> {
 /// A relay at work; it stops when this is dropped.
 pub(crate) struct RunningRelay {
     pub(crate) health: Health,
+    pub(crate) metrics: Metrics,
     stop: CancellationToken,
     end: JoinHandle<anyhow::Result<()>>,
 }
@@ -134,7 +136,7 @@ impl RunningRelay {
         outbox: &Outbox,
         settings: RelaySettings,
     ) -> Self {
-        let (health, stop) = (Health::default(), CancellationToken::new());
+        let (health, metrics, stop) = (Health::default(), Metrics::default(), CancellationToken::new());
         let relay = Relay {
             database,
             broker: broker::pool(broker, "test", "relay").unwrap(),
@@ -143,10 +145,11 @@ impl RunningRelay {
             clock: Clock::system(),
             entropy: Entropy::system(),
             component: health.component("relay", Standing::Supporting),
+            metrics: RelayMetrics::new(&metrics),
             settings,
         };
         let end = tokio::spawn(relay.run(stop.clone()));
-        Self { health, stop, end }
+        Self { health, metrics, stop, end }
     }
 
     /// Asks it to stop and waits until it has.

@@ -7,6 +7,7 @@ mod broker_facts;
 mod event_documents;
 mod indexes;
 mod lapin_facts;
+mod metrics;
 mod migrations;
 mod outbox;
 mod partitions;

@@ -6,7 +6,7 @@ use shared::broker;
 use shared::clock::Clock;
 use shared::entropy::Entropy;
 use shared::lifecycle::{Health, Standing};
-use shared::outbox::{Relay, RelaySettings};
+use shared::outbox::{Relay, RelayMetrics, RelaySettings};
 use test_support::{TestBroker, TestDatabase};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,7 @@ async fn relay(database: &TestDatabase, count: usize) -> Duration {
         clock: Clock::system(),
         entropy: Entropy::system(),
         component: Health::default().component("relay", Standing::Supporting),
+        metrics: RelayMetrics::default(),
         settings: RelaySettings::default(),
     };
     let began = Instant::now();

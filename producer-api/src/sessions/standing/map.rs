@@ -135,6 +135,11 @@ impl Map {
         }
     }
 
+    /// How long ago the last read that succeeded was sent.
+    pub(super) fn read_age(&self, now: Instant) -> Option<Duration> {
+        self.read_began.map(|began| now.saturating_duration_since(began))
+    }
+
     /// Whether entries may be believed at `now`.
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         self.read_began.is_some_and(|began| now.saturating_duration_since(began) < self.fresh_for)

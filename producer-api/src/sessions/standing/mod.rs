@@ -159,6 +159,11 @@ impl Standings {
         &self.0.database
     }
 
+    /// How long ago the last read that succeeded was sent.
+    pub fn read_age(&self) -> Option<Duration> {
+        self.map()?.read_age(Instant::now())
+    }
+
     fn map(&self) -> Option<MutexGuard<'_, Map>> {
         self.0.map.as_ref().map(|map| map.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,0 +1,107 @@
+//! What the ticker counts, and how the schedules stand: read when somebody asks.
+
+use shared::metrics::{BoxFuture, Counter, Figures, Gauges, Metrics};
+use sqlx::PgConnection;
+
+use super::publish_tick::Published;
+use super::store;
+use crate::worker::{Registry, RescueMetrics};
+
+/// The states of a run that is not over.
+const UNFINISHED: [&str; 3] = ["queued", "running", "retrying"];
+/// Runs are counted up to so many a state.
+const COUNTED_MAX: i64 = 10_000;
+
+/// What a ticker counts. Clones share it.
+#[derive(Debug, Clone)]
+pub struct TickerMetrics {
+    written: Counter,
+    missed: Counter,
+    /// What it counts of stuck runs.
+    pub(super) rescues: RescueMetrics,
+}
+
+/// The figures of schedules and runs.
+#[derive(Debug)]
+pub struct ScheduleFigures {
+    registry: Registry,
+    next_due: Gauges<1>,
+    overdue: Gauges<1>,
+    unfinished: Gauges<1>,
+}
+
+impl TickerMetrics {
+    /// Registers them.
+    pub fn new(metrics: &Metrics) -> Self {
+        Self {
+            written: metrics
+                .counter("scheduler_ticks_written", "Runs written because their instant had come"),
+            missed: metrics
+                .counter("scheduler_instants_missed", "Instants that were not run, each of them in job_gaps"),
+            rescues: RescueMetrics::new(metrics),
+        }
+    }
+
+    /// What was due is committed.
+    pub(super) fn published(&self, published: Published) {
+        self.written.inc_by(u64::try_from(published.runs).unwrap_or(u64::MAX));
+        self.missed.inc_by(u64::try_from(published.missed).unwrap_or(0));
+    }
+}
+
+impl ScheduleFigures {
+    /// Registers them for the jobs of `registry`.
+    pub fn new(metrics: &Metrics, registry: &Registry) -> Self {
+        Self {
+            registry: registry.clone(),
+            next_due: metrics.gauges(
+                "scheduler_next_due_timestamp_seconds",
+                "When a job is due next, in seconds since 1970; absent for one that is not scheduled",
+                ["job_key"],
+            ),
+            overdue: metrics.gauges(
+                "scheduler_overdue_seconds",
+                "For how long a due instant has waited to be written as a run, 0 if none does",
+                ["job_key"],
+            ),
+            unfinished: metrics.gauges(
+                "scheduler_runs",
+                "Runs that are not over, by state, counted up to 10000",
+                ["state"],
+            ),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "no count comes near 2^52")]
+    async fn read_all(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let schedules = store::next_due(connection).await?;
+        let states = UNFINISHED.map(str::to_owned);
+        let counts = store::count_runs(connection, &states, COUNTED_MAX).await?;
+        // A schedule may have been retired.
+        self.next_due.clear();
+        self.overdue.clear();
+        for schedule in schedules {
+            let Some(job) = self.registry.get(&schedule.job_key) else { continue };
+            let key = [job.definition.key];
+            self.next_due.of(key).set(schedule.next_due_seconds);
+            self.overdue.of(key).set(schedule.overdue_seconds);
+        }
+        for state in UNFINISHED {
+            let count = counts.iter().find(|(counted, _)| counted == state).map_or(0, |(_, count)| *count);
+            self.unfinished.of([state]).set(count as f64);
+        }
+        Ok(())
+    }
+}
+
+impl Figures for ScheduleFigures {
+    fn read<'a>(&'a self, connection: &'a mut PgConnection) -> BoxFuture<'a, Result<(), sqlx::Error>> {
+        Box::pin(self.read_all(connection))
+    }
+
+    fn forget(&self) {
+        for gauges in [&self.next_due, &self.overdue, &self.unfinished] {
+            gauges.clear();
+        }
+    }
+}

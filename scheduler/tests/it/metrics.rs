@@ -1,0 +1,74 @@
+//! What the scheduler tells Prometheus.
+
+use std::time::Duration;
+
+use scheduler::jobs::JobError;
+use scheduler::schedule::{ScheduleFigures, Ticker, TickerMetrics};
+use scheduler::worker::execute;
+use shared::clock::Clock;
+use shared::lifecycle::{Health, Standing};
+use shared::metrics::{Exposition, Figures};
+use test_support::metrics::Scrape;
+
+use crate::bench::{Bench, KEY, at};
+
+fn told(bench: &Bench, figures: Vec<Box<dyn Figures>>) -> Exposition {
+    Exposition::new("scheduler", bench.metrics.clone(), bench.pool(), &Clock::system(), figures)
+}
+
+#[tokio::test]
+async fn every_attempt_is_counted_by_how_it_ended_and_schedules_are_told_as_they_stand() {
+    let bench = Bench::new().await;
+    let run_id = bench.queued_run().await;
+    let registry = Bench::registry(|context| match context.attempt {
+        1 => Err(JobError::passing("the sheep can't be counted")("they moved")),
+        _ => Ok(String::new()),
+    });
+    let workshop = bench.workshop(registry.clone());
+    let exposition = told(&bench, vec![Box::new(ScheduleFigures::new(&bench.metrics, &registry))]);
+    let attempts = |scrape: &Scrape, outcome: &str| {
+        scrape.count(&format!(r#"scheduler_attempts_total{{job_key="{KEY}",outcome="{outcome}"}}"#))
+    };
+    let fresh = Scrape::from(&exposition).await;
+    for outcome in ["succeeded", "retried", "failed", "fenced", "abandoned"] {
+        assert_eq!(attempts(&fresh, outcome), 0, "{outcome} is there from the start");
+    }
+    assert_eq!(fresh.count(r#"scheduler_runs{state="queued"}"#), 1);
+    assert_eq!(fresh.count(r#"scheduler_runs{state="running"}"#), 0);
+    let overdue = fresh.figure(&format!(r#"scheduler_overdue_seconds{{job_key="{KEY}"}}"#));
+    assert!(overdue > Some(60.0), "its next instant was in May: {overdue:?}");
+
+    execute(&workshop, bench.claim(&workshop, run_id).await).await;
+    bench.run_sql("UPDATE job_runs SET run_after = '2026-05-04T09:05:00Z'").await;
+    assert_eq!(bench.rescue(at("09:05:00")).await.retried, 1);
+    execute(&workshop, bench.claim(&workshop, run_id).await).await;
+    let scrape = Scrape::from(&exposition).await;
+    for (outcome, count) in [("retried", 1), ("succeeded", 1), ("failed", 0), ("abandoned", 0)] {
+        assert_eq!(attempts(&scrape, outcome), count, "{outcome}");
+    }
+    let durations = format!(r#"scheduler_attempt_duration_seconds_count{{job_key="{KEY}"}}"#);
+    assert_eq!(scrape.count(&durations), 2);
+}
+
+#[tokio::test]
+async fn a_ticker_counts_what_it_writes_and_what_was_missed() {
+    let bench = Bench::new().await;
+    bench.schedule(at("09:00:00")).await;
+    let ticker = Ticker {
+        database: bench.pool().clone(),
+        outbox: bench.outbox.clone(),
+        registry: Bench::registry(|_| Ok(String::new())),
+        entropy: bench.entropy.clone(),
+        component: Health::default().component("ticker", Standing::Required),
+        metrics: TickerMetrics::new(&bench.metrics),
+        interval: Duration::from_secs(1),
+    };
+    while ticker.tick().await.unwrap() {}
+    let scrape = Scrape::from(&told(&bench, Vec::new())).await;
+    let counted = async |sql| u64::try_from(bench.count(sql).await).unwrap();
+    let written = counted("SELECT count(*) FROM job_runs").await;
+    let missed = counted("SELECT sum(instants)::bigint FROM job_gaps").await;
+    assert!(written > 0 && missed > 0, "{written} {missed}");
+    assert_eq!(scrape.count("scheduler_ticks_written_total"), written);
+    assert_eq!(scrape.count("scheduler_instants_missed_total"), missed);
+}

@@ -1,0 +1,147 @@
+//! What the relay and the outbox tell Prometheus, against a real database and a real broker.
+
+use std::time::{Duration, Instant};
+
+use lapin::options::{QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use shared::clock::Clock;
+use shared::lifecycle::{Health, Standing};
+use shared::metrics::{Exposition, Figures, Metrics};
+use shared::outbox::OutboxFigures;
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use test_support::metrics::Scrape;
+use test_support::{TestBroker, TestDatabase, eventually};
+use tokio::net::TcpListener;
+
+use crate::bench::{DEADLINE, Fact, LoginFact, RunningRelay, Tick, append_all, outbox, parked};
+
+/// What the outbox and a relay tell of themselves, and the health that they report on.
+fn told(metrics: &Metrics, pool: &PgPool) -> (Exposition, Health) {
+    let health = Health::default();
+    let figures = OutboxFigures::new(metrics, health.component("outbox", Standing::Supporting));
+    let figures: Vec<Box<dyn Figures>> = vec![Box::new(figures)];
+    (Exposition::new("test", metrics.clone(), pool, &Clock::system(), figures), health)
+}
+
+#[tokio::test]
+async fn each_message_is_counted_by_what_became_of_it_each_time_it_is_tried() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    broker.declare_topology().await;
+    bind_a_full_queue(&broker, "auth.events").await;
+    let outbox = outbox();
+    append_all(database.pool(), &outbox, (0..7).map(|number| Fact { number })).await;
+    append_all(database.pool(), &outbox, ["nobody", "default", "nobody"].map(|queue| Tick { queue })).await;
+    append_all(database.pool(), &outbox, [LoginFact, LoginFact]).await;
+    let relay = RunningRelay::start(&database, &broker, &outbox, 500);
+    let (exposition, _) = told(&relay.metrics, database.pool());
+    let tries = async |exchange: &'static str| {
+        let tries: Option<i64> = sqlx::query_scalar(
+            "SELECT sum(attempts)::bigint FROM
+                 (SELECT exchange, attempts FROM outbox UNION ALL SELECT exchange, attempts FROM outbox_parked) AS kept
+             WHERE exchange = $1",
+        )
+        .bind(exchange)
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+        u64::try_from(tries.unwrap_or_default()).unwrap()
+    };
+    eventually(DEADLINE, "the refused to be tried twice, and the unroutable to be parked", async || {
+        (tries("auth.events").await >= 4 && parked(&database).await.len() == 2).then_some(())
+    })
+    .await;
+    assert_eq!(Scrape::from(&exposition).await.count("relay_connected"), 1);
+    relay.stop().await.unwrap();
+    let scrape = Scrape::from(&exposition).await;
+    let count = |exchange: &str, verdict: &str| {
+        scrape.count(&format!(r#"relay_messages_total{{exchange="{exchange}",verdict="{verdict}"}}"#))
+    };
+    assert_eq!(count("task.events", "acked"), 7);
+    assert_eq!(count("job.ticks", "acked"), 1);
+    assert_eq!(count("auth.events", "acked"), 0);
+    assert_eq!(count("job.ticks", "returned"), tries("job.ticks").await, "unroutable");
+    assert_eq!(count("auth.events", "nacked"), tries("auth.events").await, "refused by a full queue");
+    for exchange in ["auth.events", "task.events", "job.events", "job.ticks"] {
+        assert_eq!(count(exchange, "unknown"), 0, "{exchange}");
+    }
+    assert_eq!(count("task.events", "nacked") + count("job.ticks", "nacked"), 0);
+    assert!(scrape.count(r#"relay_parked_total{exchange="job.ticks"}"#) >= 2);
+    assert_eq!(scrape.count(r#"relay_parked_total{exchange="auth.events"}"#), 0);
+    let published = 8 + count("job.ticks", "returned") + count("auth.events", "nacked");
+    assert_eq!(scrape.count("relay_window_messages_sum"), published);
+    assert_eq!(scrape.count("relay_connected"), 0, "it has stopped");
+    assert_eq!(scrape.count("relay_blocked"), 0);
+}
+
+/// A queue that holds the one message it has room for and refuses all others.
+async fn bind_a_full_queue(broker: &TestBroker, exchange: &str) {
+    let connection = broker.connect().await;
+    let channel = connection.create_channel().await.unwrap();
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-max-length".into(), AMQPValue::LongInt(1));
+    arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    channel.queue_declare("full".into(), QueueDeclareOptions::durable(), arguments).await.unwrap();
+    let binding = (QueueBindOptions::default(), FieldTable::default());
+    channel.queue_bind("full".into(), exchange.into(), "#".into(), binding.0, binding.1).await.unwrap();
+    connection.close(200, "done".into()).await.unwrap();
+    broker.publish_raw(exchange, "any", lapin::BasicProperties::default(), b"{}").await;
+}
+
+#[tokio::test]
+async fn the_outbox_is_told_as_it_is_and_what_has_waited_for_long_degrades_the_program() {
+    let database = TestDatabase::create().await;
+    let (exposition, health) = told(&Metrics::default(), database.pool());
+    let scrape = Scrape::from(&exposition).await;
+    for exchange in ["auth.events", "task.events", "job.events", "job.ticks"] {
+        for name in ["outbox_rows", "outbox_due_rows", "outbox_oldest_age_seconds", "outbox_parked_rows"] {
+            assert_eq!(scrape.count(&format!(r#"{name}{{exchange="{exchange}"}}"#)), 0, "{name} {exchange}");
+        }
+    }
+    assert_eq!(health.readiness().status, "ready");
+
+    append_all(database.pool(), &outbox(), (0..3).map(|number| Fact { number })).await;
+    sqlx::raw_sql(
+        "UPDATE outbox SET created_at = created_at - interval '90 seconds'
+         WHERE seq = (SELECT min(seq) FROM outbox);
+         UPDATE outbox SET not_before = clock_timestamp() + interval '1 hour'
+         WHERE seq = (SELECT max(seq) FROM outbox);
+         INSERT INTO outbox_parked
+             (seq, event_id, exchange, routing_key, headers, body, created_at, attempts, reason)
+         SELECT 0, gen_random_uuid(), 'job.ticks', 'a', '{}', '', clock_timestamp(), 3, 'NO_ROUTE'",
+    )
+    .execute(database.pool())
+    .await
+    .unwrap();
+    let scrape = eventually(DEADLINE, "the figures to be read again", async || {
+        let scrape = Scrape::from(&exposition).await;
+        (scrape.count(r#"outbox_rows{exchange="task.events"}"#) > 0).then_some(scrape)
+    })
+    .await;
+    assert_eq!(scrape.count(r#"outbox_rows{exchange="task.events"}"#), 3);
+    assert_eq!(scrape.count(r#"outbox_due_rows{exchange="task.events"}"#), 2);
+    let age = scrape.figure(r#"outbox_oldest_age_seconds{exchange="task.events"}"#).unwrap();
+    assert!((90.0..150.0).contains(&age), "{age}");
+    assert_eq!(scrape.count(r#"outbox_rows{exchange="auth.events"}"#), 0);
+    assert_eq!(scrape.count(r#"outbox_parked_rows{exchange="job.ticks"}"#), 1);
+    let readiness = health.readiness();
+    assert_eq!(readiness.status, "degraded");
+    let words = &readiness.checks["outbox"];
+    assert!(words.starts_with("3 event(s) for task.events are in the outbox, the oldest for "), "{words}");
+}
+
+/// Goes red when a scrape waits for the database as long as the database likes, or tells what it once knew.
+#[tokio::test]
+async fn figures_of_a_database_that_accepts_and_says_nothing_are_absent_after_a_second() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://warren@{}/warren", silent.local_addr().unwrap());
+    let pool = PgPoolOptions::new().connect_lazy(&url).unwrap();
+    let (exposition, health) = told(&Metrics::default(), &pool);
+    let began = Instant::now();
+    let scrape = Scrape::from(&exposition).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(scrape.count("database_figures_up"), 0);
+    assert!(scrape.series_of("outbox_rows").is_empty(), "{}", scrape.text());
+    assert_eq!(health.readiness().checks["outbox"], "the database can't be asked");
+    assert_eq!(scrape.count(r#"database_connections{state="busy"}"#), 0, "what needs no database is told");
+}
