@@ -48,6 +48,11 @@ pub fn chromium() -> PathBuf {
     PathBuf::from(required("WARREN_TEST_CHROMIUM"))
 }
 
+/// Prometheus' own tool.
+pub fn promtool() -> PathBuf {
+    PathBuf::from(required("WARREN_TEST_PROMTOOL"))
+}
+
 /// The folder for pictures of the page.
 pub fn screenshots_folder() -> PathBuf {
     PathBuf::from(required("WARREN_TEST_SCREENSHOTS"))

@@ -21,6 +21,7 @@ mod limit_commands;
 mod live;
 mod live_ends;
 mod live_faults;
+mod metrics;
 mod openapi;
 mod orderly_end;
 mod print_tasks;

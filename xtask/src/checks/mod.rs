@@ -22,6 +22,7 @@ mod docs;
 mod faults;
 mod format;
 mod lane;
+mod promtool;
 mod psql;
 mod python;
 mod queries;

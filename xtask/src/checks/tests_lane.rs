@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use url::Url;
 
 use super::command::{run, run_quietly};
+use super::promtool::promtool;
 use super::psql;
 use super::session::Session;
 use crate::servers::install::chromium;
@@ -30,6 +31,7 @@ pub(super) fn check(session: &mut Session) -> Result<()> {
         .env("WARREN_TEST_BIN_DIR", session.workspace.programs())
         .env("WARREN_TEST_PYTHON", session.python.interpreter()?)
         .env("WARREN_TEST_CHROMIUM", chromium().context("Chromium is missing")?)
+        .env("WARREN_TEST_PROMTOOL", promtool(&session.console, &session.workspace.target)?)
         .env("WARREN_TEST_SCREENSHOTS", session.workspace.target.join("screenshots"));
     run(&mut command)
 }
