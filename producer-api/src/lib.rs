@@ -23,3 +23,4 @@ pub mod state;
 pub mod tallies;
 pub mod tasks;
 pub mod tokens;
+pub mod topology;

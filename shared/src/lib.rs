@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod operator;
 pub mod outbox;
 pub mod retention;
+pub mod role;
 pub mod runs;
 pub mod task_duration;
 pub mod telemetry;

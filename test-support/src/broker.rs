@@ -3,13 +3,16 @@
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection};
+use reqwest::Method;
 use shared::config::BrokerConfig;
 use shared::entropy::Entropy;
+use shared::role::Role;
 use url::Url;
 use uuid::Uuid;
 
-use crate::database::on_a_thread_of_its_own;
+use crate::database::{on_a_thread_of_its_own, password_of};
 use crate::environment;
+use crate::programs::{Ended, Program};
 
 /// A virtual host on a RabbitMQ server. Empty: programs declare the topology, or [`TestBroker::declare_topology`].
 #[derive(Debug)]
@@ -72,6 +75,30 @@ impl TestBroker {
     /// Its AMQP URL.
     pub fn amqp_url(&self) -> &str {
         &self.amqp_url
+    }
+
+    /// Its AMQP URL for a user of ours, whom [`TestBroker::apply_topology`] has made.
+    pub fn amqp_url_as(&self, role: Role) -> String {
+        let mut url = Url::parse(&self.amqp_url).expect("the test broker has a URL");
+        url.set_username(role.name()).expect("an amqp URL has a user");
+        url.set_password(Some(password_of(role))).expect("an amqp URL has a password");
+        url.to_string()
+    }
+
+    /// The management API, with the administrator's login.
+    pub fn management_url(&self) -> &str {
+        self.management.as_str()
+    }
+
+    /// Has `producer-api topology apply` declare the topology and make the users.
+    pub async fn apply_topology(&self) -> Ended {
+        let program = Program::named("producer-api").arg("topology").arg("apply");
+        let program = program.env("AMQP_URL", &self.amqp_url).env("MANAGEMENT_URL", self.management_url());
+        let program = Role::ALL.into_iter().fold(program, |program, role| {
+            let name = role.name().trim_start_matches("warren_").to_uppercase();
+            program.env(&format!("{name}_AMQP_PASSWORD"), password_of(role))
+        });
+        program.run().await
     }
 
     /// Its name.
@@ -203,11 +230,16 @@ impl TestBroker {
         answer.json().await.expect("the management API answers with JSON")
     }
 
-    async fn put(&self, path: &str, document: &serde_json::Value) {
+    /// Asks the management API to do something; gives the status of its answer.
+    pub async fn manage(&self, method: Method, path: &str, document: &serde_json::Value) -> u16 {
         let url = self.management.join(path).expect("a path of the management API");
-        let answer = reqwest::Client::new().put(url).json(document).send().await;
-        let status = answer.expect("the management API answers").status();
-        assert!(status.is_success(), "the management API answered {status} to PUT {path}");
+        let answer = reqwest::Client::new().request(method, url).json(document).send().await;
+        answer.expect("the management API answers").status().as_u16()
+    }
+
+    async fn put(&self, path: &str, document: &serde_json::Value) {
+        let status = self.manage(Method::PUT, path, document).await;
+        assert!((200..300).contains(&status), "the management API answered {status} to PUT {path}");
     }
 }
 

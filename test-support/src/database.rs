@@ -4,8 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use shared::config::{DatabaseConfig, Secret};
-use shared::database::{Role, create_roles, migrate};
+use shared::database::{create_roles, migrate};
 use shared::entropy::Entropy;
+use shared::role::Role;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction};
 use tokio::time::Instant;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use shared::database::Role;
+use shared::role::Role;
 use tempfile::TempDir;
 
 use crate::api::{Client, try_send};
@@ -70,6 +70,12 @@ impl Program {
     /// Each program has its own role in the database, as in life: so every test shows that its rights suffice.
     fn over(self, database: &TestDatabase, role: Role, broker: &TestBroker) -> Self {
         self.env("DATABASE_URL", &database.url_as(role)).env("AMQP_URL", broker.amqp_url())
+    }
+
+    /// With its own user at the broker, too, once [`TestBroker::apply_topology`] has made it: it declares nothing.
+    #[must_use]
+    pub fn as_user_of(self, broker: &TestBroker, role: Role) -> Self {
+        self.env("AMQP_URL", &broker.amqp_url_as(role)).env("RABBITMQ_TOPOLOGY", "expect")
     }
 
     /// Sets a variable of its environment, which holds nothing else but `PATH`.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 const PROGRAMS: [&str; 3] = ["audit-consumer", "producer-api", "scheduler"];
 
 /// Settings that no service needs: other names of settings, and what commands are given by hand.
-const NOT_OF_SERVICES: [&str; 11] = [
+const NOT_OF_SERVICES: [&str; 16] = [
     "EMAIL_USER",
     "EMAIL_PASS",
     "JWT_SECRET_KEY",
@@ -21,6 +21,11 @@ const NOT_OF_SERVICES: [&str; 11] = [
     "AUDIT_CONSUMER_DB_PASSWORD",
     "SCHEDULER_DB_PASSWORD",
     "OPERATOR_PASSWORD",
+    "MANAGEMENT_URL",
+    "PRODUCER_API_AMQP_PASSWORD",
+    "AUDIT_CONSUMER_AMQP_PASSWORD",
+    "SCHEDULER_AMQP_PASSWORD",
+    "OPERATOR_AMQP_PASSWORD",
     "SUPERUSER_PASSWORD",
     "NEW_PASSWORD",
     "DJANGO_DATABASE_URL",
@@ -75,6 +80,24 @@ fn programs_start_when_servers_answer_and_the_database_is_migrated() {
     let roles = migration.find("producer-api database create-roles").expect("the roles are made");
     let tables = migration.find("producer-api database migrate").expect("the tables are made");
     assert!(roles < tables, "migrations grant to roles, so those come first");
+    assert!(migration.contains("producer-api topology apply"), "programs expect the topology");
+    assert_eq!(services["migrate"]["depends_on"]["rabbitmq"]["condition"], "service_healthy");
+}
+
+/// The owner of the database and the broker's administrator do what must be done once; the programs have their own logins.
+#[test]
+fn each_program_logs_in_as_itself_and_none_as_the_owner() {
+    for (name, service) in services().into_iter().filter(|(name, _)| PROGRAMS.contains(&name.as_str())) {
+        let role = format!("warren_{}", name.replace('-', "_"));
+        let prefix = name.replace('-', "_").to_uppercase();
+        let environment: std::collections::BTreeMap<_, _> = environment(&service).into_iter().collect();
+        let value = |setting: &str| environment.get(setting).cloned().flatten().unwrap_or_default();
+        let login = format!("postgres://{role}:${{{prefix}_DB_PASSWORD:?set it in .env}}@");
+        assert!(value("DATABASE_URL").starts_with(&login), "{}", value("DATABASE_URL"));
+        assert_eq!(value("RABBITMQ_USER"), role);
+        assert_eq!(value("RABBITMQ_PASSWORD"), format!("${{{prefix}_AMQP_PASSWORD:?set it in .env}}"));
+        assert_eq!(value("RABBITMQ_TOPOLOGY"), "expect");
+    }
 }
 
 #[test]
@@ -309,7 +332,7 @@ fn is_secret(variable: &str) -> bool {
     }
     ["PASSWORD", "PASS", "SECRET", "KEY"].iter().any(|word| variable.ends_with(word))
         || variable.contains("SECRET")
-        || ["DATABASE_URL", "AMQP_URL"].contains(&variable)
+        || ["DATABASE_URL", "AMQP_URL", "MANAGEMENT_URL"].contains(&variable)
 }
 
 fn settings() -> Vec<Setting> {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use audit_consumer::audit::keep_partitions_ahead;
 use chrono::DateTime;
 use shared::clock::Clock;
-use shared::database::Role;
 use shared::entropy::Entropy;
 use shared::lifecycle::{Health, Standing};
+use shared::role::Role;
 use test_support::{TestDatabase, settled};
 use tokio_util::sync::CancellationToken;
 

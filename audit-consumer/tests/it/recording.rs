@@ -6,7 +6,7 @@ use audit_consumer::audit::{Batch, Candidate, Message, Recorded, SetAside, recor
 use audit_consumer::deliveries::classify;
 use serde_json::json;
 use shared::clock::Clock;
-use shared::database::Role;
+use shared::role::Role;
 use sqlx::PgPool;
 use test_support::TestDatabase;
 use tokio::sync::Barrier;

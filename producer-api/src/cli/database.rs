@@ -1,7 +1,8 @@
 //! `database migrate` and `database create-roles`.
 
 use shared::config::{DatabaseConfig, Reader};
-use shared::database::{self, Role, connect_before_migrating};
+use shared::database::{self, connect_before_migrating};
+use shared::role::Role;
 
 use super::{block_on, print, read_database};
 use crate::config::{PROGRAM, read_database_passwords};

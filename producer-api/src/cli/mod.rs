@@ -12,6 +12,7 @@ mod parked;
 mod print_tasks;
 mod rotate_keys;
 mod serve;
+mod topology;
 mod users;
 
 use std::process::ExitCode;
@@ -61,6 +62,9 @@ enum Command {
     /// Tasks of all users.
     #[command(subcommand)]
     Tasks(TasksCommand),
+    /// The broker's exchanges, queues, bindings and users.
+    #[command(subcommand)]
+    Topology(topology::TopologyCommand),
     /// Prints the settings in force, secrets masked.
     Config {
         /// Prints what each setting means instead, as Markdown.
@@ -215,6 +219,13 @@ pub fn run(line: CommandLine) -> ExitCode {
             result.map(|_| ())
         }
         Command::Tasks(TasksCommand::Print(arguments)) => print_tasks::print_tasks(reader, arguments),
+        Command::Topology(command) => {
+            let result = topology::topology(reader, command);
+            if matches!(result, Ok(false)) {
+                return ExitCode::FAILURE;
+            }
+            result.map(|_| ())
+        }
         Command::Config { reference: false } => effective(reader),
         Command::Config { reference: true } => print(&reference(PROGRAM, SETTINGS)),
         Command::Healthcheck => healthcheck(reader),

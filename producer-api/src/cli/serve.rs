@@ -48,7 +48,7 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
         entropy: entropy.clone(),
         component: health.component("relay", Standing::Supporting),
         metrics: RelayMetrics::new(&metrics),
-        settings: RelaySettings::default(),
+        settings: RelaySettings { topology: config.broker.topology, ..RelaySettings::default() },
     };
     let settings = StackSettings::of(&config, clock.clone(), entropy.clone());
     let state = AppState {

@@ -22,7 +22,7 @@ pub use hashing::HashingConfig;
 pub use http::HttpConfig;
 pub use limits::LimitsConfig;
 pub use realtime::RealtimeConfig;
-pub use rights::read_database_passwords;
+pub use rights::{read_amqp_passwords, read_database_passwords, read_management_url};
 pub use sessions::{AccessTokenRevocation, RefreshReuse, SessionPolicy, SessionsConfig};
 pub use simple_jwt_json::lay_over as lay_simple_jwt_json_over;
 pub use tokens::{TokensConfig, UserIdField};

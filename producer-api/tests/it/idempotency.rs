@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::database::Role;
+use shared::role::Role;
 use test_support::TestDatabase;
 use test_support::api::{Answer, Client, Login, send, try_send};
 

@@ -320,7 +320,7 @@ async fn a_slow_reader_gets_the_list_instead_of_everything_it_missed() {
 #[tokio::test]
 async fn a_stream_ends_when_the_database_can_not_be_asked() {
     let database = test_support::TestDatabase::create().await;
-    let pool = database.pool_as(shared::database::Role::ProducerApi);
+    let pool = database.pool_as(shared::role::Role::ProducerApi);
     let api = Api::start_over(database, pool.clone()).await;
     let login = api.client.join("ada").await;
     let mut stream = open(&api, &login).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use shared::database::Role;
+use shared::role::Role;
 use sqlx::postgres::PgPoolOptions;
 use test_support::TestDatabase;
 

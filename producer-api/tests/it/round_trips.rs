@@ -103,7 +103,7 @@ impl Talk {
 #[tokio::test]
 async fn each_request_about_tasks_is_one_round_trip_its_event_included() {
     let database = TestDatabase::create().await;
-    let wire = Wire::before(&database.url_as(shared::database::Role::ProducerApi)).await;
+    let wire = Wire::before(&database.url_as(shared::role::Role::ProducerApi)).await;
     let config = DatabaseConfig { url: Secret::new(&wire.url), pool_max: 1 };
     let pool = connect(&config, "test").unwrap();
     let api = Api::start_over_with(database, pool, (EVER, &[])).await;

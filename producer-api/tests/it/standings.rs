@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use producer_api::sessions::standing::{Changes, FRESH_FOR, Follower, Standing, Standings};
-use shared::database::Role;
 use shared::entropy::Entropy;
 use shared::ids::{SessionId, UserId};
 use shared::lifecycle::{self, Health};
+use shared::role::Role;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use test_support::faults::PrivatePostgres;

@@ -73,7 +73,7 @@ impl Program {
             entropy: self.entropy.clone(),
             component: self.health.component("relay", Standing::Supporting),
             metrics: RelayMetrics::new(&self.metrics),
-            settings: RelaySettings::default(),
+            settings: RelaySettings { topology: self.config.broker.topology, ..RelaySettings::default() },
         };
         self.shutdown.spawn("relay", relay.run(self.shutdown.token()));
         Ok(())

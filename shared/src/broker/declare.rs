@@ -1,5 +1,5 @@
-//! Declares the topology. What exists with other arguments is an operator's business: the program stops with the
-//! broker's own words.
+//! Declares the topology, or looks whether it is there. What exists with other arguments is an operator's business: the program
+//! stops with the broker's own words.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
@@ -7,14 +7,36 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 
 use super::topology::{Argument, BINDINGS, EXCHANGES, QUEUES, Routing};
+use crate::config::TopologyAtStart;
 use crate::lifecycle::Interruption;
 
 /// Why the topology is not as declared.
 #[derive(Debug, thiserror::Error)]
 pub enum DeclareError {
-    /// The broker has it otherwise, or doesn't let this user declare it.
-    #[error("the broker refuses the declaration of {what}: {words}")]
+    /// The broker has it otherwise.
+    #[error(
+        "the broker refuses the declaration of {what}: {words}; `producer-api topology check` lists all that differs"
+    )]
     Refused {
+        /// Which part.
+        what: String,
+        /// What the broker says.
+        words: String,
+    },
+    /// The broker doesn't let this user declare it.
+    #[error(
+        "the broker refuses the declaration of {what}: {words}; where `producer-api topology apply` declares the topology, set \
+         RABBITMQ_TOPOLOGY=expect"
+    )]
+    NotAllowed {
+        /// Which part.
+        what: String,
+        /// What the broker says.
+        words: String,
+    },
+    /// It should be there and isn't.
+    #[error("{what} is not there: {words}; run `producer-api topology apply`")]
+    Missing {
         /// Which part.
         what: String,
         /// What the broker says.
@@ -26,12 +48,49 @@ pub enum DeclareError {
 }
 
 impl DeclareError {
-    /// What it means for a supervised role: a refusal stops the program, a broken connection passes.
+    /// What it means for a supervised role: a refusal stops the program. A broken connection passes, and so does what is missing
+    /// once an operator has seen to it.
     pub fn interruption(self) -> Interruption {
         match self {
-            Self::Refused { .. } => Interruption::Fatal(self.into()),
-            Self::Interrupted(_) => Interruption::Passing(self.into()),
+            Self::Refused { .. } | Self::NotAllowed { .. } => Interruption::Fatal(self.into()),
+            Self::Missing { .. } | Self::Interrupted(_) => Interruption::Passing(self.into()),
         }
+    }
+}
+
+/// Does about the topology what the settings say.
+pub async fn establish(connection: &Connection, at_start: TopologyAtStart) -> Result<(), DeclareError> {
+    match at_start {
+        TopologyAtStart::Declare => declare(connection).await,
+        TopologyAtStart::Expect => expect(connection).await,
+    }
+}
+
+/// Looks whether every exchange and queue is there, for which no right is needed. What they are like and how they are bound
+/// only an administrator can see.
+async fn expect(connection: &Connection) -> Result<(), DeclareError> {
+    let channel = connection.create_channel().await.map_err(DeclareError::Interrupted)?;
+    for exchange in EXCHANGES {
+        let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+        channel
+            .exchange_declare(exchange.name.into(), kind(exchange.routing), options, FieldTable::default())
+            .await
+            .map_err(|error| judge(error, || format!("exchange {}", exchange.name)))?;
+    }
+    for queue in QUEUES {
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        channel
+            .queue_declare(queue.name.into(), options, FieldTable::default())
+            .await
+            .map_err(|error| judge(error, || format!("queue {}", queue.name)))?;
+    }
+    channel.close(200, "seen".into()).await.map_err(DeclareError::Interrupted)
+}
+
+fn kind(routing: Routing) -> ExchangeKind {
+    match routing {
+        Routing::Topic => ExchangeKind::Topic,
+        Routing::Fanout => ExchangeKind::Fanout,
     }
 }
 
@@ -39,13 +98,9 @@ impl DeclareError {
 pub async fn declare(connection: &Connection) -> Result<(), DeclareError> {
     let channel = connection.create_channel().await.map_err(DeclareError::Interrupted)?;
     for exchange in EXCHANGES {
-        let kind = match exchange.routing {
-            Routing::Topic => ExchangeKind::Topic,
-            Routing::Fanout => ExchangeKind::Fanout,
-        };
         let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
         channel
-            .exchange_declare(exchange.name.into(), kind, options, FieldTable::default())
+            .exchange_declare(exchange.name.into(), kind(exchange.routing), options, FieldTable::default())
             .await
             .map_err(|error| judge(error, || format!("exchange {}", exchange.name)))?;
     }
@@ -84,12 +139,18 @@ fn table(arguments: &[(&str, Argument)]) -> FieldTable {
 }
 
 fn judge(error: lapin::Error, what: impl FnOnce() -> String) -> DeclareError {
-    if let ErrorKind::ProtocolError(protocol) = error.kind() {
-        let refused =
-            [AMQPSoftError::PRECONDITIONFAILED, AMQPSoftError::ACCESSREFUSED].map(AMQPErrorKind::Soft);
-        if refused.contains(protocol.kind()) {
-            return DeclareError::Refused { what: what(), words: protocol.get_message().to_string() };
+    let ErrorKind::ProtocolError(protocol) = error.kind() else { return DeclareError::Interrupted(error) };
+    let words = || protocol.get_message().to_string();
+    match protocol.kind() {
+        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => {
+            DeclareError::Refused { what: what(), words: words() }
         }
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => {
+            DeclareError::NotAllowed { what: what(), words: words() }
+        }
+        AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => {
+            DeclareError::Missing { what: what(), words: words() }
+        }
+        _ => DeclareError::Interrupted(error),
     }
-    DeclareError::Interrupted(error)
 }

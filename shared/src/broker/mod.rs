@@ -9,14 +9,16 @@
 
 mod connection;
 mod declare;
+pub mod definitions;
 mod exclusive;
 mod publisher;
 mod receive;
+pub mod rights;
 mod subscription;
 pub mod topology;
 
 pub use connection::{connect, pool, watch_blocked, within};
-pub use declare::{DeclareError, declare};
+pub use declare::{DeclareError, declare, establish};
 pub use exclusive::{ExclusiveQueue, ExclusiveSubscription};
 pub use lapin::message::Delivery;
 pub use publisher::{ConfirmedChannel, Message, PublishError, Verdict, Verdicts};

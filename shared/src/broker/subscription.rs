@@ -11,7 +11,7 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Consumer};
 
 use super::connection::{connect, within};
-use super::declare::{DeclareError, declare};
+use super::declare::{DeclareError, establish};
 use crate::config::BrokerConfig;
 use crate::lifecycle::Interruption;
 
@@ -53,7 +53,7 @@ impl Subscription {
         let broken = |source| SubscriptionError::Broken { queue: queue.to_owned(), source };
         within(config.connection_timeout, async {
             let connection = connect(config, instance, &format!("consumes {queue}")).await.map_err(broken)?;
-            declare(&connection).await.map_err(DeclareError::interruption)?;
+            establish(&connection, config.topology).await.map_err(DeclareError::interruption)?;
             let channel = connection.create_channel().await.map_err(broken)?;
             channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(broken)?;
             let consumer = consume(&channel, queue, instance).await.map_err(broken)?;

@@ -1,4 +1,5 @@
-//! Every exchange, queue and binding of Warren, as data. Every program declares all of it at start.
+//! Every exchange, queue and binding of Warren, as data. Every program declares all of it at start, or
+//! an administrator has declared it before (`RABBITMQ_TOPOLOGY`).
 //!
 //! Arguments are part of the declaration, each limit explicit, so that RabbitMQ 3.10, 3.13 and 4.x mean the same by it.
 
@@ -26,6 +27,16 @@ pub enum Routing {
     Topic,
     /// To every bound queue.
     Fanout,
+}
+
+impl Routing {
+    /// What RabbitMQ calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Topic => "topic",
+            Self::Fanout => "fanout",
+        }
+    }
 }
 
 /// A durable exchange.

@@ -1,7 +1,9 @@
 //! Where RabbitMQ is.
 
+use std::str::FromStr;
 use std::time::Duration;
 
+use lapin::uri::AMQPUri;
 use url::Url;
 
 use super::reader::Reader;
@@ -20,12 +22,49 @@ const RABBITMQ_PASSWORD: Setting =
     Setting::secret("RABBITMQ_PASSWORD", "The user's password; `guest` if not set.");
 const RABBITMQ_VHOST: Setting = Setting::new("RABBITMQ_VHOST", "/", "The virtual host.");
 
-pub(super) const SETTINGS: &[&Setting] =
-    &[&AMQP_URL, &RABBITMQ_HOST, &RABBITMQ_PORT, &RABBITMQ_USER, &RABBITMQ_PASSWORD, &RABBITMQ_VHOST];
+const RABBITMQ_TOPOLOGY: Setting = Setting::new(
+    "RABBITMQ_TOPOLOGY",
+    "declare",
+    "`declare`: the program declares exchanges, queues and bindings whenever it connects, and stops where the broker has them \
+     otherwise. `expect`: `producer-api topology apply` has declared them, the program's user needs no right to, and the program \
+     waits for what is missing.",
+);
+
+pub(super) const SETTINGS: &[&Setting] = &[
+    &AMQP_URL,
+    &RABBITMQ_HOST,
+    &RABBITMQ_PORT,
+    &RABBITMQ_USER,
+    &RABBITMQ_PASSWORD,
+    &RABBITMQ_VHOST,
+    &RABBITMQ_TOPOLOGY,
+];
 
 /// A peer that is gone is noticed within two of these.
 const HEARTBEAT_SECONDS: &str = "10";
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a program does about the topology whenever it connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TopologyAtStart {
+    /// Declares it.
+    #[default]
+    Declare,
+    /// Looks whether it is there.
+    Expect,
+}
+
+impl FromStr for TopologyAtStart {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "declare" => Ok(Self::Declare),
+            "expect" => Ok(Self::Expect),
+            _ => Err(()),
+        }
+    }
+}
 
 /// The broker of a program.
 #[derive(Debug, Clone)]
@@ -35,6 +74,8 @@ pub struct BrokerConfig {
     /// How long it may take until a role has its connection, its channel and what it declares there, and then until the
     /// broker answers what it is asked; the URL's `connection_timeout`.
     pub connection_timeout: Duration,
+    /// Who declares the topology.
+    pub topology: TopologyAtStart,
 }
 
 impl BrokerConfig {
@@ -50,7 +91,13 @@ impl BrokerConfig {
         if value("heartbeat").is_none() {
             url.query_pairs_mut().append_pair("heartbeat", HEARTBEAT_SECONDS);
         }
-        Some(Self { url: Secret::new(url.as_str()), connection_timeout })
+        let topology = TopologyAtStart::default();
+        Some(Self { url: Secret::new(url.as_str()), connection_timeout, topology })
+    }
+
+    /// The virtual host that is connected to; empty for a URL that can't be read, of which was told before.
+    pub fn virtual_host(&self) -> String {
+        self.url.expose().parse::<AMQPUri>().map(|uri| uri.vhost).unwrap_or_default()
     }
 
     /// Reads the section.
@@ -67,15 +114,17 @@ impl BrokerConfig {
             Some(given) => Self::at(given.expose()),
             None => parts.url().and_then(|url| Self::at(url.as_str())),
         };
-        config.unwrap_or_else(|| {
+        let config = config.unwrap_or_else(|| {
             reader.problem(match given {
                 Some(_) => "AMQP_URL: must be amqp://user:password@host:port/vhost, or amqps://…; connection_timeout, if \
                             given, in milliseconds"
                     .to_owned(),
                 None => format!("RABBITMQ_HOST: {:?} is not a host name", parts.host),
             });
-            Self { url: Secret::new(""), connection_timeout: CONNECTION_TIMEOUT }
-        })
+            let topology = TopologyAtStart::default();
+            Self { url: Secret::new(""), connection_timeout: CONNECTION_TIMEOUT, topology }
+        });
+        Self { topology: reader.parsed(&RABBITMQ_TOPOLOGY, "`declare` or `expect`"), ..config }
     }
 }
 
@@ -129,6 +178,30 @@ mod tests {
     fn a_given_url_goes_first_and_keeps_its_own_heartbeat() {
         let url = read(&[("AMQP_URL", "amqp://a:b@h:1/v?heartbeat=3"), ("RABBITMQ_HOST", "other")]).unwrap();
         assert_eq!(url, "amqp://a:b@h:1/v?heartbeat=3");
+    }
+
+    #[test]
+    fn the_virtual_host_is_that_of_the_url_and_a_slash_if_it_names_none() {
+        for (url, virtual_host) in [
+            ("amqp://h", "/"),
+            ("amqp://h/%2F", "/"),
+            ("amqp://h/warren", "warren"),
+            ("amqp://h/a%20b", "a b"),
+        ] {
+            assert_eq!(BrokerConfig::at(url).unwrap().virtual_host(), virtual_host, "{url}");
+        }
+    }
+
+    #[test]
+    fn who_declares_the_topology_is_one_of_two_words() {
+        let read = |value: &str| {
+            let mut reader = Reader::from_values([("RABBITMQ_TOPOLOGY".to_owned(), value.to_owned())]);
+            let config = BrokerConfig::read(&mut reader);
+            reader.finish(config.topology).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(""), Ok(TopologyAtStart::Declare));
+        assert_eq!(read("expect"), Ok(TopologyAtStart::Expect));
+        assert!(read("ignore").unwrap_err().contains("RABBITMQ_TOPOLOGY"));
     }
 
     #[test]

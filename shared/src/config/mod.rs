@@ -12,7 +12,7 @@ mod reader;
 mod secret;
 mod setting;
 
-pub use broker::BrokerConfig;
+pub use broker::{BrokerConfig, TopologyAtStart};
 pub use database::DatabaseConfig;
 pub use duration::parse_duration;
 pub use process::{LogFormat, ProcessConfig};

@@ -11,5 +11,7 @@ pub use command::{CommandError, connect_before_migrating, connect_for_command};
 pub use deadline::within;
 pub use migrate::{MigrateError, check_schema_at_start, migrate, require_schema};
 pub use pool::{connect, ping, reach};
-pub use roles::{Role, RolesError, create_roles};
+pub use roles::{RolesError, create_roles};
 pub use unavailable::is_unavailable;
+
+pub use crate::role::Role;

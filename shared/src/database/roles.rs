@@ -5,39 +5,12 @@
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use crate::config::Secret;
+use crate::role::Role;
 
 /// Keeps two programs that make roles apart; "roles" in ASCII.
 const LOCK: i64 = 0x72_6f_6c_65_73;
 /// How often a race against another database of the same server is run.
 const TRIES: u32 = 10;
-
-/// A role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The HTTP API.
-    ProducerApi,
-    /// The audit consumer.
-    AuditConsumer,
-    /// The scheduler.
-    Scheduler,
-    /// Reads the trail, the jobs, the sessions and the tokens, and writes nothing.
-    Operator,
-}
-
-impl Role {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::ProducerApi, Self::AuditConsumer, Self::Scheduler, Self::Operator];
-
-    /// Its name in PostgreSQL, as the migrations have it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ProducerApi => "warren_producer_api",
-            Self::AuditConsumer => "warren_audit_consumer",
-            Self::Scheduler => "warren_scheduler",
-            Self::Operator => "warren_operator",
-        }
-    }
-}
 
 /// Why the roles could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -12,8 +12,9 @@ use super::claim::{claim, due};
 use super::metrics::RelayMetrics;
 use super::parked::put_back;
 use super::settle::{Plan, Settled};
-use crate::broker::{ConfirmedChannel, DeclareError, Message, declare, watch_blocked, within};
+use crate::broker::{ConfirmedChannel, DeclareError, Message, establish, watch_blocked, within};
 use crate::clock::Clock;
+use crate::config::TopologyAtStart;
 use crate::contracts::Exchange;
 use crate::database;
 use crate::entropy::Entropy;
@@ -33,11 +34,18 @@ pub struct RelaySettings {
     /// How often to look for rows that nobody told this relay about: those of other programs, and those whose wait
     /// is over.
     pub poll_interval: Duration,
+    /// Who declares the topology.
+    pub topology: TopologyAtStart,
 }
 
 impl Default for RelaySettings {
     fn default() -> Self {
-        Self { window: 500, deadline: Duration::from_secs(10), poll_interval: Duration::from_millis(250) }
+        Self {
+            window: 500,
+            deadline: Duration::from_secs(10),
+            poll_interval: Duration::from_millis(250),
+            topology: TopologyAtStart::default(),
+        }
     }
 }
 
@@ -94,7 +102,7 @@ impl Relay {
         stop: &CancellationToken,
     ) -> Result<(), Interruption> {
         let channel = within(self.settings.deadline, async {
-            declare(broker).await.map_err(DeclareError::interruption)?;
+            establish(broker, self.settings.topology).await.map_err(DeclareError::interruption)?;
             Ok::<_, Interruption>(ConfirmedChannel::open(broker, self.program).await?)
         })
         .await?;

@@ -2,7 +2,8 @@
 //! the tokens. That the rights suffice is shown by all other tests: the programs in them have these roles.
 
 use shared::config::Secret;
-use shared::database::{Role, create_roles};
+use shared::database::create_roles;
+use shared::role::Role;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use test_support::TestDatabase;
 use test_support::database::password_of;

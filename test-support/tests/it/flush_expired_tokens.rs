@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::database::Role;
+use shared::role::Role;
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Postgres};
 use test_support::programs::{Ended, Program, RunningProgram};

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use shared::database::Role;
+use shared::role::Role;
 use tempfile::NamedTempFile;
 use test_support::TestDatabase;
 use test_support::programs::{Ended, Program};

@@ -1,7 +1,7 @@
 //! The commands about accounts that have to wait, over the real binary: what they print, and what they do to a running API.
 
 use serde_json::Value;
-use shared::database::Role;
+use shared::role::Role;
 use test_support::api::PASSWORD;
 use test_support::programs::{Ended, Program};
 use test_support::{TestBroker, TestDatabase};

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use shared::clock::Clock;
-use shared::database::Role;
+use shared::role::Role;
 use test_support::api::{Client, Login};
 use test_support::faults::{PrivateRabbitmq, Proxy};
 use test_support::live::Stream;

@@ -6,6 +6,7 @@
 
 mod account_life;
 mod broker_outage;
+mod broker_rights;
 mod browser;
 mod conformance_against_django;
 mod database_outage;
@@ -26,10 +27,12 @@ mod openapi;
 mod orderly_end;
 mod print_tasks;
 mod python_consumer;
+mod refusals;
 mod refused_logins;
 mod revocation;
 mod schedules;
 mod settings;
 mod simplejwt_peer;
 mod token_commands;
+mod topology;
 mod trail;

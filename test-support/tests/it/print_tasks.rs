@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use shared::database::Role;
+use shared::role::Role;
 use test_support::environment;
 use test_support::faults::PrivatePostgres;
 use test_support::machine::peak_resident_kilobytes;

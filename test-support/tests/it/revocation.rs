@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
-use shared::database::Role;
+use shared::role::Role;
 use test_support::api::{Answer, Client, Login, send};
 use test_support::faults::{PrivateRabbitmq, Proxy};
 use test_support::programs::{Program, RunningProgram};

@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
-use shared::database::Role;
+use shared::role::Role;
 use test_support::programs::{Ended, Program, SIGNING_KEY};
 use test_support::{TestBroker, TestDatabase};
 

@@ -1,7 +1,7 @@
 //! What it costs to read a view, and who may.
 
 use serde_json::json;
-use shared::database::Role;
+use shared::role::Role;
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::trail::Trail;

@@ -1,0 +1,14 @@
+//! The broker's exchanges, queues, bindings and users as an administrator sees them: by the management API, and for
+//! commands alone. What they should be is `shared::broker`'s to say.
+
+mod apply;
+mod compare;
+mod difference;
+mod found;
+mod management;
+
+pub use apply::{Applied, UserApplied, apply};
+pub use compare::differences;
+pub use difference::Difference;
+pub use found::Found;
+pub use management::{Management, ManagementError};
