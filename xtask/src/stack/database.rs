@@ -1,19 +1,16 @@
 //! Roles and tables: what `producer-api database` does before the programs start.
 
-use anyhow::{Context as _, ensure};
-use url::Url;
-
 use super::{
     layout::Layout,
-    programs::{self, Program},
+    programs::{self, Program, with_login},
     state::{Session, State},
 };
-use crate::{console::Console, process};
+use crate::console::Console;
 
-/// The read-only login role for operators.
-const OPERATOR: &str = "warren_operator";
+/// The operators' login, at both servers.
+pub(super) const OPERATOR: &str = "warren_operator";
 
-/// Makes the roles, then applies the migrations, which grant to them.
+/// Makes the roles, then applies the migrations, which grant to them; both as the owner.
 pub(super) fn prepare(
     console: &Console,
     layout: &Layout,
@@ -22,41 +19,41 @@ pub(super) fn prepare(
     own: bool,
 ) -> anyhow::Result<()> {
     console.step("preparing the database");
-    match create_roles(layout, state, session) {
-        Ok(()) => session.operator_database_url = operator_url(session, &state.operator_password),
+    match create_roles(layout, state, session, own) {
+        Ok(()) => {
+            let owner = session.database_url.as_deref();
+            session.operator_database_url =
+                owner.and_then(|owner| with_login(owner, OPERATOR, &state.operator_password));
+        }
         Err(error) if own => return Err(error),
         Err(error) => {
             session.operator_database_url = None;
-            console.warn(format_args!("the operators' role isn't made on the given server: {error:#}"));
+            console.warn(format_args!("the roles aren't made on the given server: {error:#}"));
         }
     }
-    run(layout, state, session, &["database", "migrate"], &[])
+    run(layout, state, session, own, (&["database", "migrate"], &[]))
 }
 
-fn create_roles(layout: &Layout, state: &State, session: &Session) -> anyhow::Result<()> {
-    let password = [("OPERATOR_PASSWORD", state.operator_password.as_str())];
-    run(layout, state, session, &["database", "create-roles"], &password)
+/// On a given server the programs use the given login, so that theirs need no password there.
+fn create_roles(layout: &Layout, state: &State, session: &Session, own: bool) -> anyhow::Result<()> {
+    let mut passwords = vec![("OPERATOR_PASSWORD".to_owned(), state.operator_password.as_str())];
+    if own {
+        passwords
+            .extend(Program::ALL.map(|program| (program.password_setting("DB"), state.password_of(program))));
+    }
+    run(layout, state, session, own, (&["database", "create-roles"], &passwords))
 }
 
 fn run(
     layout: &Layout,
     state: &State,
     session: &Session,
-    arguments: &[&str],
-    environment: &[(&str, &str)],
+    own: bool,
+    (arguments, passwords): (&[&str], &[(String, &str)]),
 ) -> anyhow::Result<()> {
-    let mut command = programs::command(layout, state, session, Program::ProducerApi);
-    command.args(arguments).envs(environment.iter().copied());
-    let shown = || format!("producer-api {}", arguments.join(" "));
-    let (status, output) = process::run_to_string(&mut command).with_context(shown)?;
-    ensure!(status.success(), "{} failed ({status}):\n{output}", shown());
-    Ok(())
-}
-
-/// The session's database as the operators' role sees it.
-fn operator_url(session: &Session, password: &str) -> Option<String> {
-    let mut url = Url::parse(session.database_url.as_ref()?).ok()?;
-    url.set_username(OPERATOR).ok()?;
-    url.set_password(Some(password)).ok()?;
-    Some(url.into())
+    // The caller's own setting reaches the command anyhow, and may stand in a file.
+    let owner = session.database_url.iter().filter(|_| own);
+    let owner = owner.map(|url| ("DATABASE_URL".to_owned(), url.as_str()));
+    let environment: Vec<(String, &str)> = owner.chain(passwords.iter().cloned()).collect();
+    programs::run(layout, state, session, arguments, &environment)
 }

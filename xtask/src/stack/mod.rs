@@ -25,6 +25,7 @@ mod servers;
 mod settings;
 mod state;
 mod status;
+mod topology;
 mod up;
 
 pub use down::down;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{
+    database::OPERATOR,
     demo,
     layout::Layout,
     programs::Program,
@@ -36,6 +37,8 @@ pub(super) fn panel(
         rows.extend(
             management.login.iter().map(|(user, password)| ("", format!("log in as {user} with {password}"))),
         );
+        let looks = || format!("or, just to look: {OPERATOR} with {}", state.operator_password);
+        rows.extend(management.login.iter().map(|_| ("", looks())));
     }
     rows.extend(session.database_url.iter().map(|url| ("Database", format!("DATABASE_URL={url}"))));
     rows.extend(session.operator_database_url.iter().map(|url| ("Audit", format!("psql '{url}'"))));
@@ -78,6 +81,7 @@ mod tests {
     #[test]
     fn every_url_and_login_has_its_line() {
         let mut state = State::new(Path::new("/nowhere")).unwrap();
+        state.operator_password = "b".to_owned();
         let mut session = Session::new(Settings::default()).unwrap();
         state.note_demo_accounts(&session);
         session.database_url = Some("postgres://warren:a@127.0.0.1:20000/warren".to_owned());
@@ -108,6 +112,7 @@ Warren is up.
             http://127.0.0.1:8002/readyz  scheduler-1
   RabbitMQ  http://127.0.0.1:15672
             log in as warren with c
+            or, just to look: warren_operator with b
   Database  DATABASE_URL=postgres://warren:a@127.0.0.1:20000/warren
   Audit     psql 'postgres://warren_operator:b@127.0.0.1:20000/warren'
   Logins    admin / warren-admin-demo  (superuser, user 1)

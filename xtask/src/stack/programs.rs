@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::{
     layout::Layout,
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     exit::{self, WrongSetting},
     http, interrupt,
-    process::{Exit, Process, last_lines_since},
+    process::{self, Exit, Process, last_lines_since},
     wait,
 };
 
@@ -54,6 +55,16 @@ impl Program {
         }
     }
 
+    /// Its login at both servers, where they are ours.
+    pub(super) fn role(self) -> String {
+        format!("warren_{}", self.name().replace('-', "_"))
+    }
+
+    /// The setting that gives this login a password, such as `SCHEDULER_DB_PASSWORD`.
+    pub(super) fn password_setting(self, server: &str) -> String {
+        format!("{}_{server}_PASSWORD", self.name().to_uppercase().replace('-', "_"))
+    }
+
     fn verb(self) -> &'static str {
         match self {
             Self::ProducerApi => "serve",
@@ -63,7 +74,7 @@ impl Program {
 }
 
 /// A command of a program with the environment that all of them get: the caller's settings, and ours where the
-/// caller has none.
+/// caller has none. At servers of ours it logs in as itself.
 pub(super) fn command(layout: &Layout, state: &State, session: &Session, program: Program) -> Command {
     let mut command = Command::new(layout.program(program.name()));
     command.current_dir(&layout.root).env_clear();
@@ -72,10 +83,20 @@ pub(super) fn command(layout: &Layout, state: &State, session: &Session, program
     }
     command.env("LOG_FORMAT", "text").envs(session.settings.iter());
     let given = |name: &str| session.settings.has_any(&[name]);
-    for (name, value) in [("DATABASE_URL", &session.database_url), ("AMQP_URL", &session.amqp_url)] {
-        if let Some(value) = value.as_ref().filter(|_| !given(name)) {
-            command.env(name, value);
-        }
+    let as_itself =
+        |url: &Option<String>| with_login(url.as_deref()?, &program.role(), state.password_of(program));
+    if let Some(url) = as_itself(&session.database_url).filter(|_| !given("DATABASE_URL")) {
+        command.env("DATABASE_URL", url);
+    }
+    if !given("AMQP_URL") {
+        // A caller who says who declares the topology has his reasons, and gets the login that may.
+        let url = if given("RABBITMQ_TOPOLOGY") {
+            session.amqp_url.clone()
+        } else {
+            command.env("RABBITMQ_TOPOLOGY", "expect");
+            as_itself(&session.amqp_url)
+        };
+        command.envs(url.map(|url| ("AMQP_URL", url)));
     }
     if !session.settings.has_any(&["SIGNING_KEY", "JWT_SECRET_KEY", "SECRET_KEY"]) {
         command.env("SIGNING_KEY", &state.signing_key);
@@ -92,6 +113,30 @@ pub(super) fn command(layout: &Layout, state: &State, session: &Session, program
         command.env("PUBLIC_URL", api.url());
     }
     command
+}
+
+/// Runs a command of producer-api to its good end, with this beside its usual environment.
+pub(super) fn run(
+    layout: &Layout,
+    state: &State,
+    session: &Session,
+    arguments: &[&str],
+    environment: &[(String, &str)],
+) -> anyhow::Result<()> {
+    let mut command = command(layout, state, session, Program::ProducerApi);
+    command.args(arguments).envs(environment.iter().map(|(name, value)| (name, value)));
+    let shown = || format!("producer-api {}", arguments.join(" "));
+    let (status, output) = process::run_to_string(&mut command).with_context(shown)?;
+    ensure!(status.success(), "{} failed ({status}):\n{output}", shown());
+    Ok(())
+}
+
+/// `url` with another login.
+pub(super) fn with_login(url: &str, user: &str, password: &str) -> Option<String> {
+    let mut url = Url::parse(url).ok()?;
+    url.set_username(user).ok()?;
+    url.set_password(Some(password)).ok()?;
+    Some(url.into())
 }
 
 /// A replica that this command has started.

@@ -1,7 +1,7 @@
 //! What a later command must know of an earlier one: `target/stack/state.json`, readable by its owner alone.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -22,8 +22,11 @@ pub(super) struct State {
     pub(super) servers: PathBuf,
     /// What the programs sign tokens with unless the caller brings a key.
     pub(super) signing_key: String,
-    /// The password of the read-only login role for operators.
+    /// The password of the operators' logins at both servers.
     pub(super) operator_password: String,
+    /// The passwords of the programs' logins at both servers, by the program's name. A stack of before has none.
+    #[serde(default)]
+    program_passwords: BTreeMap<String, String>,
     /// The databases in which the demo accounts were made; somebody may have removed them on purpose since.
     demo_accounts: BTreeSet<String>,
     /// From the first `up` to `down`.
@@ -82,18 +85,36 @@ impl State {
         let mut state: Self = serde_json::from_str(&text).with_context(advice)?;
         let boot = this_boot();
         state.session = state.session.filter(|session| session.boot == boot);
+        state.make_missing_passwords()?;
         Ok(Some(state))
     }
 
     /// A new one, with new secrets.
     pub(super) fn new(servers: &Path) -> anyhow::Result<Self> {
-        Ok(Self {
+        let mut state = Self {
             servers: servers.to_owned(),
             signing_key: secret(32)?,
             operator_password: secret(16)?,
+            program_passwords: BTreeMap::new(),
             demo_accounts: BTreeSet::new(),
             session: None,
-        })
+        };
+        state.make_missing_passwords()?;
+        Ok(state)
+    }
+
+    /// What `program` logs in with at servers of ours.
+    pub(super) fn password_of(&self, program: Program) -> &str {
+        self.program_passwords.get(program.name()).map_or("", String::as_str)
+    }
+
+    fn make_missing_passwords(&mut self) -> anyhow::Result<()> {
+        for program in Program::ALL {
+            if self.password_of(program).is_empty() {
+                self.program_passwords.insert(program.name().to_owned(), secret(16)?);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn has_demo_accounts(&self, session: &Session) -> bool {

@@ -14,6 +14,7 @@ use super::{
     servers::{self, Servers},
     settings::Settings,
     state::{Instance, Session, State},
+    topology,
 };
 use crate::{
     console::{Colour, Console},
@@ -125,6 +126,7 @@ impl<'a> Start<'a> {
         let missing = self.missing()?;
         if !missing.is_empty() {
             database::prepare(self.console, self.layout, &self.state, &mut self.session, own_database)?;
+            topology::prepare(self.console, self.layout, &self.state, &self.session)?;
             self.start_programs(missing)?;
         }
         let late = programs::wait_for_the_others(&self.session.instances)?;
