@@ -24,3 +24,4 @@ pub mod tallies;
 pub mod tasks;
 pub mod tokens;
 pub mod topology;
+pub mod trail;

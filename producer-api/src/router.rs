@@ -22,6 +22,7 @@ use crate::sessions::{http as sessions, require_sign_in};
 use crate::state::AppState;
 use crate::tasks::http as tasks;
 use crate::tokens::http as tokens;
+use crate::trail::http as trail;
 
 /// The application: each path with and without its trailing slash, behind the middleware.
 pub fn router(state: AppState, probes: Probes, settings: StackSettings) -> Router {
@@ -94,6 +95,7 @@ where
     routes = protected_route(routes, "/api/sessions/{id}/", &sessions::SESSION, end, sign_in.clone());
     routes = protected_route(routes, "/api/users/", &staff::USERS, get(staff::list), sign_in.clone());
     routes = protected_route(routes, "/api/users/{id}/", &staff::USER, get(staff::show), sign_in.clone());
+    routes = protected_route(routes, "/api/audit/events/", &trail::EVENTS, get(trail::list), sign_in.clone());
     for (path, endpoint, action) in [
         ("/api/users/{id}/disable/", &staff::DISABLE, post(staff::disable)),
         ("/api/users/{id}/enable/", &staff::ENABLE, post(staff::enable)),
@@ -110,6 +112,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     [
         accounts::operations(),
         staff::operations(),
+        trail::operations(),
         sessions::operations(),
         tasks::operations(),
         tokens::operations(),

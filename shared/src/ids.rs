@@ -1,5 +1,6 @@
 //! Every identifier of Warren, each with its own type, in one list: a session id can't be used as a user id.
 
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -42,4 +43,29 @@ identifiers! {
     RunId(Uuid);
     /// One HTTP request, as in the `X-Request-Id` header.
     RequestId(Uuid);
+}
+
+impl EventId {
+    /// The first id of an instant's millisecond: ids of events before it are less, all others are not. Instants before
+    /// 1970 have the very first.
+    pub fn first_at(instant: DateTime<Utc>) -> Self {
+        let milliseconds = u64::try_from(instant.timestamp_millis()).unwrap_or(0);
+        Self(Uuid::from_u128(u128::from(milliseconds) << 80))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::Entropy;
+
+    #[test]
+    fn the_first_id_of_an_instant_divides_what_was_before_from_what_was_not() {
+        let at = |micros| DateTime::from_timestamp_micros(micros).unwrap();
+        let first = EventId::first_at(at(1_763_700_000_123_456));
+        let id = |micros| EventId(Entropy::system().uuid_v7(at(micros)));
+        assert!(id(1_763_700_000_122_999) < first);
+        assert!(id(1_763_700_000_123_000) >= first, "ids know milliseconds alone");
+        assert_eq!(EventId::first_at(at(-1)).0, Uuid::nil());
+    }
 }

@@ -1,6 +1,7 @@
 //! The command line: one file for each command with wiring.
 
 mod dead_letters;
+mod export;
 mod quarantine;
 mod run;
 
@@ -36,6 +37,8 @@ enum Command {
     /// don't see.
     #[command(subcommand)]
     DeadLetters(EndCommand),
+    /// Writes events of the audit trail to a file or to standard output, the oldest first. The trail itself tells of it.
+    Export(Box<export::Arguments>),
     /// Prints the settings in force, secrets masked.
     Config {
         /// Prints what each setting means instead, as Markdown.
@@ -53,6 +56,7 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::Run => run::run(reader),
         Command::Quarantine(command) => quarantine::quarantine(reader, command),
         Command::DeadLetters(command) => dead_letters::dead_letters(reader, command),
+        Command::Export(arguments) => export::run(*arguments, reader),
         Command::Config { reference: false } => print(&effective_values(&reader, SETTINGS)),
         Command::Config { reference: true } => print(&reference(PROGRAM, SETTINGS)),
         Command::Healthcheck => healthcheck(reader),

@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what goes wrong should end it")]
 
+mod append_only;
 mod commands;
 mod consuming;
 mod dead_letters;
 mod events;
+mod export;
+mod export_command;
 mod metrics;
 mod partitions;
 mod quarantine;

@@ -9,6 +9,7 @@ use shared::ids::{SessionId, UserId};
 use super::signed_in::SignedIn;
 use crate::fault::Fault;
 use crate::middleware::RequestContext;
+use crate::problem::Problem;
 use crate::state::AppState;
 use crate::tallies::{Tallied, Tallies};
 
@@ -81,6 +82,20 @@ pub fn note_denied(state: &AppState, context: &RequestContext, who: &SignedIn, o
         origin: context.origin(),
     };
     state.denied_objects.note(denied, context.trace, state.clock.now());
+}
+
+/// 403 for whoever is not staff, and an event of it: `object` is what he asked for.
+pub async fn staff_only(
+    state: &AppState,
+    context: &RequestContext,
+    who: &SignedIn,
+    object: String,
+) -> Result<(), Problem> {
+    if who.is_staff {
+        return Ok(());
+    }
+    tell_denied(state, context, who, AccessDenial::NotStaff, object).await?;
+    Err(Problem::permission_denied())
 }
 
 /// Leaves the event of a denial for want of a right, in a transaction of its own: there is nothing else to commit.

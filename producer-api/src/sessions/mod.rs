@@ -28,7 +28,7 @@ mod store;
 mod verify;
 
 pub use begin::{Tokens, Wanted};
-pub use denied::{DeniedObject, DeniedObjects, note_denied, tell_denied};
+pub use denied::{DeniedObject, DeniedObjects, note_denied, staff_only, tell_denied};
 pub use end::{Ending, end_all_sessions};
 pub use forged_tokens::{ForgedToken, ForgedTokens};
 pub use inspect::{Inspection, inspect};

@@ -45,6 +45,7 @@ mod task_changes;
 mod task_pages;
 mod tasks;
 mod tokens;
+mod trail;
 mod transport;
 mod warm_replica;
 mod who_exists;

@@ -11,7 +11,7 @@ mod printer;
 mod tasks;
 mod tokens;
 
-pub use audit::make_partitions;
+pub use audit::{drop_partitions, make_partitions};
 pub use job::{Definition, Job, JobContext, JobError, JobResult};
 pub use mail::{
     MailConfig, Mailer, config as mail_config, purge as purge_mail, send as send_mail, smtp_config,
@@ -28,6 +28,7 @@ pub fn all(mailer: Mailer, entropy: Entropy) -> Vec<Job> {
         print_user_tasks::job(),
         purge_expired::job(),
         make_partitions::job(),
+        drop_partitions::job(),
         send_mail::job(mailer, entropy),
         purge_mail::job(),
     ]

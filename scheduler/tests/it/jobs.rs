@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::bench::{Bench, at};
 
-async fn run(bench: &Bench, job: Job, args: serde_json::Value) -> JobResult {
+pub(crate) async fn run(bench: &Bench, job: Job, args: serde_json::Value) -> JobResult {
     run_until(bench, job, args, CancellationToken::new()).await
 }
 

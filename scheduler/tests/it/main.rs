@@ -6,6 +6,7 @@
     reason = "what goes wrong in a helper should fail the test"
 )]
 
+mod audit_partitions;
 mod bench;
 mod catalogue;
 mod enqueued;

@@ -2,7 +2,8 @@
 //!
 //! A name is never changed and never used again for something else. `docs/EVENTS.md` tells when each is sent.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// An exchange that carries what the outbox sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,7 +34,8 @@ impl Exchange {
 }
 
 /// Whether what an event tells went well for whoever asked for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It was done.
     Success,
@@ -153,6 +155,12 @@ catalogue! {
     DEAD_LETTER_REPLAYED = operator("operator.dead_letter.replayed");
     /// An operator threw a dead letter away.
     DEAD_LETTER_DISCARDED = operator("operator.dead_letter.discarded");
+    /// A member of staff read a page of the trail.
+    TRAIL_READ = operator("operator.trail.read");
+    /// An operator exports events of the trail.
+    TRAIL_EXPORTED = operator("operator.trail.exported");
+    /// A month of the trail was dropped.
+    TRAIL_PURGED = operator("operator.trail.purged");
     /// A task was made.
     TASK_CREATED = task("task.created");
     /// A task has another title.

@@ -12,6 +12,7 @@ pub mod operators;
 pub mod origin;
 mod row_event;
 pub mod tasks;
+pub mod trail;
 
 pub use catalogue::{Event, EventType, Exchange, Outcome};
 pub use envelope::{Envelope, MalformedEnvelope, ReceivedEnvelope};

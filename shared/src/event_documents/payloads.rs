@@ -15,6 +15,7 @@ use crate::contracts::operators::{
     QuarantineReplayed,
 };
 use crate::contracts::tasks::{TaskCreated, TaskDeleted, TaskUpdated};
+use crate::contracts::trail::{TrailExported, TrailPurged, TrailRead};
 use crate::contracts::{Event, EventType};
 
 /// An event and the schema of its payload.
@@ -67,6 +68,9 @@ pub(super) const PAYLOADS: &[Payload] = &[
     payload::<QuarantineDiscarded>(),
     payload::<DeadLetterReplayed>(),
     payload::<DeadLetterDiscarded>(),
+    payload::<TrailRead>(),
+    payload::<TrailExported>(),
+    payload::<TrailPurged>(),
     payload::<TaskCreated>(),
     payload::<TaskUpdated>(),
     payload::<TaskDeleted>(),

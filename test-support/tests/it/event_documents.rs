@@ -107,6 +107,7 @@ async fn every_event_comes_out_of_the_broker_as_its_schema_and_the_asyncapi_docu
     tasks(&stage).await;
     a_mail_that_nobody_takes(&stage).await;
     ends_of_the_road(&stage).await;
+    the_trail(&stage).await;
 
     let document = stage.client.get("/api/events/schema/").await.expect(200).body;
     let all: BTreeSet<_> = EventType::ALL.iter().map(|event| event.name.to_owned()).collect();
@@ -261,6 +262,26 @@ async fn ends_of_the_road(stage: &Stage) {
             assert_eq!(ended.code, Some(0), "{end} {verb}: {}", ended.log);
         }
     }
+}
+
+/// Read, exported, and an old month of it dropped.
+async fn the_trail(stage: &Stage) {
+    let reader = stage.client.join("reader").await;
+    stage.sql("UPDATE users SET is_staff = true WHERE username = 'reader'").await;
+    stage.ask(Method::GET, "/api/audit/events/?type=x&ip=::1", &reader, &json!({})).await.expect(200);
+    let mut export = Program::named("audit-consumer").env("DATABASE_URL", stage.database.url());
+    for argument in ["export", "--format", "csv", "--user-id", "7", "--reason", "why not", "--actor", "ada"] {
+        export = export.arg(argument);
+    }
+    let exported = export.run().await;
+    assert_eq!(exported.code, Some(0), "{}", exported.log);
+    stage.sql("SELECT audit.make_partitions('2020-01-01', 0)").await;
+    stage
+        .sql(
+            "UPDATE job_schedules SET watermark = watermark - interval '1 day', next_due_at = clock_timestamp()
+             WHERE job_key = 'drop-audit-partitions'",
+        )
+        .await;
 }
 
 /// What one event is held against.

@@ -4,7 +4,6 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Json;
-use shared::contracts::auth::AccessDenial;
 use shared::ids::UserId;
 
 pub use super::documented::operations;
@@ -13,7 +12,7 @@ use crate::extract::{PageAsked, next_page};
 use crate::fault::Fault;
 use crate::middleware::{Endpoint, RequestContext};
 use crate::problem::Problem;
-use crate::sessions::{SignedIn, tell_denied};
+use crate::sessions::{SignedIn, staff_only};
 use crate::state::AppState;
 
 /// How many accounts a page has unless more or fewer are asked for, and at the most.
@@ -144,17 +143,4 @@ async fn user_asked_for(
     let object = user.map_or_else(|| "users".to_owned(), |user| format!("users/{user}{action}"));
     staff_only(state, context, who, object).await?;
     user.ok_or_else(Problem::not_found)
-}
-
-async fn staff_only(
-    state: &AppState,
-    context: &RequestContext,
-    who: &SignedIn,
-    object: String,
-) -> Result<(), Problem> {
-    if who.is_staff {
-        return Ok(());
-    }
-    tell_denied(state, context, who, AccessDenial::NotStaff, object).await?;
-    Err(Problem::permission_denied())
 }

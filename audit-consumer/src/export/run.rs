@@ -1,0 +1,206 @@
+//! Exports: tells of it, then writes page after page.
+
+use std::io;
+use std::path::PathBuf;
+
+use futures_util::TryStreamExt;
+use shared::clock::Clock;
+use shared::contracts::trail::{ExportFormat, TrailExported};
+use shared::ids::EventId;
+use shared::outbox::{AppendError, Outbox};
+use shared::telemetry::TraceContext;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::output::{Destination, Output};
+use super::store::Row;
+use super::{csv, jsonl, store};
+
+/// How many events one statement reads: it holds back what vacuum would clean for no longer than these take.
+const PAGE: i64 = 5_000;
+
+/// An export that was asked for.
+#[derive(Debug, Clone)]
+pub struct Export {
+    /// Who, why, which events, as which lines: what the trail is told.
+    pub told: TrailExported,
+    /// Where to.
+    pub destination: Destination,
+}
+
+/// How an export ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exported {
+    /// All of so many events are written.
+    Whole(u64),
+    /// The reader at the other end of the pipe has enough.
+    ReaderGone,
+}
+
+/// Why it did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// There is no place for it.
+    #[error("{0} can't be written; what is there already is not overwritten")]
+    Open(String, #[source] io::Error),
+    /// Nothing was exported.
+    #[error("the export can't be told in the audit trail, so nothing was exported")]
+    Tell(#[source] AppendError),
+    /// Nothing was exported.
+    #[error("the export can't be told in the audit trail, so nothing was exported")]
+    Commit(#[source] sqlx::Error),
+    /// Some lines are written.
+    #[error("the export broke off{}", gone_on(*.events, *.last, .part.as_ref()))]
+    BrokeOff {
+        /// How many lines are written.
+        events: u64,
+        /// The event of the last.
+        last: Option<EventId>,
+        /// Where they are, unless on standard output.
+        part: Option<PathBuf>,
+        /// Why.
+        #[source]
+        source: Broken,
+    },
+}
+
+/// What broke.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The database.
+    #[error("the trail can't be read")]
+    Read(#[from] sqlx::Error),
+    /// The disk or the pipe.
+    #[error("the lines can't be written")]
+    Write(#[from] io::Error),
+    /// A fault of ours.
+    #[error("an event can't be written as JSON")]
+    Encode(#[from] serde_json::Error),
+}
+
+fn gone_on(events: u64, last: Option<EventId>, part: Option<&PathBuf>) -> String {
+    let place = part.map(|part| format!(", in {}", part.display())).unwrap_or_default();
+    match last {
+        None => " before its first event".to_owned(),
+        Some(last) => {
+            format!(" behind {events} event(s){place}; go on behind the last one with --after {last}")
+        }
+    }
+}
+
+impl Export {
+    /// Exports.
+    pub async fn run(
+        &self,
+        database: &PgPool,
+        outbox: &Outbox,
+        trace: &TraceContext,
+        clock: &Clock,
+    ) -> Result<Exported, ExportError> {
+        // What comes from now on is another export's: this one ends somewhere.
+        let now = clock.now();
+        let mut output = Output::open(&self.destination)
+            .map_err(|error| ExportError::Open(self.told.output.clone(), error))?;
+        if let Err(error) = self.tell(database, outbox, trace).await {
+            output.take_back();
+            return Err(error);
+        }
+        let filters = &self.told.filters;
+        let since = filters.since.map_or(Uuid::nil(), |since| EventId::first_at(since).0);
+        // Behind the id before the first one.
+        let since = Uuid::from_u128(since.as_u128().saturating_sub(1));
+        let before = EventId::first_at(filters.until.map_or(now, |until| until.min(now))).0;
+        let mut written =
+            Written { events: 0, after: self.told.after.map_or(since, |after| after.0.max(since)) };
+        match self.write(database, before, &mut written, &mut output).await {
+            Ok(()) => {}
+            Err(Broken::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return Ok(Exported::ReaderGone);
+            }
+            Err(source) => {
+                let part = output.part();
+                output.give_up();
+                return Err(written.broke_off(part, source));
+            }
+        }
+        let part = output.part();
+        match output.finish() {
+            Ok(()) => Ok(Exported::Whole(written.events)),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exported::ReaderGone),
+            Err(error) => Err(written.broke_off(part, error.into())),
+        }
+    }
+
+    async fn tell(
+        &self,
+        database: &PgPool,
+        outbox: &Outbox,
+        trace: &TraceContext,
+    ) -> Result<(), ExportError> {
+        let mut transaction = database.begin().await.map_err(ExportError::Commit)?;
+        outbox.append(&mut transaction, trace, self.told.clone()).await.map_err(ExportError::Tell)?;
+        transaction.commit().await.map_err(ExportError::Commit)
+    }
+
+    async fn write(
+        &self,
+        database: &PgPool,
+        before: Uuid,
+        written: &mut Written,
+        output: &mut Output,
+    ) -> Result<(), Broken> {
+        // The header of an export that goes on stands in its first part.
+        if self.told.format == ExportFormat::Csv && self.told.after.is_none() {
+            output.write(csv::HEADER.as_bytes())?;
+        }
+        let mut line = Vec::new();
+        loop {
+            let mut rows = store::page(database, &self.told.filters, (written.after, before), PAGE);
+            let (mut read, mut last) = (0, written.after);
+            let ended = loop {
+                let row = match rows.try_next().await {
+                    Ok(Some(row)) => row,
+                    ended => break ended,
+                };
+                line.clear();
+                self.format(&row, &mut line)?;
+                output.write(&line)?;
+                (read, last) = (read + 1, row.event_id);
+            };
+            // Only what has left counts as written, and that also if the database went away amid the page.
+            output.flush()?;
+            *written = Written { events: written.events + read, after: last };
+            ended?;
+            if i64::try_from(read).is_ok_and(|read| read < PAGE) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn format(&self, row: &Row, line: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        match self.told.format {
+            ExportFormat::Jsonl => jsonl::write(row, line),
+            ExportFormat::Csv => {
+                csv::write(row, line);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// How far an export has come.
+struct Written {
+    events: u64,
+    /// Behind which event it goes on.
+    after: Uuid,
+}
+
+impl Written {
+    fn last(&self) -> Option<EventId> {
+        (self.events > 0).then_some(EventId(self.after))
+    }
+
+    fn broke_off(&self, part: Option<PathBuf>, source: Broken) -> ExportError {
+        ExportError::BrokeOff { events: self.events, last: self.last(), part, source }
+    }
+}
