@@ -228,12 +228,12 @@ async fn a_letter_whose_queue_is_gone_stays_and_is_named_while_the_others_go() {
     assert_eq!(told(&database, "operator.dead_letter.replayed").await.len(), 1);
 }
 
-/// Goes red, by never ending, if a command goes on as long as there are letters.
+/// More than one batch of them. Goes red, by never ending, if a command goes on as long as there are letters.
 #[tokio::test]
 async fn a_letter_that_dies_again_at_once_is_for_the_next_time() {
     let (database, broker) = stage().await;
     declare_another(&broker, "deadly").await;
-    die(&broker, "deadly", (0..12).map(|_| published(fresh_id())).collect()).await;
+    die(&broker, "deadly", (0..120).map(|_| published(fresh_id())).collect()).await;
     let deadly = channel(&broker).await;
     let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
     let mut consumer = deadly.basic_consume("deadly".into(), "".into(), options, arguments).await.unwrap();
@@ -244,8 +244,8 @@ async fn a_letter_that_dies_again_at_once_is_for_the_next_time() {
     });
     let replayed = act(&database, &broker, "replay --all").await;
     assert_eq!(replayed.code, Some(0), "{}", replayed.log);
-    assert!(replayed.output.ends_with("replayed 12 in all\n"), "{}", replayed.output);
-    settled(DEADLINE, "all to be dead again", 12, async || broker.queue_depth(DEAD).await).await;
+    assert!(replayed.output.ends_with("replayed 120 in all\n"), "{}", replayed.output);
+    settled(DEADLINE, "all to be dead again", 120, async || broker.queue_depth(DEAD).await).await;
     rejecting.abort();
 }
 
