@@ -164,6 +164,10 @@ impl Relay {
             Ok::<_, sqlx::Error>((transaction, claimed))
         })
         .await?;
+        if claimed.is_empty() {
+            // Another relay was faster.
+            return Ok(false);
+        }
         let messages: Vec<Message> = claimed.iter().map(|row| row.message.clone()).collect();
         let began = Instant::now();
         let (verdicts, result) = channel.publish_window(&messages, deadline).await;

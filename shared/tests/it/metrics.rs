@@ -14,7 +14,7 @@ use test_support::metrics::Scrape;
 use test_support::{TestBroker, TestDatabase, eventually};
 use tokio::net::TcpListener;
 
-use crate::bench::{DEADLINE, Fact, LoginFact, RunningRelay, Tick, append_all, outbox, parked};
+use crate::bench::{DEADLINE, Fact, LoginFact, RunningRelay, Tick, append_all, outbox, parked, waiting};
 
 /// What the outbox and a relay tell of themselves, and the health that they report on.
 fn told(metrics: &Metrics, pool: &PgPool) -> (Exposition, Health) {
@@ -144,4 +144,25 @@ async fn figures_of_a_database_that_accepts_and_says_nothing_are_absent_after_a_
     assert!(scrape.series_of("outbox_rows").is_empty(), "{}", scrape.text());
     assert_eq!(health.readiness().checks["outbox"], "the database can't be asked");
     assert_eq!(scrape.count(r#"database_connections{state="busy"}"#), 0, "what needs no database is told");
+}
+
+/// Goes red when a relay that comes too late publishes, settles and counts a window with nothing in it.
+#[tokio::test]
+async fn rows_that_another_relay_holds_are_no_window() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    broker.declare_topology().await;
+    append_all(database.pool(), &outbox(), [Fact { number: 1 }]).await;
+    let mut holder = database.pool().begin().await.unwrap();
+    sqlx::query("SELECT FROM outbox FOR UPDATE").execute(&mut *holder).await.unwrap();
+    let relay = RunningRelay::start(&database, &broker, &outbox(), 500);
+    let (exposition, _) = told(&relay.metrics, database.pool());
+    eventually(DEADLINE, "the relay to have looked", async || {
+        (relay.health.readiness().checks["relay"] == "up").then_some(())
+    })
+    .await;
+    assert_eq!(Scrape::from(&exposition).await.count("relay_window_messages_count"), 0);
+    holder.rollback().await.unwrap();
+    eventually(DEADLINE, "the row to leave", async || (waiting(&database).await == 0).then_some(())).await;
+    relay.stop().await.unwrap();
+    assert_eq!(Scrape::from(&exposition).await.count("relay_window_messages_count"), 1);
 }
