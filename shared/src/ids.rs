@@ -52,6 +52,12 @@ impl EventId {
         let milliseconds = u64::try_from(instant.timestamp_millis()).unwrap_or(0);
         Self(Uuid::from_u128(u128::from(milliseconds) << 80))
     }
+
+    /// The millisecond in which the fact arose; none if this is no UUIDv7.
+    pub fn arose_at(self) -> Option<DateTime<Utc>> {
+        let milliseconds = i64::try_from(self.0.as_u128() >> 80).ok()?;
+        (self.0.get_version_num() == 7).then(|| DateTime::from_timestamp_millis(milliseconds))?
+    }
 }
 
 #[cfg(test)]
@@ -67,5 +73,7 @@ mod tests {
         assert!(id(1_763_700_000_122_999) < first);
         assert!(id(1_763_700_000_123_000) >= first, "ids know milliseconds alone");
         assert_eq!(EventId::first_at(at(-1)).0, Uuid::nil());
+        assert_eq!(id(1_763_700_000_123_999).arose_at(), Some(at(1_763_700_000_123_000)));
+        assert_eq!(EventId(Entropy::system().uuid_v4()).arose_at(), None);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use deadpool_lapin::{Manager, Pool};
 use futures_util::StreamExt;
 use lapin::{Connection, ConnectionProperties, Event};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::BrokerConfig;
@@ -43,27 +44,55 @@ fn properties(instance: &str, role: &str) -> ConnectionProperties {
     ConnectionProperties::default().with_connection_name(format!("{instance} ({role})").into())
 }
 
-/// Reports a connection that the broker blocks (memory or disk alarm) on `component` and `gauge`, until the connection
-/// ends. The caller ends it by aborting the handle. One listener a connection: lapin's listeners compete for events.
-pub fn watch_blocked(connection: &Connection, component: Component, gauge: Gauge) -> JoinHandle<()> {
-    let mut events = connection.events_listener();
-    tokio::spawn(async move {
-        while let Some(event) = events.next().await {
-            match event {
-                Event::ConnectionBlocked(reason) => {
-                    tracing::warn!(component = component.name(), reason, "the broker blocks publishing");
-                    component.down(format!("the broker blocks publishing: {reason}"));
-                    gauge.set(1.0);
+/// Whether the broker blocks a connection (memory or disk alarm). It watches until it is dropped.
+#[derive(Debug)]
+pub struct BlockedWatch {
+    is_blocked: watch::Receiver<bool>,
+    watching: JoinHandle<()>,
+}
+
+impl BlockedWatch {
+    /// Watches `connection` and reports on `component` and `gauge`. One a connection: lapin's listeners compete for events.
+    pub fn of(connection: &Connection, component: Component, gauge: Gauge) -> Self {
+        let mut events = connection.events_listener();
+        let (blocks, is_blocked) = watch::channel(false);
+        let watching = tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                match event {
+                    Event::ConnectionBlocked(reason) => {
+                        tracing::warn!(component = component.name(), reason, "the broker blocks publishing");
+                        component.down(format!("the broker blocks publishing: {reason}"));
+                        gauge.set(1.0);
+                        blocks.send_replace(true);
+                    }
+                    Event::ConnectionUnblocked => {
+                        tracing::info!(component = component.name(), "the broker takes messages again");
+                        component.up();
+                        gauge.set(0.0);
+                        blocks.send_replace(false);
+                    }
+                    _ => {}
                 }
-                Event::ConnectionUnblocked => {
-                    tracing::info!(component = component.name(), "the broker takes messages again");
-                    component.up();
-                    gauge.set(0.0);
-                }
-                _ => {}
             }
+        });
+        Self { is_blocked, watching }
+    }
+
+    /// Waits while the broker blocks `connection` and it lasts. To be done before one is dropped: lapin writes nothing over
+    /// a blocked connection, not even its end, so that each would leave a thread, a socket and all that it was to send, until
+    /// the alarm is over (4.12.3).
+    pub async fn ended(&mut self, connection: &Connection) {
+        while *self.is_blocked.borrow_and_update() && connection.status().connected() {
+            // Whether it lasts is looked at now and then: lapin tells of its end by no event that surely comes.
+            let _ = tokio::time::timeout(Duration::from_secs(1), self.is_blocked.changed()).await;
         }
-    })
+    }
+}
+
+impl Drop for BlockedWatch {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
 }
 
 #[cfg(test)]

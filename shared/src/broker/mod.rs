@@ -17,7 +17,7 @@ pub mod rights;
 mod subscription;
 pub mod topology;
 
-pub use connection::{connect, pool, watch_blocked, within};
+pub use connection::{BlockedWatch, connect, pool, within};
 pub use declare::{DeclareError, declare, establish};
 pub use exclusive::{ExclusiveQueue, ExclusiveSubscription};
 pub use lapin::message::Delivery;

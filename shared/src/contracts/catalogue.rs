@@ -31,6 +31,11 @@ impl Exchange {
             Self::JobTicks => "job.ticks",
         }
     }
+
+    /// Whether the trail is to have all that goes there.
+    pub const fn is_audited(self) -> bool {
+        !matches!(self, Self::JobTicks)
+    }
 }
 
 /// Whether what an event tells went well for whoever asked for it.

@@ -20,6 +20,8 @@ pub struct OutboxFigures {
     due: Gauges<1>,
     oldest_age: Gauges<1>,
     parked: Gauges<1>,
+    confirmed: Gauges<1>,
+    confirmed_age: Gauges<1>,
     component: Component,
 }
 
@@ -31,6 +33,8 @@ struct Waiting {
     due: f64,
     oldest_age_seconds: f64,
     parked: f64,
+    confirmed: f64,
+    confirmed_age_seconds: f64,
 }
 
 impl OutboxFigures {
@@ -49,7 +53,16 @@ impl OutboxFigures {
             ),
             parked: gauges(
                 "outbox_parked_rows",
-                "Events that no queue was bound for and that are set apart, not all counted beyond 10000",
+                "Events that no queue was bound for, or that the trail did not get, and that are set apart, not all counted \
+                 beyond 10000",
+            ),
+            confirmed: gauges(
+                "outbox_confirmed_rows",
+                "Events that RabbitMQ has confirmed and that no relay has seen in the trail yet, not all counted beyond 10000",
+            ),
+            confirmed_age: gauges(
+                "outbox_confirmed_oldest_age_seconds",
+                "How long ago the oldest of them was confirmed, 0 if there is none",
             ),
             component,
         }
@@ -62,6 +75,8 @@ impl OutboxFigures {
             self.due.of(exchange).set(one.due);
             self.oldest_age.of(exchange).set(one.oldest_age_seconds);
             self.parked.of(exchange).set(one.parked);
+            self.confirmed.of(exchange).set(one.confirmed);
+            self.confirmed_age.of(exchange).set(one.confirmed_age_seconds);
         }
         match lateness(all) {
             Some(late) => self.component.down(late),
@@ -79,7 +94,9 @@ impl Figures for OutboxFigures {
     }
 
     fn forget(&self) {
-        for gauges in [&self.rows, &self.due, &self.oldest_age, &self.parked] {
+        let all =
+            [&self.rows, &self.due, &self.oldest_age, &self.parked, &self.confirmed, &self.confirmed_age];
+        for gauges in all {
             gauges.clear();
         }
         self.component.down("the database can't be asked");
@@ -105,7 +122,8 @@ async fn read(connection: &mut PgConnection) -> Result<Vec<Waiting>, sqlx::Error
         SELECT named.exchange AS "exchange!", fresh.rows + tried.rows AS "rows!", fresh.rows + tried.due AS "due!",
             COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - LEAST(fresh.oldest, tried.oldest))::float8, 0)
                 AS "oldest_age_seconds!",
-            parked.rows AS "parked!"
+            parked.rows AS "parked!", COALESCE(confirmed.rows, 0) AS "confirmed!",
+            COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - confirmed.oldest)::float8, 0) AS "confirmed_age_seconds!"
         FROM UNNEST($1::text[]) AS named (exchange)
         -- In two parts, each in the order of an index, so that no more rows are read than are counted.
         CROSS JOIN LATERAL (
@@ -132,6 +150,11 @@ async fn read(connection: &mut PgConnection) -> Result<Vec<Waiting>, sqlx::Error
             SELECT count(*) AS rows FROM (SELECT exchange FROM outbox_parked LIMIT $2) AS head
             WHERE head.exchange = named.exchange
         ) AS parked
+        LEFT JOIN (
+            SELECT exchange, count(*) AS rows, min(confirmed_at) AS oldest
+            FROM (SELECT exchange, confirmed_at FROM outbox_confirmed ORDER BY confirmed_at, seq LIMIT $2) AS head
+            GROUP BY exchange
+        ) AS confirmed ON confirmed.exchange = named.exchange
         "#,
         &names,
         COUNTED_MAX,
@@ -146,6 +169,8 @@ async fn read(connection: &mut PgConnection) -> Result<Vec<Waiting>, sqlx::Error
             due: row.due as f64,
             oldest_age_seconds: row.oldest_age_seconds.max(0.0),
             parked: row.parked as f64,
+            confirmed: row.confirmed as f64,
+            confirmed_age_seconds: row.confirmed_age_seconds.max(0.0),
         })
     };
     Ok(Exchange::ALL.into_iter().filter_map(waiting).collect())
@@ -163,6 +188,8 @@ mod tests {
             due: 7.0,
             oldest_age_seconds,
             parked: 1.0,
+            confirmed: 0.0,
+            confirmed_age_seconds: 0.0,
         };
         let quiet = [waiting(Exchange::AuthEvents, 0.0), waiting(Exchange::JobTicks, 59.0)];
         assert_eq!(lateness(&quiet), None);

@@ -15,6 +15,7 @@ pub struct RelayMetrics {
     pub(super) blocked: Gauge,
     messages: Counters<2>,
     parked: Counters<1>,
+    missing: Counters<1>,
     window_messages: Histogram,
     window_duration: Histogram,
 }
@@ -44,6 +45,15 @@ impl RelayMetrics {
                 ["exchange"],
                 exchanges().map(|exchange| [exchange]),
             ),
+            missing: metrics.counters(
+                (
+                    "relay_missing",
+                    "Messages that RabbitMQ confirmed and the trail did not get, though it got later ones; they are parked \
+                     to be sent again",
+                ),
+                ["exchange"],
+                exchanges().map(|exchange| [exchange]),
+            ),
             window_messages: metrics.histogram(
                 "relay_window_messages",
                 "How many messages were published in one go",
@@ -70,6 +80,11 @@ impl RelayMetrics {
         self.parked.of([exchange.name()]).inc_by(u64::try_from(parked).unwrap_or(u64::MAX));
         self.window_messages.observe(u32::try_from(messages).map_or(f64::MAX, f64::from));
         self.window_duration.observe(took.as_secs_f64());
+    }
+
+    /// The trail misses what was confirmed.
+    pub(super) fn missing(&self, exchange: Exchange, messages: usize) {
+        self.missing.of([exchange.name()]).inc_by(u64::try_from(messages).unwrap_or(u64::MAX));
     }
 
     /// The connection is over.

@@ -40,6 +40,8 @@ pub(super) async fn put_back(
         OVERRIDING SYSTEM VALUE
         SELECT seq, event_id, exchange, routing_key, headers, body, created_at, $1, attempts, $3, parkings
         FROM taken
+        -- Somebody put it back by hand: it is sent once.
+        ON CONFLICT DO NOTHING
         "#,
         now,
         limit,

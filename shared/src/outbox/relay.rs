@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::append::Outbox;
 use super::claim::{claim, due};
+use super::confirmed::{forget_arrived, park_missing};
 use super::metrics::RelayMetrics;
 use super::parked::put_back;
 use super::settle::{Plan, Settled};
-use crate::broker::{ConfirmedChannel, DeclareError, Message, establish, watch_blocked, within};
+use crate::broker::{BlockedWatch, ConfirmedChannel, DeclareError, Message, establish, within};
 use crate::clock::Clock;
 use crate::config::TopologyAtStart;
 use crate::contracts::Exchange;
@@ -20,8 +21,9 @@ use crate::database;
 use crate::entropy::Entropy;
 use crate::lifecycle::{Component, Interruption, supervise};
 
-/// How often each relay looks for parked rows whose wait is over.
-const PARKED_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often each relay looks at rows that have left the outbox: which parked ones' wait is over, and which confirmed ones
+/// have arrived.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What bounds a relay.
 #[derive(Debug, Clone)]
@@ -84,10 +86,16 @@ impl Relay {
         let deadline = self.settings.deadline;
         let mut database = database::within(deadline, self.database.connect_options().connect()).await?;
         let broker = within(deadline, async { Ok::<_, Interruption>(self.broker.get().await?) }).await?;
-        let blocked = watch_blocked(&broker, self.component.clone(), self.metrics.blocked.clone());
+        let mut blocked = BlockedWatch::of(&broker, self.component.clone(), self.metrics.blocked.clone());
         self.metrics.connected.set(1.0);
         let result = self.send_over(&mut database, &broker, stop).await;
-        blocked.abort();
+        // What it has in hand waits in the outbox by now; nothing more is sent before the broker takes it.
+        drop(database);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = blocked.ended(&broker) => {}
+        }
+        drop(blocked);
         self.metrics.disconnected();
         if result.is_err() {
             drop(Object::take(broker));
@@ -107,9 +115,9 @@ impl Relay {
         })
         .await?;
         let mut proven = false;
-        let mut parked_looked_at: Option<Instant> = None;
+        let mut looked_at: Option<Instant> = None;
         loop {
-            let busy = self.send_due(database, &channel).await?;
+            let mut busy = self.send_due(database, &channel).await?;
             if !proven {
                 // Broker and database have both answered.
                 self.component.up();
@@ -118,9 +126,12 @@ impl Relay {
             if stop.is_cancelled() {
                 return Ok(());
             }
-            if parked_looked_at.is_none_or(|at| at.elapsed() >= PARKED_LOOK_INTERVAL) {
+            if looked_at.is_none_or(|at| at.elapsed() >= LOOK_INTERVAL) {
                 self.put_parked_back(database).await?;
-                parked_looked_at = Some(Instant::now());
+                // Where there is more to forget it takes turns with what is to be sent.
+                let has_more = self.follow_confirmed(database).await?;
+                busy |= has_more;
+                looked_at = (!has_more).then(Instant::now);
             }
             if busy {
                 continue;
@@ -174,7 +185,7 @@ impl Relay {
         self.metrics.judged(exchange, &verdicts);
         let plan = Plan::new(&claimed, &verdicts, self.clock.now(), &self.entropy);
         let settled = database::within(deadline, async {
-            let settled = plan.settle(&mut transaction).await?;
+            let settled = plan.settle(&mut transaction, exchange).await?;
             transaction.commit().await?;
             Ok::<_, sqlx::Error>(settled)
         })
@@ -194,6 +205,31 @@ impl Relay {
             tracing::info!(rows = tried_again, "parked messages are tried again");
         }
         Ok(())
+    }
+
+    /// Forgets confirmed rows that have arrived where they were to, and parks those that are missing there; whether there may
+    /// be more.
+    async fn follow_confirmed(&self, database: &mut PgConnection) -> Result<bool, Interruption> {
+        let (deadline, limit) = (self.settings.deadline, i64::from(self.settings.window));
+        if database::within(deadline, forget_arrived(database, limit)).await? == limit.unsigned_abs() {
+            return Ok(true);
+        }
+        let missing =
+            database::within(deadline, park_missing(database, self.clock.now(), &self.entropy, limit))
+                .await?;
+        for exchange in Exchange::ALL {
+            let rows = missing.iter().filter(|name| *name == exchange.name()).count();
+            if rows > 0 {
+                self.metrics.missing(exchange, rows);
+                tracing::error!(
+                    exchange = exchange.name(),
+                    rows,
+                    "RabbitMQ confirmed messages that the trail did not get: they were parked in outbox_parked to be sent \
+                     again; is a binding of audit.events missing?"
+                );
+            }
+        }
+        Ok(missing.len() == usize::from(self.settings.window))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Acting on verdicts: what was delivered is deleted, what can't be routed is parked, the rest waits and is tried
+//! Acting on verdicts: what was confirmed leaves the outbox, what can't be routed is parked, the rest waits and is tried
 //! again, each row for itself, so that one full queue starves no other. Parked rows are tried again, too, if rarely.
 
 use std::time::Duration;
@@ -7,8 +7,10 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::claim::Claimed;
+use super::confirmed;
 use super::parked;
 use crate::broker::{Verdict, Verdicts};
+use crate::contracts::Exchange;
 use crate::entropy::Entropy;
 use crate::lifecycle::Backoff;
 
@@ -64,12 +66,20 @@ impl Plan {
         plan
     }
 
-    /// Carries the plan out in the transaction of the claim.
-    pub(super) async fn settle(&self, connection: &mut PgConnection) -> Result<Settled, sqlx::Error> {
+    /// Carries the plan out in the transaction of the claim, which was of rows of `exchange`.
+    pub(super) async fn settle(
+        &self,
+        connection: &mut PgConnection,
+        exchange: Exchange,
+    ) -> Result<Settled, sqlx::Error> {
         if !self.delivered.is_empty() {
-            sqlx::query!("DELETE FROM outbox WHERE seq = ANY($1)", &self.delivered)
-                .execute(&mut *connection)
-                .await?;
+            if exchange.is_audited() {
+                confirmed::keep(connection, &self.delivered).await?;
+            } else {
+                sqlx::query!("DELETE FROM outbox WHERE seq = ANY($1)", &self.delivered)
+                    .execute(&mut *connection)
+                    .await?;
+            }
         }
         if !self.parked.is_empty() {
             sqlx::query!(
@@ -87,6 +97,8 @@ impl Plan {
                     seq, event_id, exchange, routing_key, headers, body, created_at, attempts + 1, reason, parkings + 1,
                     until
                 FROM unroutable
+                -- Somebody copied it by hand: it is parked once.
+                ON CONFLICT DO NOTHING
                 "#,
                 &self.parked,
                 &self.parked_reasons,
@@ -118,10 +130,11 @@ impl Plan {
     }
 }
 
-/// Grows from a fifth of a second to half a minute with the tries so far, with full jitter.
+/// Grows from a fifth of a second to ten seconds with the tries so far, with full jitter: what a full queue refused is on
+/// its way soon after there is room.
 fn wait(attempts: i32, entropy: &Entropy) -> Duration {
     let tries = u32::try_from(attempts).unwrap_or(0);
-    Backoff::new(Duration::from_millis(200), Duration::from_secs(30)).after(tries).next(entropy)
+    Backoff::new(Duration::from_millis(200), Duration::from_secs(10)).after(tries).next(entropy)
 }
 
 #[cfg(test)]
@@ -144,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_acked_row_is_deleted_and_only_an_often_returned_one_is_parked() {
+    fn only_an_acked_row_leaves_and_only_an_often_returned_one_is_parked() {
         // The second had many tries, but none that was returned.
         let rows = [
             claimed(1, 0, 0),
@@ -166,7 +179,7 @@ mod tests {
         assert_eq!(plan.waiting, [2, 4, 5, 6], "no verdict at all is unknown, too");
         assert_eq!(plan.waiting_returned, [1, 0, 0, 0]);
         assert!(
-            plan.waiting_until.iter().all(|until| *until > now && *until <= now + Duration::from_secs(30))
+            plan.waiting_until.iter().all(|until| *until > now && *until <= now + Duration::from_secs(10))
         );
     }
 }

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use shared::broker;
 use shared::clock::Clock;
-use shared::config::BrokerConfig;
+use shared::config::{BrokerConfig, TopologyAtStart};
 use shared::contracts::{Event, EventType};
 use shared::entropy::Entropy;
 use shared::lifecycle::{Health, Standing};
-use shared::metrics::Metrics;
+use shared::metrics::{Exposition, Metrics};
 use shared::outbox::{Outbox, Relay, RelayMetrics, RelaySettings};
 use shared::telemetry::TraceContext;
 use sqlx::PgPool;
 use test_support::broker::Taken;
+use test_support::metrics::Scrape;
 use test_support::{TestBroker, TestDatabase};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -121,6 +122,16 @@ impl RunningRelay {
         Self::start_over(database, &test_broker.config(), outbox, settings)
     }
 
+    /// One that declares nothing.
+    pub(crate) fn start_expecting(
+        database: &TestDatabase,
+        test_broker: &TestBroker,
+        outbox: &Outbox,
+    ) -> Self {
+        let settings = RelaySettings { topology: TopologyAtStart::Expect, ..RelaySettings::default() };
+        Self::start_over(database, &test_broker.config(), outbox, settings)
+    }
+
     pub(crate) fn start_over(
         database: &TestDatabase,
         broker: &BrokerConfig,
@@ -150,6 +161,13 @@ impl RunningRelay {
         };
         let end = tokio::spawn(relay.run(stop.clone()));
         Self { health, metrics, stop, end }
+    }
+
+    /// What it counts under a name.
+    pub(crate) async fn count(&self, database: &PgPool, name: &str) -> u64 {
+        let exposition =
+            Exposition::new("test", self.metrics.clone(), database, &Clock::system(), Vec::new());
+        Scrape::from(&exposition).await.count(name)
     }
 
     /// Asks it to stop and waits until it has.

@@ -196,7 +196,7 @@ async fn two_tasks_on_one_channel_get_each_others_confirms_and_one_owner_gets_it
     connection.close(200, "done".into()).await.unwrap();
 }
 
-/// messaging.md F.3, in spite of lapin's own words. So [`broker::watch_blocked`] is the only listener of a connection.
+/// messaging.md F.3, in spite of lapin's own words. So [`broker::BlockedWatch`] is the only listener of a connection.
 #[tokio::test]
 async fn two_listeners_of_one_connection_compete_for_its_events() {
     const EVENTS: usize = 20;

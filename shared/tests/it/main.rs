@@ -4,6 +4,7 @@
 
 mod bench;
 mod broker_facts;
+mod confirmed;
 mod definitions;
 mod event_documents;
 mod indexes;

@@ -137,3 +137,38 @@ async fn a_relay_whose_database_falls_silent_reports_it_and_ends_when_asked() {
     .await;
     relay.stop().await.unwrap();
 }
+
+/// Goes red when each try during an alarm leaves a connection behind, and with it a thread and a window of messages.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_long_an_alarm_lasts_the_relay_keeps_its_connection_and_says_that_it_is_blocked() {
+    let mut rabbitmq = PrivateRabbitmq::start().await;
+    let (database, broker) = (TestDatabase::create().await, rabbitmq.broker().await);
+    let outbox = outbox();
+    let settings = RelaySettings { deadline: Duration::from_millis(500), ..RelaySettings::default() };
+    let relay = RunningRelay::start_over(&database, &broker.config(), &outbox, settings);
+    append_all(database.pool(), &outbox, [Fact { number: 0 }]).await;
+    settled(RECOVERY_DEADLINE, "a connection that has sent something", 0, async || waiting(&database).await)
+        .await;
+    rabbitmq.block_publishers().await;
+    let ids = append_all(database.pool(), &outbox, (1..10).map(|number| Fact { number })).await;
+    let tries = async || -> i32 {
+        sqlx::query_scalar("SELECT max(attempts) FROM outbox").fetch_one(database.pool()).await.unwrap()
+    };
+    eventually(DEADLINE, "a try that was not confirmed", async || (tries().await > 0).then_some(())).await;
+    // One that gives its connection up tries again about once a second.
+    for _ in 0..50 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(relay.count(database.pool(), "relay_blocked").await, 1);
+        let said = relay.health.readiness().checks["relay"].clone();
+        assert!(said.starts_with("the broker blocks publishing: "), "{said}");
+        assert_eq!(tries().await, 1, "nothing is sent again amid the alarm");
+    }
+    rabbitmq.unblock_publishers().await;
+    settled(RECOVERY_DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
+    let arrived: HashSet<Uuid> = arrived(&broker, AUDIT_QUEUE).await.into_iter().collect();
+    assert!(ids.iter().all(|id| arrived.contains(id)), "{arrived:?}");
+    settled(DEADLINE, "the relay to be well", "up".to_owned(), async || {
+        relay.health.readiness().checks["relay"].clone()
+    })
+    .await;
+}

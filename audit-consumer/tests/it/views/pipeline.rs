@@ -54,6 +54,26 @@ async fn what_waits_and_what_is_parked_is_unsent() {
     assert!(rows[0].get("body").is_none(), "what is in an event on its way is not shown");
 }
 
+#[tokio::test]
+async fn what_was_confirmed_and_is_no_row_of_the_trail_is_unrecorded() {
+    let trail = Trail::new().await;
+    trail.tell(5, "task.created", json!({})).await;
+    trail.run(&(outbox_row(7, 3) + &outbox_row(8, 0))).await;
+    trail
+        .run(
+            "WITH gone AS (DELETE FROM outbox RETURNING *)
+             INSERT INTO outbox_confirmed
+                 (seq, event_id, exchange, routing_key, headers, body, created_at, attempts, parkings, confirmed_at)
+             SELECT seq, CASE seq WHEN 8 THEN (SELECT event_id FROM audit.events) ELSE event_id END, exchange, routing_key,
+                 headers, body, created_at, attempts, 1, now() - interval '1 hour'
+             FROM gone",
+        )
+        .await;
+    let rows = trail.rows("SELECT *, age >= interval '1 hour' AS old FROM audit.unrecorded").await;
+    assert_eq!(members(&rows, &["sequence", "old", "parkings"]), [json!([7, true, 1])]);
+    assert!(rows[0].get("body").is_none(), "what is in an event on its way is not shown");
+}
+
 /// Numbers 1, 2 and 3 are recorded, 4 to 8 are missing, of which two are known to be on their way; 9 is recorded.
 #[tokio::test]
 async fn a_gap_is_a_run_of_numbers_that_no_row_has_less_those_that_are_on_their_way() {

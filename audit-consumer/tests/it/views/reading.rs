@@ -27,7 +27,7 @@ const BY_EVENT: &[&str] = &[
 const SUMMED: &[&str] =
     &["failed_logins_by_ip", "failed_logins_by_account", "spraying", "stuffing", "pipeline_lag", "gaps"];
 /// Of the pipeline.
-const OTHERS: &[&str] = &["unsent", "quarantined", "partitions"];
+const OTHERS: &[&str] = &["unsent", "unrecorded", "quarantined", "partitions"];
 
 /// The nodes of an executed plan that read a partition, and were executed.
 async fn nodes_read(trail: &Trail, query: &str) -> Vec<String> {

@@ -1,0 +1,163 @@
+//! From the broker's confirm to the row of the trail: what is lost in between is sent again, and nothing else is.
+
+use chrono::{TimeDelta, Utc};
+use lapin::options::{QueueBindOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use shared::broker::topology::{AUDIT_QUEUE, RUNS_QUEUE};
+use shared::clock::Clock;
+use shared::entropy::Entropy;
+use shared::ids::EventId;
+use sqlx::PgPool;
+use test_support::{TestBroker, TestDatabase, assert_same_ids, eventually, settled};
+use uuid::Uuid;
+
+use crate::bench::{DEADLINE, Fact, RunningRelay, Tick, append_all, arrived, outbox, parked, waiting};
+
+/// Goes red when a confirm alone lets an event go: the queue of somebody else makes it routable, so the broker confirms what
+/// the trail never gets.
+#[tokio::test]
+async fn an_event_that_the_trail_never_got_is_sent_again_once_the_trail_has_a_later_one() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    broker.declare_topology().await;
+    let connection = broker.connect().await;
+    let channel = connection.create_channel().await.unwrap();
+    let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare("realtime.of-a-replica".into(), exclusive, FieldTable::default()).await.unwrap();
+    bind(&channel, "realtime.of-a-replica").await;
+    channel
+        .queue_unbind(AUDIT_QUEUE.into(), "task.events".into(), "#".into(), FieldTable::default())
+        .await
+        .unwrap();
+    let outbox = outbox();
+    let ids = append_all(database.pool(), &outbox, (0..3).map(|number| Fact { number })).await;
+    // Programs that may only expect the topology can't mend it.
+    let relay = RunningRelay::start_expecting(&database, &broker, &outbox);
+    settled(DEADLINE, "the events to be confirmed", 0, async || waiting(&database).await).await;
+    assert_same_ids("confirmed", confirmed(&database).await, ids.clone());
+
+    age(database.pool(), &ids, 60).await;
+    record(database.pool(), later_than(0)).await;
+    eventually(DEADLINE, "all to be parked", async || (parked(&database).await.len() == 3).then_some(()))
+        .await;
+    assert_eq!(confirmed(&database).await, Vec::<Uuid>::new());
+    let reasons: Vec<String> = sqlx::query_scalar("SELECT DISTINCT reason FROM outbox_parked")
+        .fetch_all(database.pool())
+        .await
+        .unwrap();
+    assert!(reasons[0].ends_with("Z; the trail has later events and not this one"), "{reasons:?}");
+    assert_eq!(relay.count(database.pool(), r#"relay_missing_total{exchange="task.events"}"#).await, 3);
+
+    bind(&channel, AUDIT_QUEUE).await;
+    sqlx::query("UPDATE outbox_parked SET retry_at = now()").execute(database.pool()).await.unwrap();
+    settled(DEADLINE, "nothing to be parked", Vec::<Uuid>::new(), async || parked(&database).await).await;
+    settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
+    assert_same_ids("arrived", arrived(&broker, AUDIT_QUEUE).await, ids.clone());
+    for id in ids {
+        record(database.pool(), id).await;
+    }
+    settled(DEADLINE, "nothing to be awaited", Vec::<Uuid>::new(), async || confirmed(&database).await).await;
+    connection.close(200, "done".into()).await.unwrap();
+}
+
+/// Goes red when a consumer that is down or behind makes the relay fill its queue with copies.
+#[tokio::test]
+async fn what_waits_in_the_queue_is_not_sent_again_however_long_it_waits() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let outbox = outbox();
+    let _relay = RunningRelay::start(&database, &broker, &outbox, 500);
+    // Recorded: an event that arose before those were confirmed, or hardly after it, and one whose id is from the future.
+    record(database.pool(), later_than(-3_600)).await;
+    record(database.pool(), later_than(-3_600 + 20)).await;
+    record(database.pool(), later_than(3_600)).await;
+    let ids = append_all(database.pool(), &outbox, (0..3).map(|number| Fact { number })).await;
+    settled(DEADLINE, "the events to be confirmed", 0, async || waiting(&database).await).await;
+    age(database.pool(), &ids, 3_600).await;
+    // Each of these is confirmed, recorded and forgotten: in between the relay has looked at all the others.
+    for number in 3..6 {
+        let id = append_all(database.pool(), &outbox, [Fact { number }]).await;
+        settled(DEADLINE, "one more to be confirmed", 0, async || waiting(&database).await).await;
+        sqlx::query("UPDATE outbox_confirmed SET event_id = $1 WHERE event_id = $2")
+            .bind(later_than(-7_200 + i64::try_from(number).unwrap()))
+            .bind(id[0])
+            .execute(database.pool())
+            .await
+            .unwrap();
+        record_all_but(database.pool(), &ids).await;
+        settled(DEADLINE, "it to be forgotten", 3, async || confirmed(&database).await.len()).await;
+    }
+    assert_eq!(parked(&database).await, Vec::<Uuid>::new());
+    assert_same_ids("awaited", confirmed(&database).await, ids.clone());
+    assert_eq!(broker.take_all(AUDIT_QUEUE).await.len(), 6, "each was sent once");
+}
+
+#[tokio::test]
+async fn an_event_in_quarantine_has_arrived_and_a_tick_is_not_awaited() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let outbox = outbox();
+    let _relay = RunningRelay::start(&database, &broker, &outbox, 500);
+    let ticks = append_all(database.pool(), &outbox, [Tick { queue: "default" }]).await;
+    let facts = append_all(database.pool(), &outbox, [Fact { number: 1 }]).await;
+    settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
+    assert_same_ids("ticks that arrived", arrived(&broker, RUNS_QUEUE).await, ticks);
+    assert_same_ids("awaited", confirmed(&database).await, facts.clone());
+    sqlx::query(
+        "INSERT INTO audit.quarantine (digest, raw, properties, reason)
+         VALUES ('d', 'raw', jsonb_build_object('message_id', $1::uuid), 'unreadable')",
+    )
+    .bind(facts[0])
+    .execute(database.pool())
+    .await
+    .unwrap();
+    settled(DEADLINE, "nothing to be awaited", Vec::<Uuid>::new(), async || confirmed(&database).await).await;
+}
+
+async fn bind(channel: &lapin::Channel, queue: &str) {
+    let (options, table) = (QueueBindOptions::default(), FieldTable::default());
+    channel.queue_bind(queue.into(), "task.events".into(), "#".into(), options, table).await.unwrap();
+}
+
+async fn confirmed(database: &TestDatabase) -> Vec<Uuid> {
+    sqlx::query_scalar("SELECT event_id FROM outbox_confirmed").fetch_all(database.pool()).await.unwrap()
+}
+
+/// Has them be confirmed so many seconds ago.
+async fn age(database: &PgPool, ids: &[Uuid], seconds: i32) {
+    sqlx::query(
+        "UPDATE outbox_confirmed SET confirmed_at = now() - make_interval(secs => $2) WHERE event_id = ANY($1)",
+    )
+    .bind(ids)
+    .bind(f64::from(seconds))
+    .execute(database)
+    .await
+    .unwrap();
+}
+
+/// The id of an event that arises so many seconds from now.
+fn later_than(seconds: i64) -> Uuid {
+    Entropy::system().uuid_v7(Clock::system().now() + TimeDelta::seconds(seconds))
+}
+
+/// As the consumer does.
+async fn record(database: &PgPool, id: Uuid) {
+    let arose_at = EventId(id).arose_at().unwrap_or(chrono::DateTime::<Utc>::MIN_UTC);
+    sqlx::query(
+        "INSERT INTO audit.events (event_id, type, occurred_at, outcome, body) VALUES ($1, 'test', $2, 'success', '{}')",
+    )
+    .bind(id)
+    .bind(arose_at)
+    .execute(database)
+    .await
+    .unwrap();
+}
+
+async fn record_all_but(database: &PgPool, ids: &[Uuid]) {
+    let others: Vec<Uuid> =
+        sqlx::query_scalar("SELECT event_id FROM outbox_confirmed WHERE event_id <> ALL($1)")
+            .bind(ids)
+            .fetch_all(database)
+            .await
+            .unwrap();
+    for id in others {
+        record(database, id).await;
+    }
+}
