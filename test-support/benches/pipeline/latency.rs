@@ -27,7 +27,7 @@ const MEDIAN_MAX: Duration = Duration::from_millis(20);
 const PERCENTILE_99_MAX: Duration = Duration::from_millis(100);
 
 pub(crate) async fn measure(database: &TestDatabase, size: &Size, report: &mut Report) {
-    sqlx::query("TRUNCATE outbox, audit.events").execute(database.pool()).await.unwrap();
+    sqlx::query("TRUNCATE outbox, outbox_confirmed, audit.events").execute(database.pool()).await.unwrap();
     let broker = TestBroker::create().await;
     let api = Program::producer_api(database, &broker).start().await;
     let _consumer = Program::audit_consumer(database, &broker).start().await;

@@ -1,6 +1,6 @@
 //! What the way of an event costs, beside what the servers alone can do on this machine: `cargo xtask bench pipeline`.
 //!
-//! 1. The relay, from a full outbox to confirmed and deleted, beside publishing the same bodies with confirms.
+//! 1. The relay, from a full outbox to confirmed and settled, beside publishing the same bodies with confirms.
 //! 2. The audit consumer, from a full queue to rows, beside consuming, inserting and acknowledging without looking at what comes.
 //! 3. From the commit of a fact to the commit of its audit row, at a steady rate, through the real programs.
 //! 4. The memory of a relaying program and of the audit consumer while each works off a long backlog.

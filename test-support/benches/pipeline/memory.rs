@@ -19,7 +19,7 @@ const GROWTH_MAX: usize = 16 * 1_024;
 pub(crate) async fn measure(database: &TestDatabase, size: &Size, report: &mut Report) {
     let broker = TestBroker::create().await;
     broker.declare_topology().await;
-    sqlx::query("TRUNCATE outbox, audit.events").execute(database.pool()).await.unwrap();
+    sqlx::query("TRUNCATE outbox, outbox_confirmed, audit.events").execute(database.pool()).await.unwrap();
     let last = fill_outbox(database.pool(), size.backlog_events).await;
     let queue = Queue::of(&broker).await;
 

@@ -39,11 +39,11 @@ async fn publish(count: usize, manner: Manner) -> Duration {
     raw_publisher::publish(&broker, count, manner).await
 }
 
-/// How long a relay takes from its start, connecting included, until every row is confirmed and deleted.
+/// How long a relay takes from its start, connecting included, until every row is confirmed and has left the outbox.
 async fn relay(database: &TestDatabase, count: usize) -> Duration {
     let broker = TestBroker::create().await;
     broker.declare_topology().await;
-    sqlx::query("TRUNCATE outbox").execute(database.pool()).await.unwrap();
+    sqlx::query("TRUNCATE outbox, outbox_confirmed").execute(database.pool()).await.unwrap();
     let last = fill_outbox(database.pool(), count).await;
     let stop = CancellationToken::new();
     let relay = Relay {
