@@ -62,7 +62,10 @@ impl CommandConfig {
             forged_tokens: ForgedTokens::default(),
             denied_objects: DeniedObjects::default(),
             limits: Limits::new(&self.limits),
-            live: Live::new(LiveSettings::of(&RealtimeConfig::default()), CancellationToken::new()),
+            live: Live::new(
+                LiveSettings::of(&RealtimeConfig::default(), self.database.pool_max),
+                CancellationToken::new(),
+            ),
             refresh_cookie: RefreshCookie::default(),
             metrics: ApiMetrics::default(),
             database: pool,

@@ -64,7 +64,7 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
         forged_tokens: ForgedTokens::default(),
         denied_objects: DeniedObjects::default(),
         limits: Limits::new(&config.limits),
-        live: Live::new(LiveSettings::of(&config.realtime), shutdown.token()),
+        live: Live::new(LiveSettings::of(&config.realtime, config.database.pool_max), shutdown.token()),
         refresh_cookie: RefreshCookie::for_page_at(&config.http.public_url),
         metrics: ApiMetrics::new(&metrics),
         clock,

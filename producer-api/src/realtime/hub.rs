@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use shared::ids::UserId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -17,12 +18,9 @@ use super::mailbox::Mailbox;
 use crate::config::RealtimeConfig;
 use crate::limits::network;
 
-/// How many sockets read tasks from the database at once. All of them want the list when the broker is back; requests need
-/// connections, too.
-const READERS_MAX: usize = 4;
-/// How many sockets ask for their sessions at once. All of them do when nothing remembered may be believed. It is quick, and
-/// must not wait for lists.
-const ASKERS_MAX: usize = 4;
+/// The most sockets that read tasks from the database at once, and the most that ask for their sessions, however many
+/// connections it may have.
+const TURNS_MAX: usize = 4;
 
 /// What bounds a socket.
 #[derive(Debug, Clone)]
@@ -49,11 +47,19 @@ pub struct LiveSettings {
     pub waiting_max: usize,
     /// How many tasks are known to be known to a client; when there are more it gets the list.
     pub known_max: usize,
+    /// How many sockets read tasks from the database at once. All of them want the list when the broker is back.
+    pub readers_max: usize,
+    /// How many sockets ask for their sessions at once. All of them do when nothing remembered may be believed. It is quick,
+    /// and must not wait for lists.
+    pub askers_max: usize,
 }
 
 impl LiveSettings {
-    /// The usual bounds, with the numbers of sockets as configured.
-    pub fn of(config: &RealtimeConfig) -> Self {
+    /// The usual bounds, with the numbers of sockets and of connections to the database as configured.
+    pub fn of(config: &RealtimeConfig, pool_max: u32) -> Self {
+        // The other half is for requests.
+        let half = usize::try_from(pool_max / 2).unwrap_or(usize::MAX);
+        let readers = half / 2;
         Self {
             sockets_max: config.sockets_max,
             sockets_per_user: config.sockets_per_user,
@@ -68,6 +74,8 @@ impl LiveSettings {
             take_within: Duration::from_secs(30),
             waiting_max: 256,
             known_max: 1_024,
+            readers_max: readers.clamp(1, TURNS_MAX),
+            askers_max: (half - readers).clamp(1, TURNS_MAX),
         }
     }
 }
@@ -95,6 +103,8 @@ struct Hub {
     /// How many sockets without a token there are, and from where.
     strangers: usize,
     strangers_of: HashMap<IpAddr, usize>,
+    /// When the database last answered a socket that asked for its session.
+    answered_at: Option<Instant>,
 }
 
 /// A socket's place on this replica, from before its handshake on.
@@ -123,13 +133,12 @@ pub(super) struct Seat {
 impl Live {
     /// No socket yet. They end when `stop` is cancelled. Without [`Live::run`] they hear of nothing.
     pub fn new(settings: LiveSettings, stop: CancellationToken) -> Self {
-        let places = Arc::new(Semaphore::new(settings.sockets_max));
         Self(Arc::new(Shared {
-            settings,
             hub: Mutex::default(),
-            places,
-            readers: Semaphore::new(READERS_MAX),
-            askers: Semaphore::new(ASKERS_MAX),
+            places: Arc::new(Semaphore::new(settings.sockets_max)),
+            readers: Semaphore::new(settings.readers_max),
+            askers: Semaphore::new(settings.askers_max),
+            settings,
             sockets: TaskTracker::new(),
             stop,
         }))
@@ -199,6 +208,16 @@ impl Live {
     pub(super) async fn asker(&self) -> Option<SemaphorePermit<'_>> {
         // It is never closed.
         self.0.askers.acquire().await.ok()
+    }
+
+    /// The database answered a socket that asked for its session.
+    pub(super) fn answered(&self) {
+        self.hub().answered_at = Some(Instant::now());
+    }
+
+    /// Whether it did so just now: then it is there, and whoever has no answer yet waits for his turn.
+    pub(super) fn was_answered_within(&self, time: Duration) -> bool {
+        self.hub().answered_at.is_some_and(|at| at.elapsed() < time)
     }
 
     /// Whether any socket of `user` is open here.

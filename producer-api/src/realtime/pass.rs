@@ -75,24 +75,26 @@ impl Pass {
         if is_recent && !self.state.sessions.tokens_carry_session() {
             return Ok(());
         }
-        let spares_blacklist = is_recent && self.admitted.asks_blacklist(&self.state);
+        let asks_blacklist = self.admitted.asks_blacklist(&self.state);
+        let spares_blacklist = is_recent && asks_blacklist;
         let looked_at = Instant::now();
-        let look = {
-            // As all streams have to ask at once when nothing remembered may be believed, they take turns.
-            let _turn = if self.knows() { None } else { self.turn().await? };
-            timeout(ANSWER_MAX, self.look(spares_blacklist)).await
+        let turn = self.turn(asks_blacklist && !spares_blacklist).await?;
+        let look = match timeout(ANSWER_MAX.min(self.left()), self.look(spares_blacklist)).await {
+            Ok(look) => look.map_err(|problem| End::of_former_token(&problem)),
+            Err(_) => Err(End::Unavailable),
         };
+        if turn.is_some() && look != Err(End::Unavailable) {
+            self.state.live.answered();
+        }
+        drop(turn);
         match look {
-            // The turn may have been long in coming.
-            Ok(Ok(())) if self.left().is_zero() => Err(End::TokenOver),
-            Ok(Ok(())) => {
-                if !spares_blacklist {
-                    self.looked_at = looked_at;
-                }
+            // The turn may have been long in coming, and the answer.
+            Ok(()) | Err(End::Unavailable) if self.left().is_zero() => Err(End::TokenOver),
+            Ok(()) if !spares_blacklist => {
+                self.looked_at = looked_at;
                 Ok(())
             }
-            Ok(Err(problem)) => Err(End::of_former_token(&problem)),
-            Err(_) => Err(End::Unavailable),
+            look => look,
         }
     }
 
@@ -131,13 +133,35 @@ impl Pass {
         self.state.standings.knows(*user_id, *session_id)
     }
 
-    async fn turn(&self) -> Result<Option<SemaphorePermit<'_>>, End> {
-        let mut turn = pin!(self.state.live.asker());
+    /// Whether this replica knows that the session is over, even while it may believe nothing else.
+    fn has_ended(&self) -> bool {
+        self.who().session_id.is_some_and(|session| self.state.standings.has_ended(session))
+    }
+
+    /// Waits for the turn to ask, since all streams have to at once when nothing remembered may be believed. None for what
+    /// costs no query. What is known to be over ends meanwhile.
+    async fn turn(&self, asks_blacklist: bool) -> Result<Option<SemaphorePermit<'_>>, End> {
+        let live = &self.state.live;
+        let began = Instant::now();
+        let mut turn = pin!(live.asker());
         loop {
-            match timeout(TURN_MAX, turn.as_mut()).await {
+            if self.left().is_zero() {
+                return Err(End::TokenOver);
+            }
+            if self.has_ended() {
+                return Err(End::SessionOver);
+            }
+            if self.knows() {
+                if !asks_blacklist {
+                    return Ok(None);
+                }
+                Box::pin(self.look(true)).await.map_err(|problem| End::of_former_token(&problem))?;
+            }
+            match timeout(self.look_every.min(self.left()), turn.as_mut()).await {
                 Ok(turn) => return Ok(turn),
+                Err(_) if began.elapsed() < TURN_MAX => {}
                 // The database answers; it is the number of streams that makes this one wait.
-                Err(_) if self.state.standings.is_fresh() => {}
+                Err(_) if live.was_answered_within(TURN_MAX) || self.state.standings.is_fresh() => {}
                 Err(_) => return Err(End::Unavailable),
             }
         }

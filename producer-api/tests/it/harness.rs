@@ -229,7 +229,10 @@ async fn serve(
         forged_tokens: ForgedTokens::default(),
         denied_objects: DeniedObjects::default(),
         limits: Limits::new(&config.limits),
-        live: Live::new(live.unwrap_or_else(|| LiveSettings::of(&config.realtime)), stop.clone()),
+        live: Live::new(
+            live.unwrap_or_else(|| LiveSettings::of(&config.realtime, config.database.pool_max)),
+            stop.clone(),
+        ),
         refresh_cookie: RefreshCookie::for_page_at(&config.http.public_url),
         metrics: ApiMetrics::new(&metrics),
         clock,

@@ -19,7 +19,7 @@ pub(super) const PATH: &str = "/ws/tasks/";
 pub(super) const DEADLINE: Duration = Duration::from_mins(1);
 
 pub(super) fn bounds() -> LiveSettings {
-    LiveSettings::of(&RealtimeConfig::default())
+    LiveSettings::of(&RealtimeConfig::default(), 10)
 }
 
 pub(super) fn opening(api: &Api, path: &str) -> Opening {

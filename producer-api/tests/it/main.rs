@@ -16,6 +16,7 @@ mod limits;
 mod live;
 mod live_bounds;
 mod live_frames;
+mod live_turns;
 mod mail_limits;
 mod mail_links;
 mod metrics;

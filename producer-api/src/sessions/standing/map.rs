@@ -215,7 +215,8 @@ impl Map {
         self.read_began = self.read_began.max(Some(began));
     }
 
-    fn has_ended(&mut self, session: SessionId) -> bool {
+    /// Whether a session is known to have ended, which stays true whatever may have been missed.
+    pub(super) fn has_ended(&mut self, session: SessionId) -> bool {
         self.sessions.get(session) == Some(&Session::Ended)
     }
 

@@ -94,6 +94,11 @@ impl Standings {
         matches!(self.look(user, session), Look::Known(_))
     }
 
+    /// Whether `session` is known to have ended, though nothing else may be believed now.
+    pub fn has_ended(&self, session: SessionId) -> bool {
+        self.map().is_some_and(|mut map| map.has_ended(session))
+    }
+
     /// A session has ended: call it after the commit and before the answer.
     pub fn session_ended(&self, session: SessionId) {
         if let Some(mut map) = self.map() {
