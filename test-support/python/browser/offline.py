@@ -76,6 +76,13 @@ def main():
         page.route("**/api/tasks/", lose_the_answer, times=1)
         add(page, "Made once", "5")
         expect(page.locator("#new-task-fault")).to_contain_text("No answer came.")
+        # However much later.
+        page.evaluate("""() => {
+            for (const clock of [performance, Date]) {
+                const now = clock.now.bind(clock);
+                clock.now = () => now() + 30 * 60_000;
+            }
+        }""")
         with page.expect_response("**/api/tasks/") as again:
             page.get_by_role("button", name="Add").click()
         assert again.value.status == 201, again.value.status
@@ -84,6 +91,15 @@ def main():
         expect_live(page)
         expect_titles(page, ["Made once", "Into the void", "Made meanwhile", "Renamed meanwhile"])
         note("made once")
+
+        # Whoever writes something else, and then the same again, means another task.
+        page.route("**/api/tasks/", lose_the_answer, times=1)
+        add(page, "Made twice", "5")
+        expect(page.locator("#new-task-fault")).to_contain_text("No answer came.")
+        page.get_by_label("What is to be done?").fill("Made")
+        add(page, "Made twice", "5")
+        expect_titles(page, ["Made twice", "Made twice", "Made once", "Into the void", "Made meanwhile", "Renamed meanwhile"])
+        note("made twice")
 
         # The connection dies, and nobody is told.
         quiet = world.wish("proxy", api=1)

@@ -2,12 +2,10 @@
 
 import { byId, mark, setText, show } from './dom.js';
 import * as duration from './duration.js';
-import { Refused, SessionOver, sentence } from './problems.js';
+import { Refused, SessionOver, Unreachable, sentence } from './problems.js';
 import { titleFault } from './task_row.js';
 
 const HINT = 'Minutes, or HH:MM:SS';
-/** After this long the same words are meant as another task. */
-const KEY_AGE_MAX_MS = 5 * 60_000;
 
 export class NewTaskForm {
   #tasks;
@@ -15,10 +13,14 @@ export class NewTaskForm {
   #title = byId('title');
   #duration = byId('duration');
   /**
-   * By its words the key, and since when, of a request whose answer never came: sent again with the same words, it makes no
-   * second task.
+   * By its words the key of a request whose answer never came: sent again with the same words, it makes no second task. As
+   * long as they stand in the form, or in the list of what was lost; typed anew they are meant as another task.
    */
   #keys = new Map();
+  /** What is wrong with what stands in the form. */
+  #fault = '';
+  /** By its words what is to be said of a task that was not made while the next one was typed. */
+  #lost = new Map();
   /** The words of what is on its way; and the last of it, since tasks are made in the order in which they were typed. */
   #sending = new Set();
   #last = Promise.resolve();
@@ -30,19 +32,27 @@ export class NewTaskForm {
       event.preventDefault();
       this.#submit();
     });
-    this.#title.addEventListener('input', () => mark(this.#title, ''));
+    this.#title.addEventListener('input', () => {
+      mark(this.#title, '');
+      this.#forgetKeys();
+    });
     this.#duration.addEventListener('input', () => {
       mark(this.#duration, '');
+      this.#forgetKeys();
       const { seconds } = duration.parse(this.#duration.value);
       setText(byId('duration-hint'), seconds ? `= ${duration.inWords(seconds)}` : HINT);
     });
   }
 
-  /** Forgets what was typed and what became of it. */
+  /** Forgets what was typed and what became of it, and what is still to become of it. */
   clear() {
     this.#empty();
     this.#keys.clear();
-    show(byId('new-task-fault'), '');
+    this.#lost.clear();
+    this.#sending = new Set();
+    this.#last = Promise.resolve();
+    byId('add').classList.remove('busy');
+    this.#say('');
   }
 
   /** A fault that is shown stays: it may be about another task. */
@@ -59,9 +69,15 @@ export class NewTaskForm {
     return { title, seconds, fault, words: JSON.stringify([title, seconds]) };
   }
 
+  /** What is wrong with what stands in the form, below what was lost. */
+  #say(fault) {
+    this.#fault = fault;
+    show(byId('new-task-fault'), [...this.#lost.values(), fault].filter((text) => text).join('\n'));
+  }
+
   #submit() {
     const task = this.#typed();
-    show(byId('new-task-fault'), '');
+    this.#say('');
     mark(this.#title, titleFault(task.title));
     mark(this.#duration, task.fault ?? '');
     if (titleFault(task.title) || task.fault) {
@@ -71,24 +87,29 @@ export class NewTaskForm {
     // Pressed twice.
     if (this.#sending.has(task.words)) return;
     this.#sending.add(task.words);
-    this.#forgetKeys();
+    this.#lost.delete(task.words);
+    this.#say('');
     byId('add').classList.add('busy');
-    this.#last = this.#last.then(() => this.#send(task));
+    const sending = this.#sending;
+    this.#last = this.#last.then(() => this.#send(task, sending));
   }
 
-  /** Of tasks that nobody tries to make any more, since he makes others, or that he tried long ago. */
+  /** Of words that were changed: whoever types them again means another task. */
   #forgetKeys() {
-    const oldest = performance.now() - KEY_AGE_MAX_MS;
-    for (const [words, { since }] of this.#keys) {
-      if (!this.#sending.has(words) || since < oldest) this.#keys.delete(words);
+    for (const words of this.#keys.keys()) {
+      if (!this.#sending.has(words) && !this.#lost.has(words)) this.#keys.delete(words);
     }
   }
 
-  async #send({ title, seconds, words }) {
-    const { key } = this.#keys.get(words) ?? { key: newKey() };
-    this.#keys.set(words, { key, since: performance.now() });
+  /** Nothing becomes of it any more once the form was cleared: then others are on their way. */
+  async #send({ title, seconds, words }, sending) {
+    const isOver = () => sending !== this.#sending;
+    if (isOver()) return;
+    const key = this.#keys.get(words) ?? newKey();
+    this.#keys.set(words, key);
     try {
       const task = await this.#api.createTask({ title, duration: String(seconds) }, key);
+      if (isOver()) return;
       this.#keys.delete(words);
       this.#tasks.put(task);
       // Whoever types the next one already keeps it.
@@ -98,24 +119,29 @@ export class NewTaskForm {
         if (isHere) this.#title.focus();
       }
     } catch (problem) {
+      if (isOver()) return;
       // Answered, neither with a failure nor with “still at it”: the next try is another request.
       if (problem instanceof Refused && problem.status < 500 && problem.status !== 409) this.#keys.delete(words);
       if (!(problem instanceof SessionOver)) this.#refused(problem, title, words);
     } finally {
-      this.#sending.delete(words);
-      byId('add').classList.toggle('busy', this.#sending.size > 0);
+      if (!isOver()) {
+        sending.delete(words);
+        byId('add').classList.toggle('busy', sending.size > 0);
+      }
     }
   }
 
   #refused(problem, title, words) {
     if (this.#typed().words !== words) {
-      show(byId('new-task-fault'), `“${title}” was not added. ${sentence(problem)}`);
+      const what = problem instanceof Unreachable ? 'may not have been added' : 'was not added';
+      this.#lost.set(words, `“${title}” ${what}. ${sentence(problem)}`);
+      this.#say(this.#fault);
       return;
     }
     const fields = problem instanceof Refused ? [[this.#title, problem.field('title')], [this.#duration, problem.field('duration')]] : [];
     const wrong = fields.filter(([, text]) => text);
     for (const [input, text] of wrong) mark(input, text);
-    if (wrong.length === 0) show(byId('new-task-fault'), sentence(problem));
+    if (wrong.length === 0) this.#say(sentence(problem));
     (wrong[0]?.[0] ?? byId('add')).focus();
   }
 }
