@@ -1,8 +1,10 @@
 """The page on a desk and on a phone, by day and by night, for eyes and for screen readers, and when things go wrong."""
 
+import time
+
 from axe_playwright_python.sync_playwright import Axe
 
-from warren import Api, add, expect, expect_live, expect_titles, log_in, note, open_page, open_session, watched_browser
+from warren import Api, PATIENCE_MS, add, expect, expect_live, expect_titles, log_in, note, open_page, open_session, watched_browser
 
 DESK = {"width": 1180, "height": 760}
 PHONE = {"width": 360, "height": 740}
@@ -187,6 +189,125 @@ def what_was_not_made_is_said_though_the_next_one_is(watched, url):
     expect(page.get_by_label("What is to be done?")).to_have_value("")
 
 
+def each_task_that_was_not_made_is_said_until_it_is_tried_again(watched, url):
+    watched.expects(r"status of 503|net::ERR_FAILED", "answered on purpose, or not at all")
+    page = open_session(watched.context(viewport=DESK), url, "fay")
+    fault = page.locator("#new-task-fault")
+    held = Held(page, "**/api/tasks/", times=2)
+    add(page, "Turned away too")
+    add(page, "Never answered")
+    page.get_by_label("What is to be done?").fill("Still being typed")
+    held.wait_for(0).fulfill(status=503, json={"detail": "Service temporarily unavailable."})
+    held.wait_for(1).abort()
+    expect(fault).to_contain_text("“Never answered” may not have been added.")
+    expect(fault).to_contain_text("“Turned away too” was not added.")
+    assert_fits(page, "two that were lost")
+    assert_accessible(page, "two that were lost")
+    watched.picture(page, "two-lost")
+    page.get_by_label("How long?").fill("")
+    page.keyboard.press("Enter")
+    expect(page.locator("#duration-fault")).to_be_visible()
+    expect(fault).to_contain_text("“Never answered” may not have been added.")
+    expect(fault).to_contain_text("“Turned away too” was not added.")
+    add(page, "Turned away too")
+    expect(page.locator("#rows .title").first).to_have_text("Turned away too")
+    expect(fault).not_to_contain_text("Turned away too")
+    expect(fault).to_contain_text("“Never answered” may not have been added.")
+
+    # Whoever is gone leaves nothing in the document, whatever is answered later.
+    held = Held(page, "**/api/tasks/", times=1)
+    add(page, "Nobody's business")
+    held.wait_for(0)
+    page.get_by_role("button", name="Log out", exact=True).click()
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    with page.expect_response("**/api/tasks/"):
+        held.wait_for(0).fulfill(status=503, json={"detail": "Service temporarily unavailable."})
+    page.wait_for_timeout(200)
+    for title in ("Nobody's business", "Never answered"):
+        assert title not in page.content(), title
+
+
+def an_answer_that_comes_late_leaves_another_question_alone(watched, url):
+    watched.expects(r"status of 503", "answered on purpose")
+    page = open_session(watched.context(viewport=DESK), url, "fay")
+    for title in ("Asked last", "Asked then", "Asked first"):
+        add(page, title)
+        expect(page.locator("#rows .title").first).to_have_text(title)
+    dialog = page.get_by_role("dialog")
+
+    def ask(title):
+        page.get_by_role("button", name=f"Delete “{title}”").click()
+        expect(dialog).to_contain_text(title)
+
+    held = Held(page, "**/api/tasks/*/", times=2)
+    ask("Asked first")
+    dialog.get_by_role("button", name="Delete").click()
+    held.wait_for(0)
+    page.keyboard.press("Escape")
+    ask("Asked then")
+    held.wait_for(0).continue_()
+    expect(page.get_by_text("Asked first", exact=True)).to_have_count(0)
+    expect(dialog).to_contain_text("Asked then")
+    dialog.get_by_role("button", name="Delete").click()
+    held.wait_for(1)
+    page.keyboard.press("Escape")
+    ask("Asked last")
+    with page.expect_response("**/api/tasks/*/"):
+        held.wait_for(1).fulfill(status=503, json={"detail": "Service temporarily unavailable."})
+    page.wait_for_timeout(200)
+    expect(dialog.get_by_role("alert")).to_be_hidden()
+    dialog.get_by_role("button", name="Delete").click()
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_text("Asked last", exact=True)).to_have_count(0)
+    expect(page.get_by_text("Asked then", exact=True)).to_have_count(1)
+
+
+def a_page_that_stood_still_connects_again(watched, url):
+    page = watched.context(viewport=DESK).new_page()
+    sockets = Sockets(page)
+    page.goto(f"{url}/real_data")
+    log_in(page, "hal")
+    # The browser lets a page in the background sleep: no token comes in time.
+    sockets.wait_for(0).close(code=1008, reason="no token came in time")
+    sockets.wait_for(1).close(code=1008, reason="not understood")
+    expect(page.locator("#state")).to_have_attribute("data-state", "stopped")
+    # Somebody looks at it.
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    sockets.wait_for(2).send('{"type": "tasks", "tasks": [], "more": false}')
+    expect_live(page)
+
+
+class Awaited:
+    """What the page asks for, in the order in which it does."""
+
+    def __init__(self, page):
+        self.page = page
+        self.come = []
+
+    def wait_for(self, place):
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while len(self.come) <= place:
+            assert time.monotonic() < deadline, f"number {place} never came"
+            self.page.wait_for_timeout(20)
+        return self.come[place]
+
+
+class Held(Awaited):
+    """Requests that are not answered until somebody says how."""
+
+    def __init__(self, page, pattern, times):
+        super().__init__(page)
+        page.route(pattern, lambda route: self.come.append(route), times=times)
+
+
+class Sockets(Awaited):
+    """Streams without a server behind them."""
+
+    def __init__(self, page):
+        super().__init__(page)
+        page.route_web_socket("**/ws/tasks/**", lambda socket: self.come.append(socket))
+
+
 def the_list_is_looked_at_in_each_state(watched, url):
     watched.expects(r"status of 503", "answered on purpose")
     for name, viewport in [("desk", DESK), ("phone", PHONE)]:
@@ -206,12 +327,15 @@ def the_list_is_looked_at_in_each_state(watched, url):
         expect(page.locator("#list-loading")).to_be_hidden()
         expect(page.get_by_text("Nothing to do yet")).to_be_visible()
         look_at_it_by_day_and_night(watched, page, f"empty-{name}")
-        sockets[-1].send('{"type": "tasks", "tasks": [{"id": 1, "title": "Old", "duration": "00:05:00", '
-                         '"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "version": 1}], "more": true}')
+        older = ('{"type": "tasks", "tasks": [{"id": 1, "title": "Old", "duration": "00:05:00", '
+                 '"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "version": 1}], "more": true}')
+        sockets[-1].send(older)
         page.route("**/api/tasks/?**", lambda route: route.fulfill(status=503, json={"detail": "Service temporarily unavailable."}), times=1)
         page.get_by_role("button", name="Show more").click()
         expect(page.locator("#list-fault")).to_contain_text("Warren can’t do this right now.")
         look_at_it_by_day_and_night(watched, page, f"list-fault-{name}")
+        sockets[-1].send(older)
+        expect(page.locator("#list-fault")).to_be_hidden()
         sockets[-1].close()
         expect(page.locator("#banner")).to_contain_text("What you see may be old.")
         look_at_it_by_day_and_night(watched, page, f"connection-lost-{name}")
@@ -308,6 +432,9 @@ def main():
         what_goes_wrong_is_said(watched, url)
         whoever_types_fast_loses_nothing(watched, url)
         what_was_not_made_is_said_though_the_next_one_is(watched, url)
+        each_task_that_was_not_made_is_said_until_it_is_tried_again(watched, url)
+        an_answer_that_comes_late_leaves_another_question_alone(watched, url)
+        a_page_that_stood_still_connects_again(watched, url)
         the_list_is_looked_at_in_each_state(watched, url)
         a_server_that_hears_late_is_said(watched, url)
         whoever_is_offline_can_still_read(watched, url)

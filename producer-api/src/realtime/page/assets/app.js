@@ -44,6 +44,7 @@ function view(name) {
 function clear() {
   closeDialogs();
   tasks.clear();
+  list.clear();
   newTask.clear();
   sessions.clear();
   tools.clear();

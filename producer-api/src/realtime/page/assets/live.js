@@ -25,6 +25,8 @@ export class Live extends EventTarget {
   #wanted = false;
   /** Whether the token in hand was fetched because the one before was refused: a second refusal is no haste. */
   #freshToken = false;
+  /** Whether the stream before was refused for our own fault: once that may be a page that stood still, twice it is not. */
+  #wasRefused = false;
 
   constructor(session) {
     super();
@@ -34,7 +36,9 @@ export class Live extends EventTarget {
     addEventListener('offline', () => this.#wanted && this.#goOffline());
     document.addEventListener('visibilitychange', () => {
       // A phone that was in a pocket: its connection may be long gone.
-      if (document.visibilityState === 'visible') this.#check();
+      if (document.visibilityState !== 'visible') return;
+      this.tryNow();
+      this.#check();
     });
   }
 
@@ -95,6 +99,7 @@ export class Live extends EventTarget {
       clearTimeout(this.#timers.opening);
       this.#failures = 0;
       this.#freshToken = false;
+      this.#wasRefused = false;
       this.dispatchEvent(new CustomEvent('message', { detail: message }));
       this.#say({ name: 'live' });
       clearInterval(this.#timers.check);
@@ -117,10 +122,12 @@ export class Live extends EventTarget {
   async #closed(code) {
     this.#drop();
     if (!this.#wanted) return;
-    if (code === 1008) {
+    if (code === 1008 && this.#wasRefused) {
       this.#say({ name: 'stopped' });
       return;
     }
+    // Perhaps the browser had put this page to sleep, and no token came in time.
+    this.#wasRefused = code === 1008;
     // Over, or run out. Another window may have begun a new session meanwhile: then this one goes on with that.
     if ((code === 4403 || code === 4401) && !this.#freshToken) {
       this.#freshToken = true;

@@ -26,10 +26,16 @@ export class TaskList {
     byId('more').addEventListener('click', () => this.#showMore());
   }
 
-  /** The present list from the socket. What had been shown beyond it is asked for again. */
-  async replace(tasks, hasMore) {
+  /** Forgets what went wrong, and what is still asked for. */
+  clear() {
     this.#next = undefined;
     this.#round += 1;
+    show(byId('list-fault'), '');
+  }
+
+  /** The present list from the socket. What had been shown beyond it is asked for again. */
+  async replace(tasks, hasMore) {
+    this.clear();
     if (this.#tasks.replace(tasks, hasMore)) await this.#reload();
   }
 
@@ -48,7 +54,7 @@ export class TaskList {
         this.#tasks.extend(page.tasks, next !== undefined);
       } while (next && found.size < wanted);
     } catch (problem) {
-      this.#fault(problem);
+      if (round === this.#round) this.#fault(problem);
       return;
     }
     // What came by the socket meanwhile is newer than any page.
