@@ -1,5 +1,5 @@
 //! How soon a stream ends. On a machine that does other things, too, a single end may come late for reasons of its own: of
-//! several tries the best must keep what is promised of an idle one, and each the bound that holds under any fault.
+//! several tries the median must keep what is promised of an idle one, and each the bound that holds under any fault.
 
 use std::time::Duration;
 
