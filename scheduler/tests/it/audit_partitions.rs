@@ -6,6 +6,7 @@ use chrono::{DateTime, Datelike, Days, Months, Utc};
 use scheduler::jobs::{JobResult, drop_partitions};
 use serde_json::{Value, json};
 use shared::clock::Clock;
+use shared::database::{Role, connect};
 use shared::retention::DROPPED_AFTER;
 use sqlx::{AssertSqlSafe, Executor};
 use test_support::eventually;
@@ -142,6 +143,28 @@ async fn a_month_whose_end_can_not_be_told_stays() {
     assert_eq!(bench.count("SELECT count(*) FROM audit.events").await, 1);
     bench.run_sql("ALTER TABLE outbox DROP CONSTRAINT mute").await;
     assert_eq!(purge(&bench).await.unwrap(), "purged 1 partition(s) of 1 row(s)\n");
+}
+
+/// Counting a large month takes longer than a statement of ours otherwise may. Goes red when such a month can never be
+/// dropped.
+#[tokio::test]
+async fn a_month_that_takes_longer_than_other_statements_may_is_dropped_all_the_same() {
+    let mut bench = Bench::new().await;
+    make_partitions(&bench, border() - Months::new(1), 0).await;
+    bench
+        .run_sql(
+            "ALTER FUNCTION audit.drop_expired_partition() RENAME TO drop_swiftly;
+             CREATE FUNCTION audit.drop_expired_partition()
+             RETURNS TABLE (partition text, rows bigint, first_at timestamptz, last_at timestamptz)
+             LANGUAGE sql SECURITY DEFINER AS $$ SELECT pg_sleep(1); SELECT * FROM audit.drop_swiftly() $$;",
+        )
+        .await;
+    // As the program connects, but with less patience: nobody waits for 20 s here.
+    let pool = connect(&bench.database.config_as(Role::Scheduler), "test").unwrap();
+    let options = pool.connect_options().as_ref().clone();
+    pool.set_connect_options(options.options([("statement_timeout", "300ms")]));
+    bench.as_program = pool;
+    assert_eq!(purge(&bench).await.unwrap(), "purged 1 partition(s) of 0 row(s)\n");
 }
 
 /// Two schedulers, a run that is done again: one month is told once.
