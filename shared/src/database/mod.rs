@@ -7,7 +7,7 @@ mod pool;
 mod roles;
 mod unavailable;
 
-pub use command::{CommandError, connect_before_migrating, connect_for_command};
+pub use command::{CommandError, connect_before_migrating, connect_for_command, connect_for_long_command};
 pub use deadline::within;
 pub use migrate::{MigrateError, check_schema_at_start, migrate, require_schema};
 pub use pool::{connect, ping, reach};

@@ -28,15 +28,34 @@ const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
 /// # Errors
 /// When the URL can't be read.
 pub fn connect(config: &DatabaseConfig, instance: &str) -> Result<PgPool, sqlx::Error> {
-    let options = PgConnectOptions::from_str(config.url.expose())?.application_name(instance).options([
-        // A lost client must not hold a claimed outbox row.
-        ("idle_in_transaction_session_timeout", "60s"),
+    let options = options(config, instance)?.options([
         // No query of ours takes this long.
         ("statement_timeout", "20s"),
         // Whoever waits for one user's row holds a connection that all others need.
         ("lock_timeout", "2s"),
     ]);
-    Ok(PgPoolOptions::new()
+    Ok(pool(config, options))
+}
+
+/// A pool whose statements may take as long as they take, and wait as long for locks: for one who works alone, and whom
+/// somebody watches.
+///
+/// # Errors
+/// When the URL can't be read.
+pub(super) fn connect_patiently(config: &DatabaseConfig, instance: &str) -> Result<PgPool, sqlx::Error> {
+    let options = options(config, instance)?;
+    // Said, since a server or a role may have limits of its own.
+    Ok(pool(config, options.options([("statement_timeout", "0"), ("lock_timeout", "0")])))
+}
+
+fn options(config: &DatabaseConfig, instance: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    // A lost client must not hold a claimed outbox row.
+    let limit = [("idle_in_transaction_session_timeout", "60s")];
+    Ok(PgConnectOptions::from_str(config.url.expose())?.application_name(instance).options(limit))
+}
+
+fn pool(config: &DatabaseConfig, options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
         .max_connections(config.pool_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // A connection is tried when it comes back to the pool. Trying it again when it is lent doubles the round trips
@@ -50,7 +69,7 @@ pub fn connect(config: &DatabaseConfig, instance: &str) -> Result<PgPool, sqlx::
         .after_release(|connection, _| {
             Box::pin(async move { within(RETURN_TIMEOUT, connection.ping()).await.map(|()| true) })
         })
-        .connect_lazy_with(options))
+        .connect_lazy_with(options)
 }
 
 /// Whether the database answers.

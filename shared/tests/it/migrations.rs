@@ -1,6 +1,11 @@
 //! The schema from nothing.
 
-use shared::database::{MigrateError, create_roles, migrate, require_schema};
+use std::pin::pin;
+use std::time::Duration;
+
+use shared::config::{DatabaseConfig, Secret};
+use shared::database::{MigrateError, connect_before_migrating, create_roles, migrate, require_schema};
+use sqlx::migrate::Migrate;
 use test_support::TestDatabase;
 
 #[tokio::test]
@@ -24,6 +29,28 @@ async fn programs_that_migrate_at_once_do_not_disturb_each_other() {
         applied.unwrap();
     }
     require_schema(database.pool()).await.unwrap();
+}
+
+/// Goes red when `database migrate` has no more patience than a request: an index on a large table takes minutes, and so long
+/// a second one waits.
+#[tokio::test]
+async fn whoever_migrates_waits_until_another_has_done_it() {
+    let database = TestDatabase::create().await;
+    let config = DatabaseConfig { url: Secret::new(database.url().to_owned()), pool_max: 2 };
+    let pool = connect_before_migrating(&config, "test").await.unwrap();
+    let mut other = database.pool().acquire().await.unwrap();
+    other.lock().await.unwrap();
+    let mut migrating = pin!(migrate(&pool));
+    // Longer than a request waits for a lock.
+    let waited = tokio::time::timeout(Duration::from_millis(2_500), &mut migrating).await;
+    assert!(waited.is_err(), "{waited:?}");
+    other.unlock().await.unwrap();
+    assert_eq!(migrating.await.unwrap(), 0);
+    for setting in ["statement_timeout", "lock_timeout"] {
+        let set: String =
+            sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(&pool).await.unwrap();
+        assert_eq!(set, "0", "{setting}");
+    }
 }
 
 #[tokio::test]
