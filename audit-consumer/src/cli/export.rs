@@ -96,7 +96,8 @@ impl FilterArguments {
             user_id: self.user_id,
             username: self.username,
             session_id: self.session_id,
-            ip: self.ip,
+            // As the trail has it.
+            ip: self.ip.map(|address| address.to_canonical()),
             outcome: self.outcome.map(|went| match went {
                 Went::Success => Outcome::Success,
                 Went::Failure => Outcome::Failure,

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
+use serde_json::json;
 use shared::database::Role;
 use test_support::programs::{Ended, Program};
 use test_support::{TestDatabase, environment};
@@ -63,6 +64,16 @@ async fn who_and_why_must_be_said_and_wrong_values_are_named() {
     let told: i64 =
         sqlx::query_scalar("SELECT count(*) FROM outbox").fetch_one(trail.database.pool()).await.unwrap();
     assert_eq!(told, 0);
+}
+
+/// A program that listens on both families may have logged the address so.
+#[tokio::test]
+async fn an_address_of_ipv4_is_found_in_its_form_of_ipv6_too() {
+    let trail = Trail::new().await;
+    trail.tell(0, "task.created", json!({ "user_id": 7, "username": "ada", "ip": "203.0.113.9" })).await;
+    let arguments = [&["--format", "jsonl", "--ip", "::ffff:203.0.113.9"][..], &WHO_AND_WHY].concat();
+    let ended = export(&trail.database, &arguments).await;
+    assert_eq!((ended.code, ended.log.trim()), (Some(0), "exported 1 event(s)"));
 }
 
 /// As in `audit-consumer export … | head -1`.

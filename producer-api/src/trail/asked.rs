@@ -1,6 +1,7 @@
 //! What a query string asks of the trail. Pure.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
@@ -45,7 +46,7 @@ impl Asked {
                 "user_id" => set(&mut filters.user_id, parsed(&value, NO_NUMBER)),
                 "username" => set(&mut filters.username, text(&value)),
                 "session_id" => set(&mut filters.session_id, parsed(&value, NO_UUID)),
-                "ip" => set(&mut filters.ip, parsed(&value, NO_ADDRESS)),
+                "ip" => set(&mut filters.ip, address(&value)),
                 "outcome" => set(&mut filters.outcome, outcome(&value)),
                 "request_id" => set(&mut filters.request_id, parsed(&value, NO_UUID)),
                 "trace_id" => set(&mut filters.trace_id, trace_id(&value)),
@@ -126,6 +127,11 @@ fn parsed<T: FromStr>(value: &str, words: &'static str) -> Read<T> {
     value.parse().map_err(|_| words)
 }
 
+/// As the trail has it: an address of IPv4 in its own form.
+fn address(value: &str) -> Read<IpAddr> {
+    parsed(value, NO_ADDRESS).map(|address: IpAddr| address.to_canonical())
+}
+
 fn text(value: &str) -> Read<String> {
     if value.contains('\0') { Err(NO_NUL) } else { Ok(value.to_owned()) }
 }
@@ -193,6 +199,13 @@ mod tests {
             TrailFilters { user_id: Some(shared::ids::UserId(7)), ..TrailFilters::default() }
         );
         assert_eq!(Asked::of(None).unwrap().limit, LIMIT);
+    }
+
+    /// The trail has addresses of IPv4 in their own form, whichever listener they came by.
+    #[test]
+    fn an_address_of_ipv4_is_the_same_in_its_form_of_ipv6() {
+        let asked = Asked::of(Some("ip=::ffff:203.0.113.9")).unwrap();
+        assert_eq!(asked.filters.ip, Some("203.0.113.9".parse().unwrap()));
     }
 
     proptest! {
