@@ -9,7 +9,7 @@ use shared::clock::Clock;
 use shared::config::{DatabaseConfig, Reader};
 use shared::contracts::trail::{ExportFormat, TrailExported, TrailFilters};
 use shared::contracts::{Origin, Outcome};
-use shared::database::connect_for_command;
+use shared::database::connect_for_long_command;
 use shared::entropy::Entropy;
 use shared::ids::{EventId, RequestId, SessionId, UserId};
 use shared::outbox::Outbox;
@@ -124,7 +124,7 @@ pub(super) fn run(arguments: Arguments, mut reader: Reader) -> anyhow::Result<()
 
 async fn export(arguments: Arguments, database: &DatabaseConfig) -> anyhow::Result<Exported> {
     let (clock, entropy) = (Clock::system(), Entropy::system());
-    let pool = connect_for_command(database, PROGRAM).await?;
+    let pool = connect_for_long_command(database, PROGRAM).await?;
     let outbox = Outbox::new(PROGRAM, clock.clone(), entropy.clone());
     let trace = TraceContext::new(&entropy);
     let request_id = Some(RequestId(entropy.uuid_v4()));

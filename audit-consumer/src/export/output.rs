@@ -80,10 +80,10 @@ impl Output {
         }
     }
 
-    /// Nothing was written: leaves nothing behind.
+    /// No event was written: leaves nothing behind.
     pub(super) fn take_back(self) {
         if let Some(part) = self.part() {
-            // An empty file that can't be removed does no harm.
+            // A file without an event that can't be removed does no harm.
             let _ = fs::remove_file(part);
         }
     }

@@ -13,11 +13,12 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::output::{Destination, Output};
-use super::store::Row;
+use super::store::{Look, Row};
 use super::{csv, jsonl, store};
 
-/// How many events one statement reads: it holds back what vacuum would clean for no longer than these take.
-const PAGE: i64 = 5_000;
+/// How many events one statement looks at, whether they fit or not: it holds back what vacuum would clean for no longer than
+/// these take.
+const LOOKED_AT_MAX: i64 = 10_000;
 
 /// An export that was asked for.
 #[derive(Debug, Clone)]
@@ -54,7 +55,7 @@ pub enum ExportError {
     BrokeOff {
         /// How many lines are written.
         events: u64,
-        /// The event of the last.
+        /// Behind which event to go on.
         last: Option<EventId>,
         /// Where they are, unless on standard output.
         part: Option<PathBuf>,
@@ -83,7 +84,7 @@ fn gone_on(events: u64, last: Option<EventId>, part: Option<&PathBuf>) -> String
     match last {
         None => " before its first event".to_owned(),
         Some(last) => {
-            format!(" behind {events} event(s){place}; go on behind the last one with --after {last}")
+            format!(" behind {events} event(s){place}; go on with --after {last}")
         }
     }
 }
@@ -116,6 +117,10 @@ impl Export {
             Ok(()) => {}
             Err(Broken::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return Ok(Exported::ReaderGone);
+            }
+            Err(source) if written.events == 0 => {
+                output.take_back();
+                return Err(written.broke_off(None, source));
             }
             Err(source) => {
                 let part = output.part();
@@ -153,28 +158,47 @@ impl Export {
         if self.told.format == ExportFormat::Csv && self.told.after.is_none() {
             output.write(csv::HEADER.as_bytes())?;
         }
-        let mut line = Vec::new();
         loop {
-            let mut rows = store::page(database, &self.told.filters, (written.after, before), PAGE);
-            let (mut read, mut last) = (0, written.after);
-            let ended = loop {
-                let row = match rows.try_next().await {
-                    Ok(Some(row)) => row,
-                    ended => break ended,
-                };
-                line.clear();
-                self.format(&row, &mut line)?;
-                output.write(&line)?;
-                (read, last) = (read + 1, row.event_id);
-            };
-            // Only what has left counts as written, and that also if the database went away amid the page.
-            output.flush()?;
-            *written = Written { events: written.events + read, after: last };
-            ended?;
-            if i64::try_from(read).is_ok_and(|read| read < PAGE) {
-                return Ok(());
+            let look = self.look(database, (written.after, before)).await?;
+            self.write_page(database, &look.found, written, output).await?;
+            match look.newest {
+                Some(newest) if look.looked_at >= LOOKED_AT_MAX => written.after = newest,
+                _ => return Ok(()),
             }
         }
+    }
+
+    async fn look(&self, database: &PgPool, bounds: (Uuid, Uuid)) -> Result<Look, sqlx::Error> {
+        let mut transaction = database.begin().await?;
+        let look = store::look(&mut transaction, &self.told.filters, bounds, LOOKED_AT_MAX).await?;
+        transaction.commit().await?;
+        Ok(look)
+    }
+
+    async fn write_page(
+        &self,
+        database: &PgPool,
+        found: &[Uuid],
+        written: &mut Written,
+        output: &mut Output,
+    ) -> Result<(), Broken> {
+        let mut rows = store::rows(database, found);
+        let (mut line, mut page) = (Vec::new(), written.clone());
+        let ended = loop {
+            let row = match rows.try_next().await {
+                Ok(Some(row)) => row,
+                ended => break ended,
+            };
+            line.clear();
+            self.format(&row, &mut line)?;
+            output.write(&line)?;
+            page = Written { events: page.events + 1, after: row.event_id };
+        };
+        // Only what has left counts as written, and that also if the database went away amid the page.
+        output.flush()?;
+        *written = page;
+        ended?;
+        Ok(())
     }
 
     fn format(&self, row: &Row, line: &mut Vec<u8>) -> Result<(), serde_json::Error> {
@@ -189,9 +213,10 @@ impl Export {
 }
 
 /// How far an export has come.
+#[derive(Debug, Clone)]
 struct Written {
     events: u64,
-    /// Behind which event it goes on.
+    /// Behind which event it goes on: the last one written, or one behind it up to which no other fits.
     after: Uuid,
 }
 
