@@ -13,6 +13,12 @@ async fn the_feed_says_who_did_what_about_what_and_how_often() {
     trail.tell(2, "auth.account.disabled", json!({ "user_id": 8 })).await;
     trail.tell(3, "operator.parked.discarded", json!({ "actor": "root@db1", "reason": "gone" })).await;
     trail.tell(4, "job.run.succeeded", json!({ "run_id": session(1) })).await;
+    // Staff's deeds: the account that the event is about did nothing.
+    trail.tell(5, "auth.account.disabled", json!({ "user_id": 8, "username": "bob", "actor_id": 1 })).await;
+    let read = json!({ "user_id": 1, "actor_id": 1, "actor": "root", "username": "root" });
+    trail.tell(6, "operator.trail.read", read).await;
+    // An actor is a member's name, not whatever somebody calls himself.
+    trail.tell(7, "auth.login.failed", json!({ "username": "\"actor\"", "reason": "unknown_user" })).await;
     let feed = trail.rows("SELECT * FROM audit.activity ORDER BY event_id").await;
     let expected = [
         json!(["ada", "task created", 1, "success", "tests/1", "192.0.2.7"]),
@@ -20,6 +26,9 @@ async fn the_feed_says_who_did_what_about_what_and_how_often() {
         json!(["user 8", "account disabled", 1, "success", "tests/1", null]),
         json!(["root@db1", "operator parked discarded: gone", 1, "success", "tests/1", null]),
         json!(["-", "job run succeeded", 1, "success", "tests/1", null]),
+        json!(["user 1", "account disabled", 1, "success", "tests/1", null]),
+        json!(["root", "operator trail read", 1, "success", "tests/1", null]),
+        json!(["\"actor\"", "login failed: unknown_user", 1, "failure", "tests/1", null]),
     ];
     assert_eq!(members(&feed, &["who", "what", "times", "outcome", "about", "ip"]), expected);
 }
