@@ -60,6 +60,7 @@ async fn receive(
         instance: config.process.instance,
         batch_max: config.batch_max,
         batch_wait: config.batch_wait,
+        patience: BatchSettings::PATIENCE,
     };
     broker::receive(&config.broker, &settings, &handler, &component, &entropy, &stop).await
 }

@@ -77,15 +77,25 @@ struct Receiver {
 
 impl Receiver {
     fn start(broker: &TestBroker, store: &Store, batch_max: u16) -> Self {
-        let (health, stop) = (Health::default(), CancellationToken::new());
+        Self::start_with(broker, store.clone(), Health::default(), (batch_max, BatchSettings::PATIENCE))
+    }
+
+    fn start_with(
+        broker: &TestBroker,
+        store: impl BatchHandler + 'static,
+        health: Health,
+        (batch_max, patience): (u16, Duration),
+    ) -> Self {
+        let stop = CancellationToken::new();
         let component = health.component("consumer", Standing::Required);
         let config: BrokerConfig = broker.config();
-        let (store, loop_stop) = (store.clone(), stop.clone());
+        let loop_stop = stop.clone();
         let settings = BatchSettings {
             queue: AUDIT_QUEUE,
             instance: "receiver".to_owned(),
             batch_max,
             batch_wait: Duration::from_millis(5),
+            patience,
         };
         let end = tokio::spawn(async move {
             receive(&config, &settings, &store, &component, &Entropy::system(), &loop_stop).await
@@ -96,6 +106,25 @@ impl Receiver {
     async fn stop(self) {
         self.stop.cancel();
         self.end.await.unwrap().unwrap();
+    }
+}
+
+/// A store that answers and takes nothing, and notes what the component says whenever a batch comes.
+#[derive(Clone)]
+struct Full {
+    store: Store,
+    health: Health,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+impl BatchHandler for Full {
+    async fn ready(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn handle(&self, batch: &[Delivery]) -> anyhow::Result<()> {
+        self.said.lock().unwrap().push(self.health.readiness().checks["consumer"].clone());
+        self.store.handle(batch).await
     }
 }
 
@@ -158,6 +187,49 @@ async fn a_store_that_fails_keeps_its_batch_until_it_answers_again() {
     settled(DEADLINE, "the component to be well", "up".to_owned(), async || state()).await;
     assert_eq!(store.committed().len(), 30, "nothing came twice");
     receiver.stop().await;
+}
+
+/// Goes red when a component is up each time that it subscribes: an alert on it would never last long enough.
+#[tokio::test]
+async fn who_could_not_commit_a_batch_is_down_until_one_is_committed() {
+    let broker = TestBroker::create().await;
+    broker.declare_topology().await;
+    let (store, health) = (Store::open(), Health::default());
+    store.break_down(Some("the disk is full"));
+    let full = Full { store: store.clone(), health: health.clone(), said: Arc::default() };
+    publish(&broker, 0..5).await;
+    let receiver = Receiver::start_with(&broker, full.clone(), health.clone(), (10, Duration::ZERO));
+    eventually(DEADLINE, "several subscriptions", async || {
+        (full.said.lock().unwrap().len() >= 4).then_some(())
+    })
+    .await;
+    assert_eq!(full.said.lock().unwrap()[1..4], ["the disk is full"; 3]);
+    store.break_down(None);
+    settled(DEADLINE, "all messages", numbers(0..5), async || store.distinct()).await;
+    let state = || health.readiness().checks["consumer"].clone();
+    settled(DEADLINE, "the component to be well", "up".to_owned(), async || state()).await;
+    receiver.stop().await;
+}
+
+/// Another replica took the batch. Goes red when a replica that has nothing to do is down for ever.
+#[tokio::test]
+async fn who_could_not_commit_a_batch_is_up_again_when_none_is_left() {
+    let broker = TestBroker::create().await;
+    broker.declare_topology().await;
+    let (store, health) = (Store::open(), Health::default());
+    store.break_down(Some("the disk is full"));
+    publish(&broker, 0..5).await;
+    let receiver = Receiver::start_with(&broker, store.clone(), health.clone(), (10, Duration::ZERO));
+    let state = || health.readiness().checks["consumer"].clone();
+    settled(DEADLINE, "the component to say why", "the disk is full".to_owned(), async || state()).await;
+    // A store that is `ready` again and has no batch of its own.
+    let other = Store::open();
+    let taker = Receiver::start(&broker, &other, 10);
+    settled(DEADLINE, "all messages", numbers(0..5), async || other.distinct()).await;
+    store.break_down(None);
+    settled(DEADLINE, "the component to be well", "up".to_owned(), async || state()).await;
+    receiver.stop().await;
+    taker.stop().await;
 }
 
 #[tokio::test]
