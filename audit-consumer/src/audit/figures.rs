@@ -1,5 +1,6 @@
 //! What should be empty: read when somebody asks.
 
+use shared::lifecycle::Component;
 use shared::metrics::{BoxFuture, Figures, Gauges, Metrics};
 use sqlx::PgConnection;
 
@@ -13,11 +14,12 @@ const COUNTED_MAX: i64 = 10_000;
 pub struct TrailFigures {
     quarantine: Gauges<0>,
     default_partition: Gauges<0>,
+    partitions: Component,
 }
 
 impl TrailFigures {
-    /// Registers them.
-    pub fn new(metrics: &Metrics) -> Self {
+    /// Registers them. `partitions` is told when rows lie in the partition of no month.
+    pub fn new(metrics: &Metrics, partitions: Component) -> Self {
         Self {
             quarantine: metrics.gauges(
                 "audit_quarantine_rows",
@@ -29,6 +31,7 @@ impl TrailFigures {
                 "Rows of the trail whose month had no partition when they came, counted up to 10000",
                 [],
             ),
+            partitions,
         }
     }
 }
@@ -40,6 +43,12 @@ impl Figures for TrailFigures {
             let (quarantined, misplaced) = store::count_what_should_be_empty(connection, COUNTED_MAX).await?;
             self.quarantine.of([]).set(quarantined as f64);
             self.default_partition.of([]).set(misplaced as f64);
+            match misplaced {
+                0 => self.partitions.up(),
+                rows => self.partitions.down(format!(
+                    "audit.events_default holds {rows} row(s): a partition was missing when they came"
+                )),
+            }
             Ok(())
         })
     }
@@ -47,5 +56,6 @@ impl Figures for TrailFigures {
     fn forget(&self) {
         self.quarantine.clear();
         self.default_partition.clear();
+        self.partitions.down("the database can't be asked");
     }
 }

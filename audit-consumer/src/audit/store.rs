@@ -115,13 +115,6 @@ pub(super) async fn make_partitions(
         .await
 }
 
-/// Whether a row came when its month had no partition.
-pub(super) async fn default_partition_holds_rows(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM audit.events_default) AS "holds_rows!""#)
-        .fetch_one(connection)
-        .await
-}
-
 /// How many messages lie in quarantine, and how many rows in the partition of no month; counted up to `max` each.
 pub(super) async fn count_what_should_be_empty(
     connection: &mut PgConnection,

@@ -27,13 +27,14 @@ async fn consume(config: RunConfig) -> anyhow::Result<()> {
     let health = Health::default();
     let consumer = health.component("consumer", Standing::Required);
     let partitions = health.component("partitions", Standing::Supporting);
+    let partition_maker = health.component("partition maker", Standing::Supporting);
     let metrics = Metrics::default();
     let handler = AuditHandler {
         database: pool.clone(),
         clock: clock.clone(),
         metrics: ConsumerMetrics::new(&metrics),
     };
-    let figures = TrailFigures::new(&metrics);
+    let figures = TrailFigures::new(&metrics, partitions);
     let exposition = Exposition::new(PROGRAM, metrics, &pool, &clock, vec![Box::new(figures)]);
     let probes = Probes::new(health, exposition, pool.clone(), shutdown.token());
     let address = config.process.listen_address;
@@ -42,7 +43,7 @@ async fn consume(config: RunConfig) -> anyhow::Result<()> {
     let stop = shutdown.token();
     shutdown.spawn("the partition maker", {
         let (entropy, stop) = (entropy.clone(), stop.clone());
-        async move { keep_partitions_ahead(&pool, &clock, &partitions, &entropy, &stop).await }
+        async move { keep_partitions_ahead(&pool, &clock, &partition_maker, &entropy, &stop).await }
     });
     shutdown.spawn("the consumer", receive(config, handler, consumer, entropy, stop));
     Ok(shutdown.run(timeout).await?)

@@ -75,3 +75,20 @@ async fn what_a_killed_consumer_had_in_hand_counts_as_delivered_again() {
     assert_eq!(scrape.count("audit_messages_redelivered_total"), 3);
     assert_eq!(scrape.count("audit_events_duplicate_total"), 0);
 }
+
+/// Goes red when the component tells what was so yesterday.
+#[tokio::test]
+async fn rows_without_a_month_take_the_component_down_and_the_month_takes_it_up() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let consumer = Program::audit_consumer(&database, &broker).start().await;
+    let is_up =
+        async || Scrape::of(&consumer.client()).await.figure(r#"component_up{component="partitions"}"#);
+    settled(DEADLINE, "the component to be up", Some(1.0), is_up).await;
+    let run = async |statement: &'static str| sqlx::query(statement).execute(database.pool()).await.unwrap();
+    run("INSERT INTO audit.events (event_id, type, occurred_at, outcome, body)
+         VALUES (audit.id_at('2031-01-05Z'), 't', '2031-01-05Z', 'success', '{}')")
+    .await;
+    settled(DEADLINE, "the component to be down", Some(0.0), is_up).await;
+    run("SELECT audit.make_partitions('2031-01-05Z', 0)").await;
+    settled(DEADLINE, "the component to be up again", Some(1.0), is_up).await;
+}

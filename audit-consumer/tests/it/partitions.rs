@@ -16,7 +16,7 @@ async fn partitions_are_made_at_start_and_the_loop_ends_when_asked() {
     let database = TestDatabase::create().await;
     let far = Clock::manual(DateTime::from_timestamp(2_000_000_000, 0).unwrap());
     let (health, stop) = (Health::default(), CancellationToken::new());
-    let component = health.component("partitions", Standing::Supporting);
+    let component = health.component("partition maker", Standing::Supporting);
     let pool = database.pool_as(Role::AuditConsumer);
     let loop_stop = stop.clone();
     let running = tokio::spawn(async move {
