@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::{TrailFigures, keep_partitions_ahead};
 use crate::config::{PROGRAM, RunConfig};
+use crate::dead_letters::{self, DeadLetterFigure};
 use crate::deliveries::{AuditHandler, ConsumerMetrics, QUEUE};
 
 /// Consumes until a signal, then finishes the batch in hand.
@@ -28,6 +29,7 @@ async fn consume(config: RunConfig) -> anyhow::Result<()> {
     let consumer = health.component("consumer", Standing::Required);
     let partitions = health.component("partitions", Standing::Supporting);
     let partition_maker = health.component("partition maker", Standing::Supporting);
+    let dead_letter_count = health.component("dead letter count", Standing::Supporting);
     let metrics = Metrics::default();
     let handler = AuditHandler {
         database: pool.clone(),
@@ -35,6 +37,7 @@ async fn consume(config: RunConfig) -> anyhow::Result<()> {
         metrics: ConsumerMetrics::new(&metrics),
     };
     let figures = TrailFigures::new(&metrics, partitions);
+    let dead_letter_figure = DeadLetterFigure::new(&metrics);
     let exposition = Exposition::new(PROGRAM, metrics, &pool, &clock, vec![Box::new(figures)]);
     let probes = Probes::new(health, exposition, pool.clone(), shutdown.token());
     let address = config.process.listen_address;
@@ -44,6 +47,14 @@ async fn consume(config: RunConfig) -> anyhow::Result<()> {
     shutdown.spawn("the partition maker", {
         let (entropy, stop) = (entropy.clone(), stop.clone());
         async move { keep_partitions_ahead(&pool, &clock, &partition_maker, &entropy, &stop).await }
+    });
+    shutdown.spawn("the count of dead letters", {
+        let (broker, instance) = (config.broker.clone(), config.process.instance.clone());
+        let (entropy, stop) = (entropy.clone(), stop.clone());
+        async move {
+            let broker = (&broker, instance.as_str());
+            dead_letters::count(broker, &dead_letter_figure, &dead_letter_count, &entropy, &stop).await
+        }
     });
     shutdown.spawn("the consumer", receive(config, handler, consumer, entropy, stop));
     Ok(shutdown.run(timeout).await?)

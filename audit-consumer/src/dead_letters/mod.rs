@@ -7,12 +7,14 @@
 //! While a command has letters in hand, others don't see them.
 
 mod act;
+mod count;
 mod desk;
 mod letter;
 mod read;
 mod sender;
 
 pub use act::{ActError, Way, act};
+pub use count::{DeadLetterFigure, count};
 pub use desk::{Desk, DeskError};
 pub use letter::Letter;
 pub use read::{InFull, find, list};

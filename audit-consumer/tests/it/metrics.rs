@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared::role::Role;
 use test_support::metrics::Scrape;
 use test_support::programs::Program;
 use test_support::{TestBroker, TestDatabase, eventually, settled};
@@ -74,6 +75,25 @@ async fn what_a_killed_consumer_had_in_hand_counts_as_delivered_again() {
     let scrape = Scrape::of(&consumer.client()).await;
     assert_eq!(scrape.count("audit_messages_redelivered_total"), 3);
     assert_eq!(scrape.count("audit_events_duplicate_total"), 0);
+}
+
+/// By its own user, who may read no dead letter. Goes red when nobody learns that a queue gave up on a message.
+#[tokio::test]
+async fn dead_letters_are_counted_without_a_right_to_read_them() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let applied = broker.apply_topology().await;
+    assert_eq!(applied.code, Some(0), "{}", applied.log);
+    let program = Program::audit_consumer(&database, &broker).as_user_of(&broker, Role::AuditConsumer);
+    let consumer = program.start().await;
+    let counted = async || Scrape::of(&consumer.client()).await.figure("dead_letters_messages");
+    settled(DEADLINE, "a count", Some(0.0), counted).await;
+    for _ in 0..2 {
+        let (properties, body) = published(fresh_id());
+        broker.publish_raw("dead.letters", "any", properties, &body).await;
+    }
+    settled(DEADLINE, "both letters", Some(2.0), counted).await;
+    broker.take_all("dead.letters").await;
+    settled(DEADLINE, "no letter", Some(0.0), counted).await;
 }
 
 /// Goes red when the component tells what was so yesterday.

@@ -46,6 +46,7 @@ async fn what_programs_tell_is_documented_and_all_that_is_asked_for_is_told() {
         let api = Scrape::of(&world.client).await;
         api.figure("revocation_read_age_seconds")?;
         let consumer = Scrape::of(&world.audit_consumer.client()).await;
+        consumer.figure("dead_letters_messages")?;
         let scheduler = Scrape::of(&world.scheduler.client()).await;
         // A busy machine misses the second that reading may take, and then figures are absent; and those of the schedules
         // were read before the schedules were written, perhaps.
