@@ -65,6 +65,7 @@ struct Rules {
 pub struct Proxy {
     address: SocketAddr,
     rules: watch::Sender<Rules>,
+    touched: Arc<AtomicU64>,
     forwarding: JoinHandle<()>,
 }
 
@@ -91,16 +92,25 @@ impl Proxy {
         let address = listener.local_addr().expect("a listener has an address");
         let (rules, seen) =
             watch::channel(Rules { traffic: Traffic::Flows, admits: true, closed: 0, changed: 0 });
+        let touched = Arc::new(AtomicU64::new(0));
+        let counted = touched.clone();
         let forwarding = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 while connections.try_join_next().is_some() {}
                 if seen.borrow().admits {
-                    connections.spawn(carry(client, servers.clone(), words, seen.clone()));
+                    connections.spawn(carry(client, servers.clone(), words, seen.clone(), counted.clone()));
+                } else {
+                    counted.fetch_add(1, Ordering::Relaxed);
                 }
             }
         });
-        Self { address, rules, forwarding }
+        Self { address, rules, touched, forwarding }
+    }
+
+    /// How often it has done anything to the traffic: refused or reset a connection, held a piece back, slowed one.
+    pub fn touched(&self) -> u64 {
+        self.touched.load(Ordering::Relaxed)
     }
 
     /// `url`, by way of this proxy.
@@ -161,6 +171,7 @@ struct Connection {
     /// How many bytes have passed since the rules changed, and which change that was.
     passed: AtomicU64,
     counted_since: AtomicU64,
+    touched: Arc<AtomicU64>,
 }
 
 async fn carry(
@@ -168,6 +179,7 @@ async fn carry(
     servers: Vec<(String, u16)>,
     words: &'static str,
     mut rules: watch::Receiver<Rules>,
+    touched: Arc<AtomicU64>,
 ) {
     let opened_at = rules.borrow_and_update().closed;
     let Some(server) = first_that_lets_in(&servers).await else { return };
@@ -177,16 +189,20 @@ async fn carry(
         words,
         passed: AtomicU64::new(0),
         counted_since: AtomicU64::new(0),
+        touched,
     });
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
         (client.into_split(), server.into_split());
     // When one direction ends, both do.
     let is_reset = tokio::select! {
+        // First: what was held back is lost, even if the network flows again at the same moment.
+        biased;
+        _ = rules.wait_for(|rules| rules.closed > opened_at) => true,
         is_reset = forward(&mut from_client, &mut to_server, Way::ToServer, &connection) => is_reset,
         is_reset = forward(&mut from_server, &mut to_client, Way::ToClient, &connection) => is_reset,
-        _ = rules.wait_for(|rules| rules.closed > opened_at) => true,
     };
     if is_reset {
+        connection.touch();
         for half in [to_client, to_server] {
             // Closing now sends RST, and no FIN before it. A peer that is gone already needs neither.
             let _ = half.as_ref().set_zero_linger();
@@ -218,9 +234,13 @@ async fn forward(
             connection.note(&buffer[..count]);
         }
         let may_pass = |rules: &Rules| !rules.traffic.holds_back(way) || !connection.is_meant();
+        if !may_pass(&rules.borrow()) {
+            connection.touch();
+        }
         let Ok(now) = rules.wait_for(may_pass).await.map(|rules| *rules) else { return false };
         match now.traffic {
             Traffic::Slow { delay, bytes_per_second } if connection.is_meant() => {
+                connection.touch();
                 let seconds =
                     f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / f64::from(bytes_per_second);
                 tokio::time::sleep(delay + Duration::from_secs_f64(seconds)).await;
@@ -240,6 +260,10 @@ async fn forward(
 }
 
 impl Connection {
+    fn touch(&self) {
+        self.touched.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn is_meant(&self) -> bool {
         self.is_meant.load(Ordering::Relaxed)
     }
@@ -312,6 +336,28 @@ mod tests {
             hears_nothing(&mut client).await;
             proxy.pass(Traffic::Flows);
             hear(&mut client, b"during").await;
+        }
+        assert_eq!(proxy.touched(), 3, "it held three pieces back");
+    }
+
+    #[tokio::test]
+    async fn what_is_held_back_by_silence_is_lost_if_it_ends_with_a_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::before(&format!("amqp://{}", listener.local_addr().unwrap())).await;
+        // Several times: what is not in order would be lost every other time all the same.
+        for _ in 0..10 {
+            proxy.pass(Traffic::Flows);
+            let mut client = TcpStream::connect(proxy.address).await.unwrap();
+            let (mut server, _) = listener.accept().await.unwrap();
+            say(&mut client, b"before").await;
+            hear(&mut server, b"before").await;
+            proxy.pass(Traffic::HalfOpen(Way::ToServer));
+            say(&mut client, b"during").await;
+            hears_nothing(&mut server).await;
+            proxy.reset_connections();
+            proxy.pass(Traffic::Flows);
+            let end = timeout(SOON, server.read_u8()).await.expect("an end");
+            assert!(end.is_err(), "what was held back came through");
         }
     }
 
