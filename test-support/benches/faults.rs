@@ -13,7 +13,8 @@ use test_support::fault_suite::fault::Kind;
 use test_support::fault_suite::plan::Shape;
 use test_support::fault_suite::run::{Settings, run};
 use test_support::faults::{PrivatePostgres, PrivateRabbitmq};
-use xtask::checks::FaultsArguments;
+use xtask::checks::{Extent, FaultsArguments};
+use xtask::{exit, interrupt};
 
 const QUIET: Duration = Duration::from_secs(30);
 const CLUSTER: usize = 3;
@@ -27,42 +28,62 @@ struct Arguments {
     bench: bool,
 }
 
+/// How often it is looked whether somebody wants it to end.
+const LOOK: Duration = Duration::from_millis(100);
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse().faults;
+    if let Err(error) = interrupt::listen() {
+        println!("{error:#}");
+        return ExitCode::FAILURE;
+    }
+    // What it has started ends with the runtime, after this.
+    tokio::select! {
+        code = play(&arguments) => code,
+        () = interrupted() => {
+            println!("interrupted: servers and programs end");
+            ExitCode::from(exit::INTERRUPTED)
+        }
+    }
+}
+
+async fn interrupted() {
+    while !interrupt::requested() {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn play(arguments: &FaultsArguments) -> ExitCode {
     if let Some(name) = &arguments.control {
         return control(name).await;
     }
-    let settings = settings(&arguments);
+    let settings = settings(arguments);
     let report = run(&settings).await;
     let text = report.markdown();
     println!("{text}");
-    if let Some(file) = arguments.report.map(PathBuf::from)
+    if let Some(file) = arguments.report.as_ref().map(PathBuf::from)
         && let Err(error) = std::fs::write(&file, &text)
     {
         println!("the report can't be written to {}: {error}", file.display());
         return ExitCode::FAILURE;
     }
-    // A long run without a message that came twice has not shown what it is for; the report says so.
-    let proves_something = arguments.short || report.evidence.messages.counts.duplicated > 0;
-    if report.violations.is_empty() && proves_something { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn settings(arguments: &FaultsArguments) -> Settings {
     let seed = arguments.seed.unwrap_or_else(|| Clock::system().now().timestamp().unsigned_abs());
-    let (minutes, faults, rate) = arguments.extent();
+    let Extent { minutes, faults, first, rate } = arguments.extent();
     let shape = Shape {
         faults,
+        first,
         time: Duration::from_secs(minutes * 60),
         quiet: QUIET,
         kinds: Kind::ALL.to_vec(),
         nodes: if arguments.cluster { CLUSTER } else { 1 },
     };
-    let cluster = if arguments.cluster { " --cluster" } else { "" };
-    let command = format!(
-        "cargo xtask faults --seed {seed} --minutes {minutes} --faults {faults} --rate {rate}{cluster}"
-    );
-    Settings { seed, shape, rate, command }
+    let command = arguments.command(seed);
+    Settings { seed, shape, rate, is_long: arguments.is_long(), command }
 }
 
 /// A control is right when it is red.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use url::Url;
@@ -66,6 +67,16 @@ impl PrivatePostgres {
         let options = self.options.clone();
         self.server =
             Some(blocking(move || PostgresServer::start(&options).expect("PostgreSQL starts")).await);
+    }
+
+    /// Whatever became of it: it runs afterwards, and is not frozen.
+    pub async fn put_right(&mut self) {
+        if self.server.as_ref().is_some_and(|server| ProcessIdentity::of(server.pid()).is_some()) {
+            self.freeze(false);
+        } else {
+            self.kill().await;
+            self.start_again().await;
+        }
     }
 }
 
@@ -158,23 +169,35 @@ impl PrivateRabbitmq {
 
     /// Raises the memory alarm: from now on the node reads nothing from connections that publish.
     pub async fn block_publishers(&mut self) {
-        self.control(&["set_vm_memory_high_watermark", "0"]).await;
+        self.control(&["set_vm_memory_high_watermark", "0"]).await.expect("rabbitmqctl");
     }
 
     /// Ends what [`PrivateRabbitmq::block_publishers`] began.
     pub async fn unblock_publishers(&mut self) {
-        self.control(&["set_vm_memory_high_watermark", "0.4"]).await;
+        self.control(&["set_vm_memory_high_watermark", "0.4"]).await.expect("rabbitmqctl");
     }
 
     /// Has `rabbitmqctl` tell the node something.
-    pub async fn control(&mut self, words: &[&str]) {
-        let server = self.server.take().expect("the node runs");
+    pub async fn control(&mut self, words: &[&str]) -> anyhow::Result<()> {
+        let server = self.server.take().context("the node does not run")?;
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         let work = move || {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            server.control(&words).map(|()| server).expect("rabbitmqctl")
+            (server.control(&words), server)
         };
-        self.server = Some(blocking(work).await);
+        let (controlled, server) = blocking(work).await;
+        self.server = Some(server);
+        controlled
+    }
+
+    /// Whatever became of it: it runs afterwards, and is not frozen.
+    pub async fn put_right(&mut self) {
+        if self.server.as_ref().is_some_and(|server| ProcessIdentity::of(server.pid()).is_some()) {
+            self.freeze(false);
+        } else {
+            self.kill().await;
+            self.start_again().await;
+        }
     }
 
     /// SIGSTOP, or SIGCONT, to the node.

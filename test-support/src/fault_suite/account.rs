@@ -37,7 +37,7 @@ pub struct Counts {
 }
 
 /// The account: counts, and which keys are behind those that should be none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Account<K> {
     /// The counts.
     pub counts: Counts,

@@ -7,12 +7,12 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::account::{Account, Outcome, account};
-use super::committed::Committed;
-use super::load::Attempt;
+use super::committed::{Committed, LeftOver};
+use super::load::{Attempt, Ledger};
 use super::witness::Witness;
 
 /// The accounts, and everything else that the invariants are about.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Evidence {
     /// Messages: what the relay has sent, against what the witness saw.
     pub messages: Account<Uuid>,
@@ -28,32 +28,29 @@ pub struct Evidence {
     pub strangers: u32,
     /// Rows that were tried more than once before they left the outbox.
     pub retried: usize,
-    /// Rows that were parked and came back.
+    /// Rows that were parked because the broker could route them nowhere, and came back.
     pub were_parked: usize,
-    /// Rows that wait in the outbox.
-    pub waiting: usize,
-    /// Rows that are parked.
-    pub parked: usize,
+    /// Rows that were sent again because the broker had confirmed them and the trail did not get them.
+    pub sent_again: usize,
+    /// What still waits.
+    pub left_over: LeftOver,
     /// Rows in the quarantine.
     pub quarantined: usize,
     /// Rows of the trail that came after a later one of the same user.
     pub overtaken: usize,
     /// Facts of a task or session that the trail has in another order than they happened, or with a gap.
     pub disorder: Vec<String>,
+    /// Rows of the trail whose body is not the one that was committed.
+    pub altered: Vec<String>,
     /// Tasks that are not as their last event has them.
     pub untold: Vec<String>,
-    /// Runs without an outcome, or with several, and due instants without an answer.
+    /// Runs without an outcome, or with several, and due instants without an answer, or with two.
     pub unanswered: Vec<String>,
 }
 
 impl Evidence {
     /// Reads it. Nothing may be under way any more.
-    pub async fn gather(
-        database: &PgPool,
-        witness: &Witness,
-        attempts: &[Attempt],
-        runs: &[Uuid],
-    ) -> Result<Self, sqlx::Error> {
+    pub async fn gather(database: &PgPool, witness: &Witness, ledger: &Ledger) -> Result<Self, sqlx::Error> {
         let committed = Committed::read(database).await?;
         let trail: Vec<Uuid> =
             sqlx::query_scalar("SELECT event_id FROM audit.events").fetch_all(database).await?;
@@ -62,22 +59,24 @@ impl Evidence {
         let quarantined: i64 =
             sqlx::query_scalar("SELECT count(*) FROM audit.quarantine").fetch_one(database).await?;
         let overtaken: i64 = sqlx::query_scalar(OVERTAKEN).fetch_one(database).await?;
-        let mut unanswered = lines(database, UNANSWERED).await?;
-        unanswered.extend(vanished(database, runs).await?);
+        let unanswered = sqlx::query_scalar(UNANSWERED).bind(ledger.began_at).bind(ledger.ended_at);
+        let mut unanswered: Vec<String> = unanswered.fetch_all(database).await?;
+        unanswered.extend(vanished(database, &ledger.runs).await?);
         Ok(Self {
             messages,
             events: account(facts, trail),
-            requests: requests(database, attempts).await?,
+            requests: requests(database, &ledger.attempts).await?,
             unwitnessed,
             own_copies: witness.own_copies(),
             strangers: witness.strangers(),
             retried: committed.retried,
             were_parked: committed.were_parked,
-            waiting: committed.waiting,
-            parked: committed.parked,
+            sent_again: committed.sent_again,
+            left_over: committed.left_over,
             quarantined: usize::try_from(quarantined).unwrap_or_default(),
             overtaken: usize::try_from(overtaken).unwrap_or_default(),
             disorder: lines(database, DISORDER).await?,
+            altered: lines(database, ALTERED).await?,
             untold: lines(database, UNTOLD).await?,
             unanswered,
         })
@@ -88,8 +87,8 @@ impl Evidence {
 fn messages(committed: &Committed, witness: &Witness, trail: &[Uuid]) -> (Account<Uuid>, usize) {
     let recorded: HashSet<&Uuid> = trail.iter().collect();
     let is_unwitnessed = |id: &Uuid| {
-        let gone_at = committed.sent.get(id);
-        gone_at.is_some_and(|gone_at| witness.looked_away_at(*gone_at))
+        let sent = committed.sent.get(id);
+        sent.is_some_and(|sent| witness.looked_away_from(&sent.exchange, sent.at))
             && recorded.contains(id)
             && !witness.has_seen(id)
     };
@@ -150,6 +149,11 @@ const DISORDER: &str = "\
           AND login.sequence < ended.sequence) \
     LIMIT 1000";
 
+/// What the trail keeps is what was committed, byte by byte.
+const ALTERED: &str = "\
+    SELECT 'event ' || event_id || ' of ' || type FROM audit.events JOIN fault_suite.committed USING (event_id) \
+    WHERE md5(body) <> digest LIMIT 1000";
+
 /// Tasks of this run's users that differ from their last event, in either direction.
 const UNTOLD: &str = "\
     WITH last AS ( \
@@ -163,21 +167,23 @@ const UNTOLD: &str = "\
     FROM tasks FULL JOIN (SELECT * FROM last WHERE type <> 'task.deleted') AS last USING (id) \
     WHERE (tasks.version, tasks.title) IS DISTINCT FROM (last.version, last.title) LIMIT 1000";
 
-/// Runs without exactly one outcome, and minutes of `print-user-tasks` that are neither a run nor in a gap.
+/// Runs without exactly one outcome, and minutes of `print-user-tasks`, from the beginning of the load to its end, that are
+/// neither a run nor in a gap, or both.
 const UNANSWERED: &str = "\
     WITH outcomes AS ( \
         SELECT (body::jsonb #>> '{data,run_id}')::uuid AS run, count(*) AS outcomes FROM audit.events \
         WHERE type IN ('job.run.succeeded', 'job.run.failed') GROUP BY 1 \
-    ), ticks AS ( \
-        SELECT scheduled_at FROM job_runs \
-        WHERE job_key = 'print-user-tasks' AND date_trunc('minute', scheduled_at) = scheduled_at \
+    ), due AS ( \
+        SELECT due, \
+            EXISTS (SELECT FROM job_runs WHERE job_key = 'print-user-tasks' AND scheduled_at = due) AS is_run, \
+            EXISTS (SELECT FROM job_gaps WHERE job_key = 'print-user-tasks' AND due BETWEEN first_at AND last_at) AS is_gap \
+        FROM generate_series(date_trunc('minute', $1::timestamptz) + interval '1 minute', $2::timestamptz, \
+            interval '1 minute') AS due \
     ) \
     SELECT 'run ' || id || ' of ' || job_key || ' is ' || state || ' and has ' || COALESCE(outcomes, 0) || ' outcomes' \
     FROM job_runs LEFT JOIN outcomes ON outcomes.run = job_runs.id \
     WHERE state NOT IN ('succeeded', 'failed') OR COALESCE(outcomes, 0) <> 1 \
     UNION ALL \
-    SELECT 'nothing tells of the tick at ' || due FROM generate_series( \
-        (SELECT min(scheduled_at) FROM ticks), (SELECT max(scheduled_at) FROM ticks), interval '1 minute') AS due \
-    WHERE NOT EXISTS (SELECT FROM ticks WHERE scheduled_at = due) AND NOT EXISTS ( \
-        SELECT FROM job_gaps WHERE job_key = 'print-user-tasks' AND due BETWEEN first_at AND last_at) \
+    SELECT CASE WHEN is_run THEN 'the tick is a run and in a gap: ' ELSE 'nothing tells of the tick at ' END || due \
+    FROM due WHERE is_run = is_gap \
     LIMIT 1000";

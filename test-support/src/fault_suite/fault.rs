@@ -101,8 +101,8 @@ kinds! {
     ResetConnections "connections are reset in the middle of what is sent",
     MemoryAlarm "the broker blocks publishers (memory alarm)",
     FullQueue "the queue of the trail is full and refuses, without a consumer",
-    DeletedQueue "the queue of the trail is deleted under its consumers",
-    RemovedBinding "jobs' events lead nowhere, are returned and parked",
+    DeletedQueue "the queue of the trail is deleted, with all that is in it",
+    RemovedBinding "a binding of the queue of the trail is removed",
     DuplicatePublish "messages are published once more",
     PoisonMessage "messages come that nobody can read",
 }
@@ -129,7 +129,7 @@ pub enum Fault {
     MemoryAlarm(usize),
     FullQueue,
     DeletedQueue,
-    RemovedBinding,
+    RemovedBinding(&'static str),
     DuplicatePublish,
     PoisonMessage,
 }
@@ -180,7 +180,7 @@ impl Fault {
             Self::MemoryAlarm(_) => Kind::MemoryAlarm,
             Self::FullQueue => Kind::FullQueue,
             Self::DeletedQueue => Kind::DeletedQueue,
-            Self::RemovedBinding => Kind::RemovedBinding,
+            Self::RemovedBinding(_) => Kind::RemovedBinding,
             Self::DuplicatePublish => Kind::DuplicatePublish,
             Self::PoisonMessage => Kind::PoisonMessage,
         }
@@ -206,16 +206,14 @@ impl Fault {
             Self::StoppedRabbitmq(_)
             | Self::KilledRabbitmq(_)
             | Self::FrozenRabbitmq(_)
-            | Self::MemoryAlarm(_) => vec![Touch::Rabbitmq],
-            Self::RemovedBinding | Self::DuplicatePublish | Self::PoisonMessage => {
-                vec![Touch::Rabbitmq, Touch::Postgres]
-            }
+            | Self::MemoryAlarm(_)
+            | Self::DeletedQueue
+            | Self::RemovedBinding(_) => vec![Touch::Rabbitmq],
+            Self::DuplicatePublish | Self::PoisonMessage => vec![Touch::Rabbitmq, Touch::Postgres],
             Self::FullQueue => {
                 let consumers = PROGRAMS.into_iter().filter(|program| program.program == CONSUMER);
                 consumers.map(Touch::Program).chain([Touch::Rabbitmq]).collect()
             }
-            // The queue must be empty then, and stay so: nothing else may go wrong meanwhile.
-            Self::DeletedQueue => everything(),
         }
     }
 
@@ -245,10 +243,29 @@ impl Fault {
             Self::StoppedPostgres
             | Self::KilledPostgres
             | Self::FrozenPostgres
-            | Self::TerminatedBackends
-            // It locks the outbox for a moment.
-            | Self::DeletedQueue => Excuse::Everybody,
+            | Self::TerminatedBackends => Excuse::Everybody,
             _ => Excuse::Nobody,
+        }
+    }
+
+    /// Whether it keeps the broker, or the trail's queue there, from the API: no request may feel it.
+    pub fn is_of_the_broker(self) -> bool {
+        match self {
+            Self::CutLink(link)
+            | Self::StalledLink(link)
+            | Self::HalfOpenLink(link, _)
+            | Self::SlowLink(link)
+            | Self::ResetConnections(link, _) => {
+                link.program.program == API && link.server == Server::Rabbitmq
+            }
+            Self::StoppedRabbitmq(_)
+            | Self::KilledRabbitmq(_)
+            | Self::FrozenRabbitmq(_)
+            | Self::MemoryAlarm(_)
+            | Self::FullQueue
+            | Self::DeletedQueue
+            | Self::RemovedBinding(_) => true,
+            _ => false,
         }
     }
 }
@@ -269,16 +286,10 @@ impl fmt::Display for Fault {
             | Self::KilledRabbitmq(node)
             | Self::FrozenRabbitmq(node)
             | Self::MemoryAlarm(node) => write!(formatter, "node {}: {words}", node + 1),
+            Self::RemovedBinding(exchange) => write!(formatter, "{exchange}: {words}"),
             _ => write!(formatter, "{words}"),
         }
     }
-}
-
-fn everything() -> Vec<Touch> {
-    let links = |program| [Server::Rabbitmq, Server::Postgres].map(|server| Link { program, server });
-    let programs = PROGRAMS.into_iter().map(Touch::Program);
-    let links = PROGRAMS.into_iter().flat_map(links).map(Touch::Link);
-    programs.chain(links).chain([Touch::Rabbitmq, Touch::Postgres]).collect()
 }
 
 #[cfg(test)]
@@ -304,7 +315,8 @@ mod tests {
             (Fault::KilledRabbitmq(0), Fault::StoppedRabbitmq(1), true),
             (Fault::KilledRabbitmq(0), Fault::KilledPostgres, false),
             (Fault::FullQueue, Fault::KilledProgram(CONSUMER_1), true),
-            (Fault::DeletedQueue, Fault::SlowLink(link(CONSUMER_1, Server::Postgres)), true),
+            (Fault::DeletedQueue, Fault::SlowLink(link(CONSUMER_1, Server::Postgres)), false),
+            (Fault::DeletedQueue, Fault::PoisonMessage, true),
         ] {
             assert_eq!(one.conflicts_with(other), conflict, "{one} / {other}");
             assert_eq!(other.conflicts_with(one), conflict, "{other} / {one}");
@@ -318,7 +330,8 @@ mod tests {
             Fault::FrozenRabbitmq(0),
             Fault::MemoryAlarm(0),
             Fault::FullQueue,
-            Fault::RemovedBinding,
+            Fault::DeletedQueue,
+            Fault::RemovedBinding("task.events"),
             Fault::StalledLink(link(API_1, Server::Rabbitmq)),
             Fault::StalledLink(link(CONSUMER_1, Server::Postgres)),
             Fault::KilledProgram(CONSUMER_1),
@@ -328,5 +341,20 @@ mod tests {
         assert_eq!(Fault::KilledPostgres.excuses(), Excuse::Everybody);
         assert_eq!(Fault::KilledProgram(API_1).excuses(), Excuse::Replica(1));
         assert_eq!(Fault::CutLink(link(API_1, Server::Postgres)).excuses(), Excuse::Replica(1));
+    }
+
+    #[test]
+    fn what_keeps_the_broker_from_the_api_excuses_nobody() {
+        for (fault, expected) in [
+            (Fault::KilledRabbitmq(0), true),
+            (Fault::DeletedQueue, true),
+            (Fault::CutLink(link(API_1, Server::Rabbitmq)), true),
+            (Fault::CutLink(link(API_1, Server::Postgres)), false),
+            (Fault::CutLink(link(CONSUMER_1, Server::Rabbitmq)), false),
+            (Fault::KilledPostgres, false),
+        ] {
+            assert_eq!(fault.is_of_the_broker(), expected, "{fault}");
+            assert!(!expected || fault.excuses() == Excuse::Nobody, "{fault}");
+        }
     }
 }

@@ -2,32 +2,36 @@
 
 use std::time::Duration;
 
+use anyhow::{Context, bail, ensure};
 use reqwest::Method;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::fault::{CONSUMER, Fault, Link, PROGRAMS};
+use super::fault::{CONSUMER, Fault, Link, PROGRAMS, Touch};
 use super::messages;
 use super::notes::Notes;
 use super::plan::Planned;
 use super::stage::Stage;
-use super::witness::Witness;
+use super::witness::{FACTS, Witness};
 use crate::network::Traffic;
 use crate::programs::RunningProgram;
 
-/// What a policy makes of the queue of the trail when it is to be full.
+/// What a policy makes of the queue of the trail when it is to be full, and from how many messages on it is.
 const FULL: &str = r#"{"max-length":20}"#;
+const FULL_AT: u32 = 20;
 const FULL_POLICY: &str = "fault-suite-full";
+/// How long it may take until it is full.
+const FILLS_WITHIN: Duration = Duration::from_secs(15);
 /// How long a program may take until it listens.
 const STARTS_WITHIN: Duration = Duration::from_secs(20);
 /// How late, and how slow, a slow network is.
 const SLOW: Traffic = Traffic::Slow { delay: Duration::from_millis(50), bytes_per_second: 200_000 };
 
-/// One fault from its beginning to its end.
-pub async fn inject(stage: &Stage, witness: &Witness, notes: &Notes, planned: Planned) {
+/// One fault from its beginning to its end. Fails if it did not take effect.
+pub async fn inject(stage: &Stage, witness: &Witness, notes: &Notes, planned: Planned) -> anyhow::Result<()> {
     let Planned { fault, lasts, .. } = planned;
     match fault {
         Fault::KilledProgram(_) | Fault::RestartedProgram(_) | Fault::FrozenProgram(_) => {
-            hit_program(stage, fault, lasts).await;
+            hit_program(stage, fault, lasts).await
         }
         Fault::StoppedRabbitmq(node)
         | Fault::KilledRabbitmq(node)
@@ -42,37 +46,64 @@ pub async fn inject(stage: &Stage, witness: &Witness, notes: &Notes, planned: Pl
         | Fault::HalfOpenLink(link, _)
         | Fault::SlowLink(link)
         | Fault::ResetConnections(link, _) => hit_link(stage, link, fault, lasts).await,
-        Fault::FullQueue => fill_queue(stage, lasts).await,
+        Fault::FullQueue => fill_queue(stage, witness, lasts).await,
         Fault::DeletedQueue => delete_queue(stage, witness, notes, lasts).await,
-        Fault::RemovedBinding => remove_binding(stage, witness, lasts).await,
+        Fault::RemovedBinding(exchange) => remove_binding(stage, witness, exchange, lasts).await,
         Fault::DuplicatePublish => messages::publish_again(stage).await,
         Fault::PoisonMessage => messages::publish_poison(stage, notes).await,
     }
 }
 
-async fn hit_program(stage: &Stage, fault: Fault, lasts: Duration) {
-    match fault {
-        Fault::RestartedProgram(replica) => {
-            let mut program = stage.program(replica).await;
-            program.ask_to_stop();
-            program.ended().await;
-            sleep(lasts).await;
-            start_again(&mut program).await;
+/// After a fault that failed, perhaps in the middle: everything that it touched works again.
+pub async fn put_right(stage: &Stage, witness: &Witness, fault: Fault) -> anyhow::Result<()> {
+    for touched in fault.touches() {
+        match touched {
+            Touch::Program(replica) => stage.program(replica).await.start_again(),
+            Touch::Link(link) => {
+                stage.link(link).pass(Traffic::Flows);
+                stage.link(link).admit(true);
+            }
+            Touch::Postgres => stage.postgres().await.put_right().await,
+            Touch::Rabbitmq => {
+                for number in 0..stage.amqp_urls().len() {
+                    let mut node = stage.node(number).await;
+                    node.put_right().await;
+                    node.unblock_publishers().await;
+                }
+                // There may be no such policy.
+                let _ = clear_policy(stage).await;
+                messages::declare_topology(stage).await?;
+                witness.look_again(&FACTS).await;
+            }
         }
-        Fault::FrozenProgram(replica) => {
-            let program = stage.program(replica).await;
+    }
+    Ok(())
+}
+
+async fn hit_program(stage: &Stage, fault: Fault, lasts: Duration) -> anyhow::Result<()> {
+    let (Fault::RestartedProgram(replica) | Fault::FrozenProgram(replica) | Fault::KilledProgram(replica)) =
+        fault
+    else {
+        bail!("it hits no program");
+    };
+    let mut program = stage.program(replica).await;
+    ensure!(!program.has_ended(), "{replica} had ended by itself");
+    match fault {
+        Fault::FrozenProgram(_) => {
             program.stand_still();
             sleep(lasts).await;
             program.go_on();
+            return Ok(());
         }
-        Fault::KilledProgram(replica) => {
-            let mut program = stage.program(replica).await;
-            program.kill();
-            sleep(lasts).await;
-            start_again(&mut program).await;
+        Fault::RestartedProgram(_) => {
+            program.ask_to_stop();
+            program.ended().await;
         }
-        _ => {}
+        _ => program.kill(),
     }
+    sleep(lasts).await;
+    start_again(&mut program).await;
+    Ok(())
 }
 
 /// Until it answers at all, whatever it says: before that it is not there, and its clients can't know.
@@ -88,7 +119,7 @@ async fn start_again(program: &mut RunningProgram) {
     let _ = timeout(STARTS_WITHIN, answers).await;
 }
 
-async fn hit_node(stage: &Stage, node: usize, fault: Fault, lasts: Duration) {
+async fn hit_node(stage: &Stage, node: usize, fault: Fault, lasts: Duration) -> anyhow::Result<()> {
     let mut node = stage.node(node).await;
     match fault {
         Fault::FrozenRabbitmq(_) => {
@@ -111,9 +142,10 @@ async fn hit_node(stage: &Stage, node: usize, fault: Fault, lasts: Duration) {
             node.start_again().await;
         }
     }
+    Ok(())
 }
 
-async fn hit_postgres(stage: &Stage, fault: Fault, lasts: Duration) {
+async fn hit_postgres(stage: &Stage, fault: Fault, lasts: Duration) -> anyhow::Result<()> {
     let mut postgres = stage.postgres().await;
     match fault {
         Fault::FrozenPostgres => {
@@ -122,13 +154,16 @@ async fn hit_postgres(stage: &Stage, fault: Fault, lasts: Duration) {
             postgres.freeze(false);
         }
         Fault::TerminatedBackends => {
+            let mut terminated = 0;
             for _ in 0..=lasts.as_secs() {
-                // The suite's own connections have no name. If the statement fails, so does that of another.
+                // The suite's own connections have no name.
                 let half = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                             WHERE datname = current_database() AND application_name <> '' AND random() < 0.5";
-                let _ = sqlx::query(half).execute(stage.database.pool()).await;
+                let count: i64 = sqlx::query_scalar(half).fetch_one(stage.database.pool()).await?;
+                terminated += count;
                 sleep(Duration::from_secs(1)).await;
             }
+            ensure!(terminated > 0, "there was no connection to terminate");
         }
         _ => {
             if fault == Fault::KilledPostgres {
@@ -140,10 +175,12 @@ async fn hit_postgres(stage: &Stage, fault: Fault, lasts: Duration) {
             postgres.start_again().await;
         }
     }
+    Ok(())
 }
 
-async fn hit_link(stage: &Stage, link: Link, fault: Fault, lasts: Duration) {
+async fn hit_link(stage: &Stage, link: Link, fault: Fault, lasts: Duration) -> anyhow::Result<()> {
     let network = stage.link(link);
+    let before = network.touched();
     match fault {
         Fault::CutLink(_) => {
             network.admit(false);
@@ -155,57 +192,85 @@ async fn hit_link(stage: &Stage, link: Link, fault: Fault, lasts: Duration) {
         _ => network.pass(SLOW),
     }
     sleep(lasts).await;
+    let touched = network.touched() - before;
     if matches!(fault, Fault::HalfOpenLink(..)) {
         // As it ends in life: what was on its way is lost.
         network.reset_connections();
     }
     network.pass(Traffic::Flows);
     network.admit(true);
+    ensure!(touched > 0, "nothing came that way");
+    Ok(())
 }
 
-/// Without a consumer, and with a limit that a policy lowers: from the twentieth message on the broker refuses.
-async fn fill_queue(stage: &Stage, lasts: Duration) {
+/// Without a consumer, and with a limit that a policy lowers: from the twentieth message on the broker refuses. The witness's
+/// queue would take copies of what is refused, which came twice then with no doing of Warren's.
+async fn fill_queue(stage: &Stage, witness: &Witness, lasts: Duration) -> anyhow::Result<()> {
     let mut consumers = Vec::new();
     for replica in PROGRAMS.into_iter().filter(|replica| replica.program == CONSUMER) {
         consumers.push(stage.program(replica).await);
     }
+    witness.look_away(&FACTS).await;
     for consumer in &mut consumers {
         consumer.kill();
     }
     let host = stage.broker().virtual_host();
     let pattern = r"^audit\.events$";
-    let mut node = stage.node(0).await;
-    node.control(&["set_policy", "-p", host, FULL_POLICY, pattern, FULL, "--apply-to", "queues"]).await;
-    sleep(lasts).await;
-    node.control(&["clear_policy", "-p", host, FULL_POLICY]).await;
+    let set = ["set_policy", "-p", host, FULL_POLICY, pattern, FULL, "--apply-to", "queues"];
+    stage.node(0).await.control(&set).await?;
+    let filled = timeout(FILLS_WITHIN, async {
+        while !messages::waiting(stage).await.is_ok_and(|waiting| waiting >= FULL_AT) {
+            sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let filled = filled.await;
+    if filled.is_ok() {
+        sleep(lasts).await;
+    }
+    clear_policy(stage).await?;
     for consumer in &mut consumers {
         consumer.start_again();
     }
+    witness.look_again(&FACTS).await;
+    filled.context("the queue did not become full")
 }
 
-/// Nothing is sent while the queue is away, see [`messages::replace_the_empty_queue`]; its consumers must find the new one.
-async fn delete_queue(stage: &Stage, witness: &Witness, notes: &Notes, lasts: Duration) {
-    // With the programs restarting, the trail may take a while to be complete.
-    stage.wait_until_ready().await;
-    if messages::replace_the_empty_queue(stage, witness, notes).await {
-        sleep(lasts).await;
-    } else {
-        notes.left_out("the queue of the trail did not become empty, and was not deleted");
-    }
+async fn clear_policy(stage: &Stage) -> anyhow::Result<()> {
+    let host = stage.broker().virtual_host();
+    stage.node(0).await.control(&["clear_policy", "-p", host, FULL_POLICY]).await
 }
 
-/// Facts of jobs alone: those of tasks and sessions also go to queues of the API's replicas, so that the broker returns
-/// none of them (`docs/FAULTS.md`, "What it found").
-const RETURNED: &str = "job.events";
+/// With whatever is in it. Its consumers are told, and declare it anew when they subscribe again; or the suite does.
+async fn delete_queue(
+    stage: &Stage,
+    witness: &Witness,
+    notes: &Notes,
+    lasts: Duration,
+) -> anyhow::Result<()> {
+    witness.look_away(&FACTS).await;
+    let deleted = messages::delete_queue(stage).await;
+    sleep(lasts).await;
+    messages::declare_topology(stage).await?;
+    witness.look_again(&FACTS).await;
+    notes.deleted(deleted?);
+    Ok(())
+}
 
-async fn remove_binding(stage: &Stage, witness: &Witness, lasts: Duration) {
-    witness.look_away(&[RETURNED]).await;
+async fn remove_binding(
+    stage: &Stage,
+    witness: &Witness,
+    exchange: &'static str,
+    lasts: Duration,
+) -> anyhow::Result<()> {
+    witness.look_away(&[exchange]).await;
     let began = Instant::now();
-    // So long that some facts come, are returned, and parked; a program that connects anew makes the binding again.
-    while began.elapsed() < Duration::from_secs(3) + lasts {
-        messages::unbind(stage, RETURNED).await;
+    // So long that some facts come; a program that connects anew makes the binding again.
+    let mut unbound = Ok(());
+    while unbound.is_ok() && began.elapsed() < Duration::from_secs(3) + lasts {
+        unbound = messages::unbind(stage, exchange).await;
         sleep(Duration::from_millis(300)).await;
     }
-    messages::declare_topology(stage).await;
-    witness.look_again(&[RETURNED]).await;
+    messages::declare_topology(stage).await?;
+    witness.look_again(&[exchange]).await;
+    unbound
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use shared::clock::Clock;
@@ -30,7 +31,7 @@ const USERS: usize = 8;
 const TASKS_KEPT: usize = 50;
 /// After an outage the load catches up, but no more than this.
 const CATCHES_UP_SECONDS: u64 = 10;
-/// How long a replica that gave no answer is left alone: clients of a balancer are sent elsewhere.
+/// How long a client leaves its replica alone that gave no answer, or could not: others have the turns meanwhile.
 const AVOIDED: Duration = Duration::from_millis(500);
 /// How often somebody logs in, or out.
 const VISITS: Duration = Duration::from_secs(1);
@@ -96,6 +97,12 @@ pub struct Ledger {
     pub attempts: Vec<Attempt>,
     /// Every run that was surely enqueued.
     pub runs: Vec<Uuid>,
+    /// When it began.
+    pub began_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// How many of those who make it broke down.
+    pub broken: usize,
 }
 
 /// A running load.
@@ -108,8 +115,6 @@ pub struct Load {
 #[derive(Debug)]
 struct Shared {
     clients: Vec<Client>,
-    /// Until when each replica is left alone.
-    avoided: Mutex<Vec<Instant>>,
     ledger: Mutex<Ledger>,
     began: Instant,
     rate: u32,
@@ -119,7 +124,8 @@ struct Shared {
 }
 
 impl Load {
-    /// Begins `rate` requests a second, evenly over the replicas of the API.
+    /// Begins `rate` requests a second. Each user has one replica of the API, so that one which stands still holds neither all
+    /// users up nor a lock on what another replica's users want; the others make up for its share.
     pub async fn begin(clients: Vec<Client>, rate: u32, seed: u64, database: PgPool) -> Self {
         // The first user has no tasks: the runs print his.
         clients[0].register("nobody").await.expect(201);
@@ -127,13 +133,14 @@ impl Load {
         for number in 0..USERS {
             users.push(clients[0].join(&format!("planner-{number}")).await);
         }
-        clients[0].register("visitor").await.expect(201);
-        let now = Instant::now();
+        for number in 0..clients.len() {
+            clients[0].register(&visitor(number)).await.expect(201);
+        }
+        let ledger = Ledger { began_at: Some(Clock::system().now()), ..Ledger::default() };
         let shared = Arc::new(Shared {
-            avoided: Mutex::new(vec![now; clients.len()]),
             clients,
-            ledger: Mutex::default(),
-            began: now,
+            ledger: Mutex::new(ledger),
+            began: Instant::now(),
             rate,
             taken: AtomicU64::new(0),
             numbers: AtomicU64::new(0),
@@ -142,9 +149,12 @@ impl Load {
         let mut workers = JoinSet::new();
         for number in 0..PLANNERS {
             let chance = Entropy::seeded(seed.wrapping_add(u64::try_from(number).unwrap_or_default()));
-            workers.spawn(plan_tasks(shared.clone(), users[number % USERS].clone(), chance));
+            let (place, login) = (number % shared.clients.len(), users[number % USERS].clone());
+            workers.spawn(plan_tasks(shared.clone(), place, login, chance));
         }
-        workers.spawn(visit(shared.clone()));
+        for place in 0..shared.clients.len() {
+            workers.spawn(visit(shared.clone(), place));
+        }
         workers.spawn(enqueue_runs(shared.clone(), database));
         Self { shared, workers }
     }
@@ -155,10 +165,14 @@ impl Load {
     }
 
     /// Ends it, once the requests under way are answered, and gives its log.
-    pub async fn end(self) -> Ledger {
+    pub async fn end(mut self) -> Ledger {
         self.shared.stop.store(true, Ordering::Relaxed);
-        self.workers.join_all().await;
-        std::mem::take(&mut *self.shared.ledger())
+        let mut broken = 0;
+        while let Some(worker) = self.workers.join_next().await {
+            broken += usize::from(worker.is_err());
+        }
+        let ledger = std::mem::take(&mut *self.shared.ledger());
+        Ledger { ended_at: Some(Clock::system().now()), broken, ..ledger }
     }
 }
 
@@ -186,24 +200,15 @@ impl Shared {
         }
     }
 
-    /// A replica that is not left alone just now, else any.
-    fn replica(&self, number: u64) -> usize {
-        let avoided = self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let preferred = usize::try_from(number).unwrap_or_default() % avoided.len();
-        let places = (0..avoided.len()).map(|step| (preferred + step) % avoided.len());
-        places.into_iter().find(|place| avoided[*place] <= now).unwrap_or(preferred)
-    }
-
-    /// Makes an attempt and notes it; gives the answer's body if it was acknowledged.
+    /// Makes an attempt at a replica and notes it; gives the answer's body if it was acknowledged.
     async fn attempt(
         &self,
+        place: usize,
         act: Act,
         request: impl FnOnce(&Client, &str) -> RequestBuilder,
     ) -> Option<Value> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let name = format!("fault-suite/{number}");
-        let place = self.replica(number);
         let request = request(&self.clients[place], &name).header("User-Agent", &name);
         let began = Instant::now();
         let (status, body) = match request.send().await {
@@ -211,18 +216,17 @@ impl Shared {
             Ok(answer) => (Some(answer.status().as_u16()), answer.json().await.unwrap_or_default()),
             Err(_) => (None, Value::Null),
         };
-        if status.is_none() {
-            let mut avoided = self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
-            avoided[place] = Instant::now() + AVOIDED;
-        }
         let attempt = Attempt { name, act, replica: place + 1, began, ended: Instant::now(), status };
-        let is_acknowledged = attempt.outcome() == Outcome::Acknowledged;
+        let outcome = attempt.outcome();
         self.ledger().attempts.push(attempt);
-        is_acknowledged.then_some(body)
+        if outcome == Outcome::Unsure {
+            tokio::time::sleep(AVOIDED).await;
+        }
+        (outcome == Outcome::Acknowledged).then_some(body)
     }
 }
 
-async fn plan_tasks(shared: Arc<Shared>, login: Login, chance: Entropy) {
+async fn plan_tasks(shared: Arc<Shared>, replica: usize, login: Login, chance: Entropy) {
     let mut tasks: Vec<i64> = Vec::new();
     loop {
         shared.turn().await;
@@ -232,46 +236,52 @@ async fn plan_tasks(shared: Arc<Shared>, login: Login, chance: Entropy) {
         let [drawn, which]: [u8; 2] = chance.bytes();
         let place = usize::from(which) % tasks.len().max(1);
         match drawn {
-            _ if tasks.len() < 4 => create(&shared, &login, &mut tasks).await,
-            0..100 if tasks.len() < TASKS_KEPT => create(&shared, &login, &mut tasks).await,
-            0..140 => delete(&shared, &login, tasks.swap_remove(place)).await,
-            _ => rename(&shared, &login, tasks[place]).await,
+            _ if tasks.len() < 4 => create(&shared, replica, &login, &mut tasks).await,
+            0..100 if tasks.len() < TASKS_KEPT => create(&shared, replica, &login, &mut tasks).await,
+            0..140 => delete(&shared, replica, &login, tasks.swap_remove(place)).await,
+            _ => rename(&shared, replica, &login, tasks[place]).await,
         }
     }
 }
 
-async fn create(shared: &Shared, login: &Login, tasks: &mut Vec<i64>) {
+async fn create(shared: &Shared, replica: usize, login: &Login, tasks: &mut Vec<i64>) {
     let request = |client: &Client, name: &str| {
         let task = json!({ "title": name, "duration": "01:00:00" });
         client.request(Method::POST, "/api/tasks/").bearer_auth(&login.access).json(&task)
     };
-    if let Some(id) = shared.attempt(Act::Create, request).await.and_then(|task| task["id"].as_i64()) {
+    if let Some(id) = shared.attempt(replica, Act::Create, request).await.and_then(|task| task["id"].as_i64())
+    {
         tasks.push(id);
     }
 }
 
-async fn rename(shared: &Shared, login: &Login, task: i64) {
+async fn rename(shared: &Shared, replica: usize, login: &Login, task: i64) {
     let request = |client: &Client, name: &str| {
         let path = format!("/api/tasks/{task}/");
         client.request(Method::PATCH, &path).bearer_auth(&login.access).json(&json!({ "title": name }))
     };
-    shared.attempt(Act::Rename, request).await;
+    shared.attempt(replica, Act::Rename, request).await;
 }
 
-async fn delete(shared: &Shared, login: &Login, task: i64) {
+async fn delete(shared: &Shared, replica: usize, login: &Login, task: i64) {
     let request = |client: &Client, _: &str| {
         client.request(Method::DELETE, &format!("/api/tasks/{task}/")).bearer_auth(&login.access)
     };
-    shared.attempt(Act::Delete, request).await;
+    shared.attempt(replica, Act::Delete, request).await;
+}
+
+/// The name of who visits a replica.
+fn visitor(replica: usize) -> String {
+    format!("visitor-{replica}")
 }
 
 /// Somebody who logs in and out, again and again.
-async fn visit(shared: Arc<Shared>) {
+async fn visit(shared: Arc<Shared>, replica: usize) {
     while !shared.is_over() {
-        let credentials = json!({ "username": "visitor", "password": PASSWORD });
+        let credentials = json!({ "username": visitor(replica), "password": PASSWORD });
         let request =
             |client: &Client, _: &str| client.request(Method::POST, "/api/login/").json(&credentials);
-        let tokens = shared.attempt(Act::LogIn, request).await;
+        let tokens = shared.attempt(replica, Act::LogIn, request).await;
         tokio::time::sleep(VISITS).await;
         if let Some(tokens) = tokens.filter(|tokens| tokens["access"].is_string()) {
             let request = |client: &Client, _: &str| {
@@ -279,7 +289,7 @@ async fn visit(shared: Arc<Shared>) {
                 let body = json!({ "refresh": tokens["refresh"] });
                 client.request(Method::POST, "/api/logout/").bearer_auth(access).json(&body)
             };
-            shared.attempt(Act::LogOut, request).await;
+            shared.attempt(replica, Act::LogOut, request).await;
             tokio::time::sleep(VISITS).await;
         }
     }

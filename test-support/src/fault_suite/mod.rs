@@ -5,7 +5,8 @@
 //! - [`account`] (Jepsen's counts), [`fault`] (the words), [`plan`] (which fault when, from a seed) and [`invariants`] (the
 //!   verdict) are pure and have tests of their own: a checker with a fault is worse than none.
 //! - [`stage`] is what a run is played on, [`load`] what goes on there, [`inject`] and [`messages`] what goes wrong.
-//! - [`committed`], [`witness`], [`watch`] and [`notes`] see it, each on its own; [`evidence`] brings it together.
+//! - [`committed`], [`witness`], [`watch`] and [`notes`] see it, each on its own; [`evidence`] and [`requests`] bring it
+//!   together.
 //! - [`run`] is all of it, [`report`] tells of it, and [`controls`] are broken on purpose: the suite must see it.
 
 pub mod account;
@@ -20,6 +21,7 @@ pub mod messages;
 pub mod notes;
 pub mod plan;
 pub mod report;
+pub mod requests;
 pub mod run;
 pub mod stage;
 pub mod watch;

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use super::fault::{Excuse, Fault, Kind};
 use super::load::Attempt;
 
-/// How long after a fault a request may still fail of it: connections are made anew, a program starts.
-const AFTERMATH: Duration = Duration::from_secs(15);
+/// How long after a fault a request may still fail of it: a pool gives up connections of which nothing comes back, and a
+/// request waits three seconds for one.
+const AFTERMATH: Duration = Duration::from_secs(5);
 
 /// The notes of one run.
 #[derive(Debug, Default)]
@@ -21,8 +22,14 @@ pub struct Notes(Mutex<Noted>);
 pub struct Noted {
     /// Each fault, from when and until when.
     pub faults: Vec<Span>,
-    /// How many unreadable messages were surely published.
+    /// How many unreadable messages are surely in quarantine.
     pub poison: usize,
+    /// How many unreadable messages more may be there.
+    pub poison_unsure: usize,
+    /// How many messages waited in the queue of the trail when it was deleted; those in the hands of consumers are not counted.
+    pub deleted: u64,
+    /// What the suite itself could not do, though it must: then the run says less than it seems to.
+    pub broke: Vec<String>,
     /// What could not be done.
     pub left_out: Vec<String>,
     /// How often each program ended by itself and was started again.
@@ -38,15 +45,22 @@ pub struct Span {
     pub from: Instant,
     /// When it was put right, if it was.
     pub until: Option<Instant>,
+    /// Whether it took effect: a link without a connection can't be cut.
+    pub took_effect: bool,
 }
 
 impl Notes {
     /// A fault begins; gives its place.
     pub fn begins(&self, fault: Fault) -> usize {
         self.change(|noted| {
-            noted.faults.push(Span { fault, from: Instant::now(), until: None });
+            noted.faults.push(Span { fault, from: Instant::now(), until: None, took_effect: false });
             noted.faults.len() - 1
         })
+    }
+
+    /// The fault at that place has done what it is for.
+    pub fn took_effect(&self, place: usize) {
+        self.change(|noted| noted.faults[place].took_effect = true);
     }
 
     /// The fault at that place is put right.
@@ -54,9 +68,23 @@ impl Notes {
         self.change(|noted| noted.faults[place].until = Some(Instant::now()));
     }
 
-    /// Unreadable messages were published.
-    pub fn poisoned(&self, messages: usize) {
-        self.change(|noted| noted.poison += messages);
+    /// Unreadable messages were published; if nobody saw them in quarantine, they may come there yet, or be lost with a
+    /// queue.
+    pub fn poisoned(&self, messages: usize, is_quarantined: bool) {
+        self.change(|noted| {
+            let count = if is_quarantined { &mut noted.poison } else { &mut noted.poison_unsure };
+            *count += messages;
+        });
+    }
+
+    /// A queue was deleted with so many messages in it.
+    pub fn deleted(&self, messages: u32) {
+        self.change(|noted| noted.deleted += u64::from(messages));
+    }
+
+    /// The suite could not do what it must.
+    pub fn broke(&self, words: &str) {
+        self.change(|noted| noted.broke.push(words.to_owned()));
     }
 
     /// Something could not be done.
@@ -80,10 +108,10 @@ impl Notes {
 }
 
 impl Noted {
-    /// How many faults of each kind there were.
+    /// How many faults of each kind took effect.
     pub fn by_kind(&self) -> BTreeMap<Kind, usize> {
         let mut kinds = BTreeMap::new();
-        for span in &self.faults {
+        for span in self.faults.iter().filter(|span| span.took_effect) {
             *kinds.entry(span.fault.kind()).or_default() += 1;
         }
         kinds
@@ -98,10 +126,21 @@ pub fn is_excused(attempt: &Attempt, faults: &[Span]) -> bool {
             Excuse::Replica(number) => number == attempt.replica,
             Excuse::Everybody => true,
         };
-        concerns
-            && attempt.ended >= span.from
-            && span.until.is_none_or(|until| attempt.began <= until + AFTERMATH)
+        concerns && span.is_about(attempt, AFTERMATH)
     })
+}
+
+/// Whether a request was made while a fault of the broker was there, and no other that would excuse it: these must succeed.
+pub fn needs_no_broker(attempt: &Attempt, faults: &[Span]) -> bool {
+    let mut of_the_broker = faults.iter().filter(|span| span.took_effect && span.fault.is_of_the_broker());
+    of_the_broker.any(|span| span.is_about(attempt, Duration::ZERO)) && !is_excused(attempt, faults)
+}
+
+impl Span {
+    /// Whether it was there during the attempt, or not longer before than `aftermath`.
+    fn is_about(&self, attempt: &Attempt, aftermath: Duration) -> bool {
+        attempt.ended >= self.from && self.until.is_none_or(|until| attempt.began <= until + aftermath)
+    }
 }
 
 #[cfg(test)]
@@ -110,32 +149,51 @@ mod tests {
     use super::super::load::Act;
     use super::*;
 
+    fn at(seconds: u64) -> Instant {
+        static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+        *START + Duration::from_secs(seconds)
+    }
+
+    fn attempt(replica: usize, began: u64, ended: u64) -> Attempt {
+        let (began, ended) = (at(began), at(ended));
+        Attempt { name: String::new(), act: Act::Create, replica, began, ended, status: None }
+    }
+
+    fn span(fault: Fault) -> Span {
+        Span { fault, from: at(100), until: Some(at(110)), took_effect: true }
+    }
+
     #[test]
     fn a_failed_request_is_excused_only_by_a_fault_that_concerns_it_at_that_time() {
-        let start = Instant::now() + Duration::from_secs(1_000);
-        let at = |seconds: u64| start + Duration::from_secs(seconds);
-        let attempt = |replica, began, ended| Attempt {
-            name: String::new(),
-            act: Act::Create,
-            replica,
-            began: at(began),
-            ended: at(ended),
-            status: None,
-        };
-        let span = |fault| Span { fault, from: at(100), until: Some(at(110)) };
         let api_1 = span(Fault::KilledProgram(PROGRAMS[0]));
         for (attempt, fault, excused) in [
             (attempt(1, 105, 106), api_1, true),
             (attempt(2, 105, 106), api_1, false),
             (attempt(1, 90, 99), api_1, false),
             (attempt(1, 90, 101), api_1, true),
-            (attempt(1, 124, 125), api_1, true),
-            (attempt(1, 126, 127), api_1, false),
+            (attempt(1, 114, 119), api_1, true),
+            (attempt(1, 116, 117), api_1, false),
             (attempt(2, 105, 106), span(Fault::KilledPostgres), true),
             (attempt(1, 105, 106), span(Fault::KilledRabbitmq(0)), false),
             (attempt(1, 500, 501), Span { until: None, ..api_1 }, true),
         ] {
             assert_eq!(is_excused(&attempt, &[fault]), excused, "{attempt:?} {fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_shows_that_it_needs_no_broker_if_only_the_broker_was_hit_meanwhile() {
+        let (broker, api_1) = (span(Fault::KilledRabbitmq(0)), span(Fault::KilledProgram(PROGRAMS[0])));
+        for (attempt, faults, shows) in [
+            (attempt(1, 105, 106), vec![broker], true),
+            (attempt(1, 90, 99), vec![broker], false),
+            (attempt(1, 111, 112), vec![broker], false),
+            (attempt(1, 105, 106), vec![broker, api_1], false),
+            (attempt(2, 105, 106), vec![broker, api_1], true),
+            (attempt(2, 105, 106), vec![api_1], false),
+            (attempt(1, 105, 106), vec![Span { took_effect: false, ..broker }], false),
+        ] {
+            assert_eq!(needs_no_broker(&attempt, &faults), shows, "{attempt:?} {faults:?}");
         }
     }
 }

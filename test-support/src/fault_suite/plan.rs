@@ -1,6 +1,8 @@
 //! The plan of a run: which faults, in which order, when and for how long. Pure: the same seed gives the same plan.
 
+use std::array::IntoIter;
 use std::collections::BTreeMap;
+use std::iter::Cycle;
 use std::time::Duration;
 
 use shared::entropy::Entropy;
@@ -10,6 +12,12 @@ use crate::network::Way;
 
 /// After so many faults the suite leaves Warren alone for a while.
 pub const BURST: usize = 10;
+/// A plan of so many faults has one outage of the database that is longer than the consumers' patience (60 s).
+const LONG_PLAN: usize = 100;
+const LONG_OUTAGE: Duration = Duration::from_secs(65);
+/// One freeze in so many is longer than a lease and than any deadline of the relay.
+const LONG_FREEZE_IN: usize = 4;
+const LONG_FREEZE: Duration = Duration::from_secs(35);
 
 /// One fault of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +33,11 @@ pub struct Planned {
 /// What to draw.
 #[derive(Debug, Clone)]
 pub struct Shape {
-    /// How many faults.
+    /// How many faults a whole plan has.
     pub faults: usize,
-    /// In which time, the quiet included.
+    /// How many of them are played, the first ones: a shortened plan has the same faults as the whole one.
+    pub first: usize,
+    /// In which time all of them, the quiet included.
     pub time: Duration,
     /// How long it is quiet after each burst.
     pub quiet: Duration,
@@ -55,20 +65,30 @@ pub fn draw(seed: u64, shape: &Shape) -> Vec<Vec<Planned>> {
             fault: aim(kind, targets, &chance),
             // Evenly from none to twice the spacing, so that faults overlap and don't.
             pause: chance.jitter(spacing * 2),
-            lasts: Duration::from_millis(500) + chance.jitter(longest(kind)),
+            lasts: Duration::from_millis(500) + lasts(kind, &chance),
         });
     }
+    if shape.faults >= LONG_PLAN
+        && let Some(outage) = planned.iter_mut().find(|planned| planned.fault == Fault::StoppedPostgres)
+    {
+        outage.lasts = LONG_OUTAGE;
+    }
+    planned.truncate(shape.first);
     planned.chunks(BURST).map(<[_]>::to_vec).collect()
 }
 
 /// Some faults matter from the first moment on, others only once somebody has waited.
-fn longest(kind: Kind) -> Duration {
-    Duration::from_secs(match kind {
+fn lasts(kind: Kind, chance: &Entropy) -> Duration {
+    let longest = Duration::from_secs(match kind {
         Kind::DuplicatePublish | Kind::PoisonMessage => 0,
         Kind::KilledProgram | Kind::RestartedProgram | Kind::ResetConnections => 3,
         Kind::FrozenProgram | Kind::StalledLink | Kind::HalfOpenLink => 12,
         _ => 6,
-    })
+    });
+    match kind {
+        Kind::FrozenProgram if below(LONG_FREEZE_IN, chance) == 0 => LONG_FREEZE,
+        _ => chance.jitter(longest),
+    }
 }
 
 /// Things of which each is taken once before any is taken twice.
@@ -98,6 +118,7 @@ struct Targets {
     links: Bag<Link>,
     ways: Bag<Way>,
     nodes: Bag<usize>,
+    exchanges: Cycle<IntoIter<&'static str, 3>>,
 }
 
 impl Targets {
@@ -109,6 +130,8 @@ impl Targets {
             links: Bag::of(links.collect()),
             ways: Bag::of(vec![Way::ToServer, Way::ToClient]),
             nodes: Bag::of((0..nodes.max(1)).collect()),
+            // In turn, that of tasks first: the broker does not return those events, since live replicas take them.
+            exchanges: ["task.events", "auth.events", "job.events"].into_iter().cycle(),
         }
     }
 }
@@ -117,10 +140,7 @@ fn aim(kind: Kind, targets: &mut Targets, chance: &Entropy) -> Fault {
     let program = targets.programs.take(chance);
     let (link, way) = (targets.links.take(chance), targets.ways.take(chance));
     let bytes = u64::try_from(1_000 + below(200_000, chance)).unwrap_or(u64::MAX);
-    fault(kind, program, link, way, targets.nodes.take(chance), bytes)
-}
-
-fn fault(kind: Kind, program: Replica, link: Link, way: Way, node: usize, bytes: u64) -> Fault {
+    let node = targets.nodes.take(chance);
     match kind {
         Kind::KilledProgram => Fault::KilledProgram(program),
         Kind::RestartedProgram => Fault::RestartedProgram(program),
@@ -140,7 +160,7 @@ fn fault(kind: Kind, program: Replica, link: Link, way: Way, node: usize, bytes:
         Kind::MemoryAlarm => Fault::MemoryAlarm(node),
         Kind::FullQueue => Fault::FullQueue,
         Kind::DeletedQueue => Fault::DeletedQueue,
-        Kind::RemovedBinding => Fault::RemovedBinding,
+        Kind::RemovedBinding => Fault::RemovedBinding(targets.exchanges.next().unwrap_or("task.events")),
         Kind::DuplicatePublish => Fault::DuplicatePublish,
         Kind::PoisonMessage => Fault::PoisonMessage,
     }
@@ -162,7 +182,7 @@ mod tests {
 
     fn shape(faults: usize) -> Shape {
         let (time, quiet) = (Duration::from_mins(30), Duration::from_secs(30));
-        Shape { faults, time, quiet, kinds: Kind::ALL.to_vec(), nodes: 3 }
+        Shape { faults, first: faults, time, quiet, kinds: Kind::ALL.to_vec(), nodes: 3 }
     }
 
     #[test]
@@ -189,6 +209,23 @@ mod tests {
         }
         let cut = hit.iter().filter(|fault| fault.kind() == Kind::CutLink);
         assert!(cut.count() >= 9, "no link is cut twice before all were");
+        let lasts = |kind: Kind, least: Duration| {
+            let planned = plan.iter().flatten().filter(move |planned| planned.fault.kind() == kind);
+            planned.filter(move |planned| planned.lasts >= least).count()
+        };
+        assert_eq!(lasts(Kind::StoppedPostgres, LONG_OUTAGE), 1);
+        assert!((1..6).contains(&lasts(Kind::FrozenProgram, LONG_FREEZE)));
+    }
+
+    #[test]
+    fn each_binding_is_removed_before_any_is_removed_twice() {
+        let plan = draw(3, &shape(200));
+        let removed = plan.iter().flatten().filter_map(|planned| match planned.fault {
+            Fault::RemovedBinding(exchange) => Some(exchange),
+            _ => None,
+        });
+        let removed: Vec<&str> = removed.collect();
+        assert_eq!(removed[..3], ["task.events", "auth.events", "job.events"]);
     }
 
     proptest! {
@@ -198,6 +235,13 @@ mod tests {
             prop_assert_eq!(&plan, &draw(seed, &shape(faults)));
             prop_assert_ne!(&plan, &draw(seed.wrapping_add(1), &shape(faults)));
             prop_assert_eq!(plan.iter().flatten().count(), faults);
+        }
+
+        #[test]
+        fn a_shortened_plan_is_the_beginning_of_the_whole_one(seed: u64, first in 0..60_usize) {
+            let whole: Vec<Planned> = draw(seed, &shape(60)).into_iter().flatten().collect();
+            let short = draw(seed, &Shape { first, ..shape(60) }).into_iter().flatten();
+            prop_assert_eq!(short.collect::<Vec<Planned>>(), &whole[..first]);
         }
 
         #[test]

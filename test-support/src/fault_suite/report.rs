@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::account::Counts;
+use super::committed::LeftOver;
 use super::evidence::Evidence;
 use super::fault::Kind;
 use super::invariants::{Observed, Violation};
@@ -20,14 +21,24 @@ pub struct Report {
     pub versions: Vec<String>,
     /// How long it took.
     pub took: Duration,
-    /// How many faults of each kind.
+    /// How many faults of each kind took effect.
     pub faults: BTreeMap<Kind, usize>,
-    /// What could not be injected.
+    /// What was planned and did not take effect.
     pub left_out: Vec<String>,
+    /// How many messages waited in the queue of the trail when it was deleted; those in the hands of consumers are not counted.
+    pub deleted: u64,
+    /// How many events the consumers were given again, as far as their metrics were seen.
+    pub given_again: u64,
     /// Answers by status; 0 stands for none.
     pub statuses: BTreeMap<u16, usize>,
     /// How many requests failed with an excuse.
     pub excused: usize,
+    /// Requests that were answered with 500, which says that the API itself has a fault.
+    pub internal_errors: Vec<String>,
+    /// How many requests were made while the broker was hit and nothing else that concerned them.
+    pub without_broker: usize,
+    /// How long the longest of them took.
+    pub longest_without_broker: Duration,
     /// How often each program ended by itself.
     pub ended_by_itself: BTreeMap<String, usize>,
     /// What was there in the end.
@@ -36,7 +47,18 @@ pub struct Report {
     pub observed: Observed,
     /// What is broken.
     pub violations: Vec<Violation>,
+    /// What a long run must have shown, and this one has not.
+    pub shortfalls: Vec<String>,
 }
+
+/// How many of the requests that were answered with 500 are shown.
+const INTERNAL_ERRORS_SHOWN: usize = 10;
+
+/// What a long run must show (the first figures are those of issue 6).
+const FAULTS_LEAST: usize = 200;
+const KINDS_LEAST: usize = 10;
+const EVENTS_LEAST: usize = 500_000;
+const WITHOUT_BROKER_LEAST: usize = 1_000;
 
 impl Report {
     /// In Markdown.
@@ -47,8 +69,30 @@ impl Report {
         text
     }
 
+    /// Whether it is as it must be.
+    pub fn is_well(&self) -> bool {
+        self.violations.is_empty() && self.shortfalls.is_empty()
+    }
+
+    /// In what it falls short of a long run.
+    pub fn short_of_a_long_run(&self) -> Vec<String> {
+        let needs = [
+            ("faults that took effect", self.faults.values().sum(), FAULTS_LEAST),
+            ("kinds of faults", self.faults.len(), KINDS_LEAST),
+            ("events", self.evidence.events.counts.ok, EVENTS_LEAST),
+            ("messages that came twice", self.evidence.messages.counts.duplicated, 1),
+            ("requests made while the broker alone was hit", self.without_broker, WITHOUT_BROKER_LEAST),
+        ];
+        let missing = needs.into_iter().filter(|(_, count, least)| count < least);
+        missing.map(|(what, count, least)| format!("{count} {what}, and not {least} or more")).collect()
+    }
+
     fn write(&self, text: &mut String) -> std::fmt::Result {
-        let verdict = if self.violations.is_empty() { "every invariant holds" } else { "RED" };
+        let verdict = match (self.violations.is_empty(), self.shortfalls.is_empty()) {
+            (true, true) => "every invariant holds",
+            (true, false) => "RED: every invariant holds, but it shows too little",
+            (false, _) => "RED",
+        };
         writeln!(text, "# Fault suite: {verdict}\n")?;
         writeln!(text, "Repeat with `{}`.\n", self.command)?;
         writeln!(
@@ -63,6 +107,9 @@ impl Report {
         }
         for violation in &self.violations {
             writeln!(text, "- **{:?}**: {}", violation.invariant, violation.words)?;
+        }
+        for words in &self.shortfalls {
+            writeln!(text, "- **too little**: {words}")?;
         }
         self.write_counts(text)?;
         self.write_faults(text)?;
@@ -91,11 +138,22 @@ impl Report {
         if evidence.messages.counts.duplicated == 0 {
             writeln!(text, "\nNo message came twice: this run proves nothing about duplicates.")?;
         }
-        let Evidence { unwitnessed, own_copies, retried, were_parked, overtaken, quarantined, .. } = evidence;
+        let Evidence {
+            unwitnessed,
+            own_copies,
+            retried,
+            were_parked,
+            sent_again,
+            overtaken,
+            quarantined,
+            ..
+        } = evidence;
+        let LeftOver { waiting, parked, unrecorded } = evidence.left_over;
         writeln!(
             text,
             "\n- {own_copies} more copies were published by the suite itself, {quarantined} messages are in quarantine"
         )?;
+        writeln!(text, "- given to the consumers again, those copies included: {}", self.given_again)?;
         writeln!(
             text,
             "- {retried} rows were tried more than once, {overtaken} rows of the trail were overtaken"
@@ -104,15 +162,21 @@ impl Report {
             text,
             "- {unwitnessed} messages were sent while the witness had to look away; all are in the trail"
         )?;
-        writeln!(text, "- {were_parked} rows were parked for a while")
+        writeln!(text, "- {were_parked} rows were parked for a while because no queue was bound")?;
+        writeln!(text, "- sent again because the trail did not get it: {sent_again}")?;
+        writeln!(
+            text,
+            "- left over: {waiting} in the outbox, {parked} parked, {unrecorded} confirmed and not recorded"
+        )
     }
 
     fn write_faults(&self, text: &mut String) -> std::fmt::Result {
         let total: usize = self.faults.values().sum();
-        writeln!(text, "\n## Faults: {total} of {} kinds\n", self.faults.len())?;
+        writeln!(text, "\n## Faults that took effect: {total} of {} kinds\n", self.faults.len())?;
         for (kind, count) in &self.faults {
             writeln!(text, "- {count} × {}", kind.words())?;
         }
+        writeln!(text, "- {} messages waited in the queue of the trail when it was deleted", self.deleted)?;
         for words in &self.left_out {
             writeln!(text, "- left out: {words}")?;
         }
@@ -131,6 +195,15 @@ impl Report {
             self.excused,
             self.observed.unexcused.len()
         )?;
+        writeln!(
+            text,
+            "- requests made during a fault of the broker without any excuse: {}, the longest took {:.1} s",
+            self.without_broker,
+            self.longest_without_broker.as_secs_f64()
+        )?;
+        for words in self.internal_errors.iter().take(INTERNAL_ERRORS_SHOWN) {
+            writeln!(text, "- answered with 500: {words}")?;
+        }
         let seconds = |recovery: &Option<Duration>| {
             recovery.map_or("never".to_owned(), |took| format!("{:.1}", took.as_secs_f64()))
         };

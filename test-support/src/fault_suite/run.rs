@@ -1,22 +1,26 @@
 //! A run: the load, the faults of the plan, the quiet after each burst, the end, the verdict.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Timelike;
+use futures_util::FutureExt;
 use shared::clock::Clock;
 use tokio::task::{JoinHandle, LocalSet};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::account::Outcome;
-use super::committed::{left_over, not_yet_recorded};
+use super::committed::{LeftOver, left_over, not_yet_recorded};
 use super::evidence::Evidence;
 use super::fault::{API, Fault, PROGRAMS, SCHEDULER};
-use super::inject::inject;
+use super::inject::{inject, put_right};
 use super::invariants::{Observed, judge};
 use super::load::{Ledger, Load, by_status};
-use super::notes::{Noted, Notes, is_excused};
+use super::notes::Notes;
 use super::plan::{Planned, Shape, draw};
 use super::report::Report;
+use super::requests::Requests;
 use super::stage::Stage;
 use super::watch::{Watch, recovery};
 use super::witness::Witness;
@@ -24,6 +28,12 @@ use crate::machine;
 
 /// How long everything may take to arrive after the last fault.
 const DRAINS_WITHIN: Duration = Duration::from_mins(5);
+/// How long that and the end of the schedulers may take at most.
+const ENDS_WITHIN: Duration = Duration::from_mins(15);
+/// How long it may take to put right what a fault that failed has left behind.
+const PUT_RIGHT_WITHIN: Duration = Duration::from_mins(3);
+/// How long all may take that is read in the end.
+const READ_WITHIN: Duration = Duration::from_mins(5);
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -34,6 +44,8 @@ pub struct Settings {
     pub shape: Shape,
     /// How many requests a second.
     pub rate: u32,
+    /// Whether it must show what a long run is for.
+    pub is_long: bool,
     /// How to repeat it.
     pub command: String,
 }
@@ -68,35 +80,65 @@ pub async fn run(settings: &Settings) -> Report {
         let playing = play(&stage, &witness, &notes, burst, settings.shape.quiet);
         bursts.push(LocalSet::new().run_until(playing).await);
     }
-    let seen = watch.seen();
     tell("the load ends, waiting until everything has arrived");
     let ledger = load.end().await;
-    drain(&stage, &witness, &keeper).await;
-    let evidence = Evidence::gather(stage.database.pool(), &witness, &ledger.attempts, &ledger.runs).await;
-    let evidence = evidence.expect("the database answers in the end");
+    if let Err(words) = tried(ENDS_WITHIN, drain(&stage, &witness, &keeper)).await {
+        notes.broke(&format!("the end: {words}"));
+    }
+    let seen = watch.seen();
+    let evidence = gather(&stage, &witness, &ledger, &notes).await;
     let written = notes.read();
-    let (observed, excused) = observed(&ledger, &written);
+    let requests = Requests::of(&ledger, &written, began);
     let recovered = |burst: &Burst| recovery(&seen.outbox, burst.over, burst.quiet_until);
     let observed = Observed {
+        poison: written.poison,
+        poison_unsure: written.poison_unsure,
+        refused: requests.refused,
+        unexcused: requests.unexcused,
+        broke: written.broke.clone(),
         recoveries: bursts.iter().map(recovered).collect(),
         memory: seen.memory.iter().map(|(replica, memory)| (replica.to_string(), memory.most)).collect(),
-        ..observed
     };
     let violations = judge(&evidence, &observed);
-    Report {
+    let mut report = Report {
         command: settings.command.clone(),
         seed: settings.seed,
         versions,
         took: began.elapsed(),
         faults: written.by_kind(),
         left_out: written.left_out,
+        deleted: written.deleted,
+        given_again: seen.again.values().map(|count| count.total()).sum(),
         statuses: by_status(&ledger.attempts),
-        excused,
+        excused: requests.excused,
+        internal_errors: requests.internal_errors,
+        without_broker: requests.without_broker,
+        longest_without_broker: requests.longest_without_broker,
         ended_by_itself: written.ended_by_itself,
         evidence,
         observed,
         violations,
+        shortfalls: Vec::new(),
+    };
+    if settings.is_long {
+        report.shortfalls = report.short_of_a_long_run();
     }
+    report
+}
+
+/// Whatever is wrong with the tables, there is a report.
+async fn gather(stage: &Stage, witness: &Witness, ledger: &Ledger, notes: &Notes) -> Evidence {
+    if ledger.broken > 0 {
+        notes.broke(&format!("{} of those who make the load", ledger.broken));
+    }
+    if witness.has_given_up() {
+        notes.broke("the witness has given up looking");
+    }
+    let gathering = async { Ok(Evidence::gather(stage.database.pool(), witness, ledger).await?) };
+    tried(READ_WITHIN, gathering).await.unwrap_or_else(|words| {
+        notes.broke(&format!("the evidence could not be read: {words}"));
+        Evidence::default()
+    })
 }
 
 /// Plays the faults of a burst, as many at once as can be, and then leaves everything alone.
@@ -120,7 +162,23 @@ async fn play(
         let (stage, witness, notes) = (stage.clone(), witness.clone(), notes.clone());
         let one = tokio::task::spawn_local(async move {
             let place = notes.begins(planned.fault);
-            inject(&stage, &witness, &notes, planned).await;
+            let injected = AssertUnwindSafe(inject(&stage, &witness, &notes, planned)).catch_unwind().await;
+            let failure = match injected {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(format!("{error:#}")),
+                Err(panic) => {
+                    let words = words_of(panic.as_ref());
+                    notes.broke(&format!("{}: {words}", planned.fault));
+                    Some(words)
+                }
+            };
+            match failure {
+                None => notes.took_effect(place),
+                Some(words) => {
+                    notes.left_out(&format!("{}: {words}", planned.fault));
+                    tend(&stage, &witness, &notes, planned.fault).await;
+                }
+            }
             notes.ends(place);
         });
         running.push((planned.fault, one));
@@ -133,24 +191,53 @@ async fn play(
     Burst { over, quiet_until: Instant::now() }
 }
 
+/// It catches its own panics.
 async fn finished(fault: JoinHandle<()>) {
-    if let Err(error) = fault.await {
-        std::panic::resume_unwind(error.into_panic());
+    let _ = fault.await;
+}
+
+/// Puts right what a fault that failed has left behind.
+async fn tend(stage: &Stage, witness: &Witness, notes: &Notes, fault: Fault) {
+    if let Err(words) = tried(PUT_RIGHT_WITHIN, put_right(stage, witness, fault)).await {
+        notes.broke(&format!("{fault}, and could not be put right: {words}"));
     }
 }
 
-/// Waits until the outbox is empty and all facts are in the trail and seen by the witness; gives up after a while, and the
-/// verdict tells why. The schedulers end first: they would go on to make facts.
-async fn drain(stage: &Stage, witness: &Witness, keeper: &JoinHandle<()>) {
-    stage.wait_until_ready().await;
+/// What a piece of work gives, or in words why it came to no good end.
+async fn tried<T>(within: Duration, work: impl Future<Output = anyhow::Result<T>>) -> Result<T, String> {
+    match timeout(within, AssertUnwindSafe(work).catch_unwind()).await {
+        Ok(Ok(Ok(value))) => Ok(value),
+        Ok(Ok(Err(error))) => Err(format!("{error:#}")),
+        Ok(Err(panic)) => Err(words_of(panic.as_ref())),
+        Err(_) => Err("it took too long".to_owned()),
+    }
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let words = panic.downcast_ref::<String>().map(String::as_str);
+    words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
+}
+
+/// Waits until nothing waits and all facts are in the trail and seen by the witness; gives up after a while, and the verdict
+/// tells why. The schedulers end last: what the trail did not get is sent again only once it has got something later, and
+/// their ticks are that.
+async fn drain(stage: &Stage, witness: &Witness, keeper: &JoinHandle<()>) -> anyhow::Result<()> {
+    let are_ready = stage.wait_until_ready().await;
     let started = Instant::now();
     while started.elapsed() < DRAINS_WITHIN && !matches!(is_drained(stage).await, Ok(true)) {
+        sleep(Duration::from_millis(500)).await;
+    }
+    // Not at the turn of a minute: a tick that is still queued when they end would have no outcome.
+    while !(5..50).contains(&Clock::system().now().second()) {
         sleep(Duration::from_millis(500)).await;
     }
     // What is asked to end must not be started again.
     keeper.abort();
     for replica in PROGRAMS.into_iter().filter(|replica| replica.program == SCHEDULER) {
-        stage.program(replica).await.terminate().await;
+        let mut program = stage.program(replica).await;
+        if !program.has_ended() {
+            program.terminate().await;
+        }
     }
     while started.elapsed() < DRAINS_WITHIN && !matches!(is_drained(stage).await, Ok(true)) {
         sleep(Duration::from_millis(500)).await;
@@ -160,18 +247,19 @@ async fn drain(stage: &Stage, witness: &Witness, keeper: &JoinHandle<()>) {
     while started.elapsed() < DRAINS_WITHIN {
         let seen = witness.seen().len();
         if seen == before {
-            return;
+            break;
         }
         before = seen;
         sleep(Duration::from_secs(3)).await;
     }
+    are_ready
 }
 
 async fn is_drained(stage: &Stage) -> Result<bool, sqlx::Error> {
     let pool = stage.database.pool();
     let unfinished = "SELECT count(*) FROM job_runs WHERE state NOT IN ('succeeded', 'failed')";
     let unfinished: i64 = sqlx::query_scalar(unfinished).fetch_one(pool).await?;
-    Ok(left_over(pool).await? == (0, 0) && not_yet_recorded(pool).await? == 0 && unfinished == 0)
+    Ok(left_over(pool).await? == LeftOver::default() && not_yet_recorded(pool).await? == 0 && unfinished == 0)
 }
 
 /// Starts a program again that ended by itself, as any process manager does.
@@ -192,26 +280,14 @@ fn keep_alive(stage: Arc<Stage>, notes: Arc<Notes>) -> JoinHandle<()> {
     })
 }
 
-fn observed(ledger: &Ledger, noted: &Noted) -> (Observed, usize) {
-    let (mut refused, mut unexcused, mut excused) = (Vec::new(), Vec::new(), 0);
-    for attempt in &ledger.attempts {
-        let words = || {
-            format!("{} ({:?} at {API}-{}): {:?}", attempt.name, attempt.act, attempt.replica, attempt.status)
-        };
-        match attempt.outcome() {
-            Outcome::Acknowledged => {}
-            Outcome::Refused => refused.push(words()),
-            Outcome::Unsure if is_excused(attempt, &noted.faults) => excused += 1,
-            Outcome::Unsure => unexcused.push(words()),
-        }
-    }
-    (Observed { poison: noted.poison, refused, unexcused, ..Observed::default() }, excused)
-}
-
 fn warren() -> String {
-    let commit = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
-    let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    format!("Warren {}, {}", commit.unwrap_or_default(), Clock::system().now().format("%Y-%m-%d %H:%M UTC"))
+    let git = |words: &[&str]| {
+        let output = std::process::Command::new("git").args(words).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+    };
+    let commit = git(&["rev-parse", "--short", "HEAD"]);
+    let dirty = if git(&["status", "--porcelain"]).is_empty() { "" } else { " with changes (dirty)" };
+    format!("Warren {commit}{dirty}, {}", Clock::system().now().format("%Y-%m-%d %H:%M UTC"))
 }
 
 fn cores() -> usize {

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anyhow::ensure;
+use shared::role::Role;
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::{Instant, sleep};
 use url::Url;
 
 use super::committed;
@@ -12,7 +15,7 @@ use super::fault::{API, CONSUMER, Link, PROGRAMS, Replica, Server};
 use crate::faults::{PrivatePortMapper, PrivatePostgres, PrivateRabbitmq};
 use crate::network::Proxy;
 use crate::programs::{Program, RunningProgram};
-use crate::{TestBroker, TestDatabase, eventually};
+use crate::{TestBroker, TestDatabase};
 
 const READY: Duration = Duration::from_mins(3);
 
@@ -53,10 +56,12 @@ impl Stage {
             // Each program prefers another node.
             urls.rotate_left(place % amqp_urls.len());
             let to_broker = Proxy::before_any(&urls).await;
-            let to_database = Proxy::before(database.url()).await;
+            // As the role of its own that it has in life.
+            let database_url = database.url_as(role(replica));
+            let to_database = Proxy::before(&database_url).await;
             let program = program(replica, &database, &broker)
                 .env("AMQP_URL", &to_broker.instead_of(broker.amqp_url()))
-                .env("DATABASE_URL", &to_database.instead_of(database.url()));
+                .env("DATABASE_URL", &to_database.instead_of(&database_url));
             programs.insert(replica, Mutex::new(program.spawn()));
             links.insert(Link { program: replica, server: Server::Rabbitmq }, to_broker);
             links.insert(Link { program: replica, server: Server::Postgres }, to_database);
@@ -64,20 +69,25 @@ impl Stage {
         let (postgres, nodes) = (Mutex::new(postgres), nodes.into_iter().map(Mutex::new).collect());
         let stage =
             Self { programs, links, database, broker, amqp_urls, postgres, nodes, _port_mapper: port_mapper };
-        stage.wait_until_ready().await;
+        stage.wait_until_ready().await.expect("the programs start");
         stage
     }
 
     /// Waits until every program says that it does its work.
-    pub async fn wait_until_ready(&self) {
+    pub async fn wait_until_ready(&self) -> anyhow::Result<()> {
+        let began = Instant::now();
         for (replica, program) in &self.programs {
             let client = program.lock().await.client();
-            eventually(READY, format!("{replica} to be ready"), async || {
+            let is_ready = async || {
                 let answer = crate::api::try_send(client.request(reqwest::Method::GET, "/readyz")).await;
-                answer.is_ok_and(|answer| answer.body["status"] == "ready").then_some(())
-            })
-            .await;
+                answer.is_ok_and(|answer| answer.body["status"] == "ready")
+            };
+            while !is_ready().await {
+                ensure!(began.elapsed() < READY, "{replica} is not ready after {} s", READY.as_secs());
+                sleep(Duration::from_millis(100)).await;
+            }
         }
+        Ok(())
     }
 
     /// A program, for whoever is the first to ask.
@@ -130,6 +140,14 @@ impl Stage {
             text("rabbitmq_version"),
             text("erlang_version")
         )
+    }
+}
+
+fn role(replica: Replica) -> Role {
+    match replica.program {
+        API => Role::ProducerApi,
+        CONSUMER => Role::AuditConsumer,
+        _ => Role::Scheduler,
     }
 }
 

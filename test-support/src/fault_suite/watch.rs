@@ -1,14 +1,16 @@
-//! Looks, several times a second, at how old the outbox is, and now and then at how much memory each program holds.
+//! Looks, several times a second, at how old the outbox is, and now and then at how much memory each program holds and how
+//! many events the consumers were given again.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::Method;
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::fault::Replica;
+use super::fault::{CONSUMER, Replica};
 use super::stage::Stage;
 use crate::machine::resident_kilobytes;
 
@@ -16,6 +18,11 @@ use crate::machine::resident_kilobytes;
 const PAUSE: Duration = Duration::from_millis(250);
 /// An outbox is well if its oldest row is younger than this.
 const WELL: Duration = Duration::from_secs(1);
+
+/// How often the consumers are asked.
+const ASKED_EVERY: Duration = Duration::from_secs(1);
+/// How long they may take to answer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 
 /// How old the oldest row of the outbox was at a moment; none if the database did not say.
 #[derive(Debug, Clone, Copy)]
@@ -44,20 +51,46 @@ pub struct Seen {
     pub outbox: Vec<Sample>,
     /// The programs.
     pub memory: BTreeMap<Replica, Memory>,
+    /// What each consumer has counted of events that came again.
+    pub again: BTreeMap<Replica, Count>,
+}
+
+/// A count of a program, which begins anew with each of its lives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    earlier_lives: u64,
+    this_life: u64,
+}
+
+impl Count {
+    fn note(&mut self, count: u64) {
+        if count < self.this_life {
+            self.earlier_lives += self.this_life;
+        }
+        self.this_life = count;
+    }
+
+    /// Over all lives; what was counted between the last look and the end of a life is missing.
+    pub fn total(self) -> u64 {
+        self.earlier_lives + self.this_life
+    }
 }
 
 /// Somebody who looks until this is dropped.
 #[derive(Debug)]
 pub struct Watch {
     seen: Arc<Mutex<Seen>>,
-    looking: JoinHandle<()>,
+    looking: [JoinHandle<()>; 2],
 }
 
 impl Watch {
     /// Begins to look.
     pub fn begin(stage: Arc<Stage>) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let looking = tokio::spawn(look(stage, seen.clone()));
+        let looking = [
+            tokio::spawn(look(stage.clone(), seen.clone())),
+            tokio::spawn(ask_consumers(stage, seen.clone())),
+        ];
         Self { seen, looking }
     }
 
@@ -69,7 +102,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.looking.abort();
+        self.looking.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -87,9 +120,33 @@ async fn look(stage: Arc<Stage>, seen: Arc<Mutex<Seen>>) {
     }
 }
 
+async fn ask_consumers(stage: Arc<Stage>, seen: Arc<Mutex<Seen>>) {
+    let mut clients = Vec::new();
+    for (replica, program) in stage.programs().filter(|(replica, _)| replica.program == CONSUMER) {
+        clients.push((replica, program.lock().await.client()));
+    }
+    loop {
+        for (replica, client) in &clients {
+            let count = async {
+                let answer = client.request(Method::GET, "/metrics").send().await.ok()?.text().await.ok()?;
+                let line = answer.lines().find_map(|line| line.strip_prefix("audit_events_duplicate_total "));
+                line?.parse::<f64>().ok()
+            };
+            // One that is away, or stands still, counts nothing.
+            if let Ok(Some(count)) = timeout(ANSWERED_WITHIN, count).await {
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a count")]
+                seen.again.entry(*replica).or_default().note(count as u64);
+            }
+        }
+        tokio::time::sleep(ASKED_EVERY).await;
+    }
+}
+
+/// Of what was parked before the age is that of its cause, and not of the relays, as `outbox_oldest_age_seconds` has it.
 async fn age(database: &PgPool) -> Option<Duration> {
-    let oldest =
-        "SELECT COALESCE(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8 FROM outbox";
+    let oldest = "SELECT COALESCE(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8 \
+                  FROM outbox WHERE parkings = 0";
     let seconds: f64 = sqlx::query_scalar(oldest).fetch_one(database).await.ok()?;
     Some(Duration::from_secs_f64(seconds.max(0.0)))
 }
@@ -121,6 +178,15 @@ pub fn recovery(samples: &[Sample], burst_end: Instant, quiet_end: Instant) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_count_goes_on_where_a_program_begins_anew() {
+        let mut count = Count::default();
+        for (seen, total) in [(0, 0), (3, 3), (3, 3), (5, 5), (1, 6), (4, 9), (0, 9)] {
+            count.note(seen);
+            assert_eq!(count.total(), total);
+        }
+    }
 
     #[test]
     fn an_outbox_has_recovered_once_it_is_young_and_stays_so() {

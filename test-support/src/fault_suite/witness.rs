@@ -2,7 +2,7 @@
 //! sees what was published, how often, whatever the consumer makes of it.
 //!
 //! It must not make a message routable that else were not, so it looks away while a binding or a queue of the trail is
-//! missing; what was sent meanwhile is judged by the trail alone ([`Witness::looked_away_at`]).
+//! missing; what was sent meanwhile is judged by the trail alone ([`Witness::looked_away_from`]).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +29,9 @@ pub const QUEUE: &str = "fault-suite.witness";
 const PREFETCH: u16 = 500;
 const PATIENCE: Duration = Duration::from_mins(2);
 /// How long after it was sent a message's row may leave the outbox: a relay may have stood still in between.
-const SETTLES_WITHIN: chrono::TimeDelta = chrono::TimeDelta::seconds(45);
+const SETTLES_WITHIN: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
+/// How long a connection may take to say goodbye; one that is broken says nothing.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// How often a message was seen.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,7 +46,15 @@ struct Sightings {
 struct Memory {
     sightings: HashMap<Uuid, Sightings>,
     strangers: u32,
-    away: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
+    away: Vec<Away>,
+}
+
+/// A time in which it looked away from some exchanges.
+#[derive(Debug)]
+struct Away {
+    exchanges: Vec<String>,
+    from: DateTime<Utc>,
+    until: Option<DateTime<Utc>>,
 }
 
 /// The witness. It stops looking when it is dropped.
@@ -59,7 +69,7 @@ impl Witness {
     /// Declares its queue on the first of the nodes at `urls` that answers, and begins to look.
     pub async fn start(urls: Vec<String>) -> Self {
         let memory = Arc::new(Mutex::new(Memory::default()));
-        let connection = connect(&urls).await;
+        let connection = tokio::time::timeout(PATIENCE, connect(&urls)).await.expect("the broker answers");
         let channel = connection.create_channel().await.expect("a channel");
         let mut arguments = FieldTable::default();
         arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
@@ -72,7 +82,8 @@ impl Witness {
 
     /// Looks away from `exchanges`: returns when the binding is gone.
     pub async fn look_away(&self, exchanges: &[&str]) {
-        self.memory().away.push((Clock::system().now(), None));
+        let names = exchanges.iter().map(|exchange| (*exchange).to_owned()).collect();
+        self.memory().away.push(Away { exchanges: names, from: Clock::system().now(), until: None });
         self.persistently(async |channel| {
             for exchange in exchanges {
                 let none = FieldTable::default();
@@ -87,18 +98,26 @@ impl Witness {
     pub async fn look_again(&self, exchanges: &[&str]) {
         self.persistently(async |channel| bind(channel, exchanges).await).await;
         let now = Clock::system().now();
-        for (_, until) in &mut self.memory().away {
-            until.get_or_insert(now);
+        let are_bound = |away: &&mut Away| away.exchanges.iter().all(|one| exchanges.contains(&one.as_str()));
+        for away in self.memory().away.iter_mut().filter(are_bound) {
+            away.until.get_or_insert(now);
         }
     }
 
-    /// Whether what left the outbox at `gone_at` may have been sent while it looked away.
-    pub fn looked_away_at(&self, gone_at: DateTime<Utc>) -> bool {
+    /// Whether what left the outbox at `gone_at` may have been sent to `exchange` while it looked away from that.
+    pub fn looked_away_from(&self, exchange: &str, gone_at: DateTime<Utc>) -> bool {
         let memory = self.memory();
-        let covers = |(from, until): &(DateTime<Utc>, Option<DateTime<Utc>>)| {
-            gone_at >= *from && until.is_none_or(|until| gone_at <= until + SETTLES_WITHIN)
+        let covers = |away: &Away| {
+            away.exchanges.iter().any(|other| other == exchange)
+                && gone_at >= away.from
+                && away.until.is_none_or(|until| gone_at <= until + SETTLES_WITHIN)
         };
         memory.away.iter().any(covers)
+    }
+
+    /// Whether it has given up looking, which it must never.
+    pub fn has_given_up(&self) -> bool {
+        self.looking.is_finished()
     }
 
     /// Every message that was published by Warren, once for each time it was. What the broker delivered to the witness
@@ -136,8 +155,7 @@ impl Witness {
                     work(&channel).await
                 };
                 let done = tokio::time::timeout(Duration::from_secs(10), done).await;
-                // A connection that is closing by itself is as good.
-                let _ = connection.close(200, "done".into()).await;
+                farewell(&connection).await;
                 if matches!(done, Ok(Ok(()))) {
                     return;
                 }
@@ -157,21 +175,24 @@ impl Drop for Witness {
     }
 }
 
-/// A connection to the first node that answers; waits for one.
+/// A connection to the first node that answers; waits for one, however long it takes.
 pub async fn connect(urls: &[String]) -> Connection {
-    let attempt = async {
-        loop {
-            for url in urls {
-                let mut config = BrokerConfig::at(url).expect("a URL of RabbitMQ");
-                config.connection_timeout = Duration::from_secs(5);
-                if let Ok(connection) = shared::broker::connect(&config, "fault-suite", "suite").await {
-                    return connection;
-                }
+    loop {
+        for url in urls {
+            let mut config = BrokerConfig::at(url).expect("a URL of RabbitMQ");
+            config.connection_timeout = Duration::from_secs(5);
+            if let Ok(connection) = shared::broker::connect(&config, "fault-suite", "suite").await {
+                return connection;
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
         }
-    };
-    tokio::time::timeout(PATIENCE, attempt).await.expect("a node of the broker answers the suite")
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Closes a connection in order, if that can be done.
+pub async fn farewell(connection: &Connection) {
+    // One that is closing by itself, or broken, is as good.
+    let _ = tokio::time::timeout(FAREWELL, connection.close(200, "done".into())).await;
 }
 
 async fn bind(channel: &Channel, exchanges: &[&str]) -> Result<(), lapin::Error> {
@@ -187,7 +208,7 @@ async fn look(urls: Vec<String>, memory: Arc<Mutex<Memory>>) {
         let connection = connect(&urls).await;
         // Whatever ends it: look again.
         let _ = look_over(&connection, &memory).await;
-        let _ = connection.close(200, "again".into()).await;
+        farewell(&connection).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

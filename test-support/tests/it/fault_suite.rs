@@ -23,21 +23,28 @@ async fn nothing_is_lost_or_doubled_while_programs_servers_and_network_break() {
         Kind::TerminatedBackends,
         Kind::HalfOpenLink,
         Kind::FullQueue,
+        Kind::DeletedQueue,
         Kind::RemovedBinding,
         Kind::DuplicatePublish,
+        Kind::PoisonMessage,
     ];
-    let (time, quiet) = (Duration::from_secs(25), Duration::from_secs(5));
-    let shape = Shape { faults: kinds.len(), time, quiet, kinds, nodes: 1 };
-    let settings = Settings { seed: 1, shape, rate: 40, command: "cargo xtask test".to_owned() };
+    let (time, quiet, count) = (Duration::from_secs(25), Duration::from_secs(5), kinds.len());
+    let shape = Shape { faults: count, first: count, time, quiet, kinds, nodes: 1 };
+    let command = "cargo xtask test".to_owned();
+    let settings = Settings { seed: 1, shape, rate: 40, is_long: false, command };
     let report = run(&settings).await;
     let text = report.markdown();
     let broken = |violation: &Violation| !OF_A_QUIET_MACHINE.contains(&violation.invariant);
     assert!(!report.violations.iter().any(broken), "{text}");
     let messages = report.evidence.messages.counts;
     assert!(messages.attempted > 500, "the load was too light:\n{text}");
-    assert!(messages.duplicated > 0, "no message came twice, which proves nothing:\n{text}");
-    assert!(report.evidence.retried > 0, "the broker refused nothing though a queue was full:\n{text}");
-    assert!(report.left_out.is_empty(), "{text}");
+    assert!(report.left_out.is_empty() && report.faults.len() == count, "{text}");
+    assert!(report.without_broker > 50, "the broker was hardly ever hit alone:\n{text}");
+    let evidence = &report.evidence;
+    assert!(evidence.own_copies > 0, "nothing was published once more:\n{text}");
+    assert!(evidence.quarantined > 0, "nothing was unreadable:\n{text}");
+    assert!(evidence.retried > 0, "the broker refused nothing though a queue was full:\n{text}");
+    assert!(evidence.sent_again > 0, "all came to the trail though its binding was missing:\n{text}");
 }
 
 async fn verdict(control: Control, is_broken: bool) -> Vec<Violation> {

@@ -36,7 +36,7 @@ use anyhow::Result;
 
 use crate::console::Console;
 use crate::servers::{ensure_installed, install::Package};
-pub use faults::FaultsArguments;
+pub use faults::{Extent, FaultsArguments};
 use lane::Lane;
 use session::Session;
 

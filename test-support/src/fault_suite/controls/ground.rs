@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::super::committed;
 use super::super::evidence::Evidence;
 use super::super::invariants::{Observed, Violation, judge};
+use super::super::load::Ledger;
 use super::super::witness::Witness;
 use crate::{TestBroker, TestDatabase, eventually};
 
@@ -148,7 +149,7 @@ impl Ground {
     }
 
     pub(super) async fn verdict(&self) -> Vec<Violation> {
-        let evidence = Evidence::gather(self.pool(), &self.witness, &[], &[]).await;
+        let evidence = Evidence::gather(self.pool(), &self.witness, &Ledger::default()).await;
         judge(&evidence.expect("the database answers"), &Observed::default())
     }
 }
