@@ -5,6 +5,7 @@ mod deadline;
 mod migrate;
 mod pool;
 mod roles;
+mod scram;
 mod unavailable;
 
 pub use command::{CommandError, connect_before_migrating, connect_for_command, connect_for_long_command};

@@ -4,7 +4,9 @@
 
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
+use super::scram;
 use crate::config::Secret;
+use crate::entropy::Entropy;
 use crate::role::Role;
 
 /// Keeps two programs that make roles apart; "roles" in ASCII.
@@ -84,13 +86,36 @@ async fn try_to_create(pool: &PgPool, passwords: &[(Role, Secret)]) -> Result<()
 }
 
 async fn let_log_in(connection: &mut PgConnection, role: Role, password: &Secret) -> Result<(), sqlx::Error> {
-    // A utility statement takes no parameters: the server itself quotes the password.
-    let alter: String =
-        sqlx::query_scalar("SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)")
-            .bind(role.name())
-            .bind(password.expose())
-            .fetch_one(&mut *connection)
-            .await?;
-    sqlx::query(AssertSqlSafe(alter)).execute(connection).await?;
+    let statement = alter(role, password, &Entropy::system());
+    sqlx::query(AssertSqlSafe(statement)).execute(connection).await?;
     Ok(())
+}
+
+/// A statement that fails is written to the server's log, so it has no password in it.
+fn alter(role: Role, password: &Secret, entropy: &Entropy) -> String {
+    // A utility statement takes no parameters; a verifier has no character that would need quoting.
+    format!(
+        "ALTER ROLE {} LOGIN PASSWORD '{}'",
+        role.name(),
+        scram::verifier(password.expose(), &entropy.bytes())
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_may_log_has_no_password_in_it() {
+        let password = Secret::new("it's a secret");
+        let statement = alter(Role::Scheduler, &password, &Entropy::seeded(1));
+        let beginning = "ALTER ROLE warren_scheduler LOGIN PASSWORD 'SCRAM-SHA-256$4096:";
+        assert!(statement.starts_with(beginning) && !statement.contains("secret"), "{statement}");
+        assert_eq!(statement.matches('\'').count(), 2, "{statement}");
+        assert_ne!(
+            statement,
+            alter(Role::Scheduler, &password, &Entropy::seeded(2)),
+            "each has its own salt"
+        );
+    }
 }
