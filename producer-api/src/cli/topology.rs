@@ -1,5 +1,7 @@
 //! `topology export`, `topology check` and `topology apply`.
 
+use std::io::Write;
+
 use clap::{Args, Subcommand};
 use shared::broker::definitions::definitions;
 use shared::config::{BrokerConfig, Reader};
@@ -7,7 +9,7 @@ use shared::operator::json_lines;
 
 use super::{block_on, print};
 use crate::config::{read_amqp_passwords, read_management_url};
-use crate::topology::{Applied, Difference, Management, UserApplied, apply, differences};
+use crate::topology::{self, Applied, Checked, Difference, Management, UserApplied, apply};
 
 /// What to do with the broker's exchanges, queues and bindings.
 #[derive(Debug, Subcommand)]
@@ -15,7 +17,8 @@ pub(super) enum TopologyCommand {
     /// Prints them in RabbitMQ's format of definitions, for `rabbitmqctl import_definitions` or the management API.
     Export(VirtualHost),
     /// Lists every difference between them and a broker's virtual host, both ways, by the management API at
-    /// `MANAGEMENT_URL`. Exit code 0: there is none; 1: there are some, or they can't be looked at.
+    /// `MANAGEMENT_URL`. An administrator's login sees the users and their rights, too. Exit code 0: there is none; 1: there
+    /// are some, or they can't be looked at.
     Check(Check),
     /// Declares them, and makes the users of the programs and of operators with their rights, by the management API at
     /// `MANAGEMENT_URL`, as an administrator. Deletes and changes no queue and no exchange. Exit code 1: one of ours that was
@@ -71,13 +74,16 @@ fn check(mut reader: Reader, Check { virtual_host, also, json }: Check) -> anyho
     let (url, virtual_host) = reader.finish(management)?;
     block_on(async {
         let management = Management::new(&url, virtual_host)?;
-        let differences = differences(&management.look().await?, &also);
+        let Checked { differences, saw_users } = topology::check(&management, &also).await?;
+        let unseen = if saw_users { "" } else { "users were not looked at (needs an administrator)\n" };
         if json {
             print(&json_lines(&differences)?)?;
+            write!(std::io::stderr().lock(), "{unseen}")?;
         } else if differences.is_empty() {
-            print(&format!("the virtual host {} is as it should be\n", management.virtual_host()))?;
+            let host = management.virtual_host();
+            print(&format!("the virtual host {host} is as it should be\n{unseen}"))?;
         } else {
-            print(&lines(&differences))?;
+            print(&(lines(&differences) + unseen))?;
         }
         Ok(differences.is_empty())
     })

@@ -6,7 +6,7 @@ use shared::broker::rights::Rights;
 use shared::config::Secret;
 use shared::role::Role;
 
-use super::compare::differences;
+use super::check::check;
 use super::difference::Difference;
 use super::management::{Management, ManagementError};
 
@@ -33,7 +33,7 @@ impl Applied {
 pub enum UserApplied {
     /// He has the password that was given, and his rights.
     WithPassword,
-    /// No password was given: he has his rights, and the password he had.
+    /// No password was given: he has his rights and tags, and the password he had.
     RightsAlone,
     /// No password was given, and there is no such user.
     NotMade,
@@ -51,7 +51,7 @@ pub async fn apply(
         let password = passwords.iter().find(|(given, _)| *given == role).map(|(_, password)| password);
         users.push((role, put_user(management, role, password).await?));
     }
-    let differences = differences(&management.look().await?, &[]);
+    let differences = check(management, &[]).await?.differences;
     Ok(Applied { made_virtual_host, users, differences })
 }
 
@@ -66,8 +66,13 @@ async fn put_user(
             management.put_user(name, password, rights.tags).await?;
             UserApplied::WithPassword
         }
-        None if management.has_user(name).await? => UserApplied::RightsAlone,
-        None => return Ok(UserApplied::NotMade),
+        None => {
+            let Some(user) = management.user(name).await? else { return Ok(UserApplied::NotMade) };
+            if user.tags() != rights.tags {
+                management.put_tags(&user, rights.tags).await?;
+            }
+            UserApplied::RightsAlone
+        }
     };
     management.put_rights(name, &rights).await?;
     Ok(applied)

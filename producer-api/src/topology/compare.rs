@@ -1,5 +1,8 @@
 //! Every difference between the topology in code and a virtual host, both ways.
 
+mod policies;
+mod users;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
@@ -17,11 +20,13 @@ const BROKERS_OWN: &str = "amq.";
 ///
 /// No difference either: what the broker has by itself (`amq.…`), and the queues of the API's replicas with their bindings,
 /// which come and go with their connections.
-pub fn differences(found: &Found, also: &[String]) -> Vec<Difference> {
+pub(super) fn differences(found: &Found, also: &[String]) -> Vec<Difference> {
     let known: BTreeSet<&str> = also.iter().map(String::as_str).collect();
     let mut differences = exchanges(&found.exchanges, &known);
     differences.extend(queues(&found.queues, &known));
     differences.extend(bindings(found, &known));
+    differences.extend(policies::differences(found));
+    differences.extend(found.users.iter().flat_map(users::differences));
     differences
 }
 
@@ -41,13 +46,6 @@ fn exchanges(found: &[FoundExchange], known: &BTreeSet<&str>) -> Vec<Difference>
         ];
         differences.extend(different(&thing, properties));
         differences.extend(different_arguments(&thing, &Map::new(), &exchange.arguments));
-        differences.extend(
-            exchange
-                .policy
-                .clone()
-                .filter(|name| !name.is_empty())
-                .map(|policy| Difference { thing, finding: Finding::Policy { policy, sets: Value::Null } }),
-        );
     }
     let is_known = |name: &str| {
         name.is_empty()
@@ -78,15 +76,6 @@ fn queues(found: &[FoundQueue], known: &BTreeSet<&str>) -> Vec<Difference> {
         ];
         differences.extend(different(&thing, properties));
         differences.extend(different_arguments(&thing, &arguments(declared.arguments), &queue.arguments));
-        let policies = [&queue.policy, &queue.operator_policy].into_iter().flatten();
-        let policies: Vec<&str> = policies.map(String::as_str).filter(|name| !name.is_empty()).collect();
-        if !policies.is_empty() {
-            let sets = queue.effective_policy_definition.clone();
-            differences.push(Difference {
-                thing,
-                finding: Finding::Policy { policy: policies.join(" and "), sets },
-            });
-        }
     }
     let is_known = |queue: &&FoundQueue| {
         queue.name.starts_with(BROKERS_OWN)
@@ -172,8 +161,11 @@ fn different_arguments(
 }
 
 fn difference(binding: &FoundBinding, finding: Finding) -> Difference {
-    let FoundBinding { source, destination, destination_type, routing_key, .. } = binding.clone();
-    Difference { thing: Thing::Binding { source, destination, destination_type, routing_key }, finding }
+    let FoundBinding { source, destination, destination_type, routing_key, arguments } = binding.clone();
+    Difference {
+        thing: Thing::Binding { source, destination, destination_type, routing_key, arguments },
+        finding,
+    }
 }
 
 #[cfg(test)]

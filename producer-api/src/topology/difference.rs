@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What differs, and how.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -20,14 +20,24 @@ pub struct Difference {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "thing", rename_all = "snake_case")]
 pub enum Thing {
+    /// The virtual host itself.
+    VirtualHost {
+        /// Its name.
+        name: String,
+    },
     /// An exchange.
     Exchange {
         /// Its name.
         name: String,
     },
-    /// A queue.
+    /// A queue; with `*` at its end, all of an API's replicas that begin so.
     Queue {
         /// Its name.
+        name: String,
+    },
+    /// A user of Warren's, and what he may in the virtual host.
+    User {
+        /// His name.
         name: String,
     },
     /// A binding.
@@ -40,6 +50,9 @@ pub enum Thing {
         destination_type: String,
         /// For this routing key or pattern.
         routing_key: String,
+        /// With these arguments; Warren's have none.
+        #[serde(skip_serializing_if = "Map::is_empty")]
+        arguments: Map<String, Value>,
     },
 }
 
@@ -53,7 +66,7 @@ pub enum Finding {
     Extra,
     /// Both have it, and not alike.
     Different {
-        /// What of it: `type`, `durable`, an argument's name.
+        /// What of it: `type`, `durable`, an argument's name; of a user, `tags` or a right.
         property: String,
         /// As the code has it; null: not at all.
         expected: Value,
@@ -62,9 +75,11 @@ pub enum Finding {
     },
     /// A policy of the broker's changes it, whatever it was declared with.
     Policy {
-        /// The policy's name; of two, both.
+        /// The policy's name.
         policy: String,
-        /// What it sets, as far as the broker tells.
+        /// Whether it is an operator policy.
+        operator: bool,
+        /// What it sets.
         sets: Value,
     },
 }
@@ -79,10 +94,19 @@ impl Difference {
 impl fmt::Display for Thing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::VirtualHost { name } => write!(formatter, "virtual host {name}"),
             Self::Exchange { name } => write!(formatter, "exchange {name}"),
             Self::Queue { name } => write!(formatter, "queue {name}"),
-            Self::Binding { source, destination, destination_type, routing_key } => {
-                write!(formatter, "binding {source} -> {destination_type} {destination} for {routing_key:?}")
+            Self::User { name } => write!(formatter, "user {name}"),
+            Self::Binding { source, destination, destination_type, routing_key, arguments } => {
+                write!(
+                    formatter,
+                    "binding {source} -> {destination_type} {destination} for {routing_key:?}"
+                )?;
+                if arguments.is_empty() {
+                    return Ok(());
+                }
+                write!(formatter, " with {}", Value::from(arguments.clone()))
             }
         }
     }
@@ -92,16 +116,17 @@ impl fmt::Display for Difference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { thing, finding } = self;
         match finding {
+            Finding::Missing if matches!(thing, Thing::VirtualHost { .. }) => {
+                write!(formatter, "{thing} is missing; run `topology apply`")
+            }
             Finding::Missing => write!(formatter, "{thing} is missing"),
             Finding::Extra => write!(formatter, "{thing} is not Warren's"),
             Finding::Different { property, expected, found } => {
                 write!(formatter, "{thing} has {property} {}, not {}", shown(found), shown(expected))
             }
-            Finding::Policy { policy, sets } if sets.is_null() => {
-                write!(formatter, "{thing} is changed by the policy {policy}")
-            }
-            Finding::Policy { policy, sets } => {
-                write!(formatter, "{thing} is changed by the policy {policy}: {sets}")
+            Finding::Policy { policy, operator, sets } => {
+                let kind = if *operator { "operator policy" } else { "policy" };
+                write!(formatter, "{thing} is changed by the {kind} {policy}: {sets}")
             }
         }
     }

@@ -10,7 +10,7 @@ use shared::broker::rights::Rights;
 use shared::config::Secret;
 use url::Url;
 
-use super::found::Found;
+use super::found::{Found, FoundUser, FoundUsers};
 
 /// How long the broker may take for one answer.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -86,13 +86,39 @@ impl Management {
         &self.virtual_host
     }
 
-    /// Everything in the virtual host that the topology is compared with.
-    pub async fn look(&self) -> Result<Found, ManagementError> {
-        Ok(Found {
-            exchanges: self.list("exchanges").await?,
+    /// Everything in the virtual host that the topology is compared with; none if there is no such virtual host.
+    pub async fn look(&self) -> Result<Option<Found>, ManagementError> {
+        let exchanges = self.ask(Method::GET, &["exchanges", &self.virtual_host], None).await?;
+        if exchanges.status() == StatusCode::NOT_FOUND {
+            // Unless it is no management API at all that has no such page.
+            let overview = self.ask(Method::GET, &["overview"], None).await?;
+            self.accepted(overview, || "show its overview".to_owned()).await?;
+            return Ok(None);
+        }
+        Ok(Some(Found {
+            exchanges: self.read_list("exchanges", exchanges).await?,
             queues: self.list("queues").await?,
             bindings: self.list("bindings").await?,
-        })
+            policies: self.list("policies").await?,
+            operator_policies: self.list("operator-policies").await?,
+            users: self.look_at_users().await?,
+        }))
+    }
+
+    /// The users with their rights, if this login is an administrator's.
+    async fn look_at_users(&self) -> Result<Option<FoundUsers>, ManagementError> {
+        let users = self.ask(Method::GET, &["users"], None).await?;
+        if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&users.status()) {
+            return Ok(None);
+        }
+        let of_host = |what| ["vhosts", self.virtual_host.as_str(), what];
+        let permissions = self.ask(Method::GET, &of_host("permissions"), None).await?;
+        let topic_permissions = self.ask(Method::GET, &of_host("topic-permissions"), None).await?;
+        Ok(Some(FoundUsers {
+            users: self.read_list("users", users).await?,
+            permissions: self.read_list("permissions", permissions).await?,
+            topic_permissions: self.read_list("topic permissions", topic_permissions).await?,
+        }))
     }
 
     /// Makes the virtual host if it isn't there; whether it had to.
@@ -115,14 +141,15 @@ impl Management {
         Ok(())
     }
 
-    /// Whether there is a user of this name.
-    pub(super) async fn has_user(&self, name: &str) -> Result<bool, ManagementError> {
+    /// The user of this name, if there is one.
+    pub(super) async fn user(&self, name: &str) -> Result<Option<FoundUser>, ManagementError> {
         let answer = self.ask(Method::GET, &["users", name], None).await?;
         if answer.status() == StatusCode::NOT_FOUND {
-            return Ok(false);
+            return Ok(None);
         }
-        self.accepted(answer, || format!("show the user {name}")).await?;
-        Ok(true)
+        let shown = || format!("show the user {name}");
+        let answer = self.accepted(answer, shown).await?;
+        answer.json().await.map(Some).map_err(|source| ManagementError::Unreadable { what: shown(), source })
     }
 
     /// Makes a user, or gives him this password and these tags.
@@ -132,8 +159,21 @@ impl Management {
         password: &Secret,
         tags: &str,
     ) -> Result<(), ManagementError> {
-        let user = json!({ "password": password.expose(), "tags": tags });
-        let answer = self.ask(Method::PUT, &["users", name], Some(&user)).await?;
+        self.put_user_as(name, &json!({ "password": password.expose(), "tags": tags })).await
+    }
+
+    /// Gives a user who is there these tags; he keeps his password.
+    pub(super) async fn put_tags(&self, user: &FoundUser, tags: &str) -> Result<(), ManagementError> {
+        // Without a hash RabbitMQ takes the password away.
+        let FoundUser { name, password_hash, hashing_algorithm, .. } = user;
+        let same = json!({
+            "password_hash": password_hash, "hashing_algorithm": hashing_algorithm, "tags": tags,
+        });
+        self.put_user_as(name, &same).await
+    }
+
+    async fn put_user_as(&self, name: &str, user: &Value) -> Result<(), ManagementError> {
+        let answer = self.ask(Method::PUT, &["users", name], Some(user)).await?;
         self.accepted(answer, || format!("make the user {name}")).await?;
         Ok(())
     }
@@ -149,8 +189,15 @@ impl Management {
     }
 
     async fn list<T: DeserializeOwned>(&self, what: &str) -> Result<Vec<T>, ManagementError> {
+        self.read_list(what, self.ask(Method::GET, &[what, &self.virtual_host], None).await?).await
+    }
+
+    async fn read_list<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        answer: reqwest::Response,
+    ) -> Result<Vec<T>, ManagementError> {
         let shown = || format!("list the {what} of the virtual host {}", self.virtual_host);
-        let answer = self.ask(Method::GET, &[what, &self.virtual_host], None).await?;
         let answer = self.accepted(answer, shown).await?;
         answer.json().await.map_err(|source| ManagementError::Unreadable { what: shown(), source })
     }

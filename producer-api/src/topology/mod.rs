@@ -2,13 +2,13 @@
 //! commands alone. What they should be is `shared::broker`'s to say.
 
 mod apply;
+mod check;
 mod compare;
 mod difference;
 mod found;
 mod management;
 
 pub use apply::{Applied, UserApplied, apply};
-pub use compare::differences;
+pub use check::{Checked, check};
 pub use difference::Difference;
-pub use found::Found;
 pub use management::{Management, ManagementError};
