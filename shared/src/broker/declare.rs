@@ -151,6 +151,7 @@ fn judge(error: lapin::Error, what: impl FnOnce() -> String) -> DeclareError {
         AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => {
             DeclareError::Missing { what: what(), words: words() }
         }
+        // Passes, RESOURCE_LOCKED too: a queue that somebody's connection has for itself goes with it, and can then be declared.
         _ => DeclareError::Interrupted(error),
     }
 }

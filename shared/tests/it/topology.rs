@@ -4,6 +4,8 @@ use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use shared::broker::topology::{AUDIT_QUEUE, BINDINGS, EXCHANGES, QUEUES};
 use shared::broker::{DeclareError, declare};
+use shared::lifecycle::Interruption;
+use shared::telemetry::error_chain;
 use test_support::TestBroker;
 
 #[tokio::test]
@@ -59,4 +61,23 @@ async fn an_exchange_of_another_kind_is_refused_in_the_brokers_words() {
     let error = declare(&connection).await.unwrap_err();
     assert!(error.to_string().contains("exchange auth.events"), "{error}");
     assert!(error.to_string().contains("inequivalent arg 'type'"), "{error}");
+}
+
+/// A queue of somebody's connection goes with it, and then the declaration succeeds: so it is waited for, in the broker's words.
+#[tokio::test]
+async fn a_queue_that_another_connection_has_for_itself_is_waited_for() {
+    let broker = TestBroker::create().await;
+    let (holder, connection) = (broker.connect().await, broker.connect().await);
+    let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+    let channel = holder.create_channel().await.unwrap();
+    channel.queue_declare(AUDIT_QUEUE.into(), options, FieldTable::default()).await.unwrap();
+    match declare(&connection).await.unwrap_err().interruption() {
+        Interruption::Passing(error) => {
+            let words = error_chain(error.as_ref());
+            assert!(words.contains("RESOURCE_LOCKED") && words.contains(AUDIT_QUEUE), "{words}");
+        }
+        other => panic!("{other:?}"),
+    }
+    holder.close(200, "done".into()).await.unwrap();
+    declare(&connection).await.unwrap();
 }
