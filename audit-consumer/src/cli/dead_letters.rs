@@ -1,5 +1,7 @@
 //! `dead-letters list`, `show`, `replay` and `discard`.
 
+use std::io::Write;
+
 use shared::clock::Clock;
 use shared::config::{BrokerConfig, DatabaseConfig, Reader};
 use shared::database::connect_for_command;
@@ -91,8 +93,17 @@ fn act(mut reader: Reader, broker: BrokerConfig, arguments: &ActArguments, verb:
         if let Some(sender) = sender {
             sender.close().await;
         }
-        acted?;
         print(&report.summary())?;
+        acted?;
+        if report.is_empty() {
+            remind_of_others(arguments.json)?;
+        }
         Ok(report.finish()?)
     })
+}
+
+/// Whoever finds nothing might believe that nothing lies there.
+fn remind_of_others(json: bool) -> anyhow::Result<()> {
+    let words = "no dead letter was found; those that another command has in hand are not seen\n";
+    if json { Ok(write!(std::io::stderr().lock(), "{words}")?) } else { print(words) }
 }

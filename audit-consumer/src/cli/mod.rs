@@ -34,7 +34,8 @@ enum Command {
     #[command(subcommand)]
     Quarantine(EndCommand),
     /// Messages that a queue gave up on. Replayed, they go straight to that queue. Those that a command has in hand, others
-    /// don't see.
+    /// don't see. A discarded event that the trail doesn't have is sent again by relays, until `producer-api parked discard`
+    /// throws it away, too.
     #[command(subcommand)]
     DeadLetters(EndCommand),
     /// Writes events of the audit trail to a file or to standard output, the oldest first. The trail itself tells of it.

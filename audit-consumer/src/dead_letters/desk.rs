@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lapin::options::{BasicAckOptions, BasicGetOptions};
+use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
 use shared::broker::topology::DEAD_LETTERS;
 use shared::broker::{Delivery, connect, within};
@@ -17,7 +18,7 @@ pub enum DeskError {
     #[error("the queue {DEAD_LETTERS} can't be read; check AMQP_URL and whether RabbitMQ runs")]
     Unreadable(#[source] lapin::Error),
     /// The connection broke before the broker had heard that a letter is done with.
-    #[error("a letter that is done with could not be acknowledged; it is among the dead letters still")]
+    #[error("letters that are done with could not be acknowledged; they may be among the dead letters still")]
     NotAcknowledged(#[source] lapin::Error),
     /// The same, without words.
     #[error("the channel is gone; what was not acknowledged is among the dead letters still")]
@@ -61,7 +62,7 @@ impl Desk {
         Ok(Some((got.delivery, got.message_count)))
     }
 
-    /// Is done with a letter: it is gone.
+    /// Is done with a letter: it is gone once the broker has [heard](Desk::heard) it.
     pub async fn done_with(&self, delivery: &Delivery) -> Result<(), DeskError> {
         let acknowledged = within(self.deadline, delivery.acker.ack(BasicAckOptions::default()));
         match acknowledged.await {
@@ -69,6 +70,14 @@ impl Desk {
             Ok(false) => Err(DeskError::Gone),
             Err(error) => Err(DeskError::NotAcknowledged(error)),
         }
+    }
+
+    /// Waits until the broker has heard what is done with. It answers no acknowledgement, but it answers what is asked behind
+    /// it on the same channel; to look whether a queue is there needs no right.
+    pub async fn heard(&self) -> Result<(), DeskError> {
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let looked = self.channel.queue_declare(DEAD_LETTERS.into(), options, FieldTable::default());
+        within(self.deadline, looked).await.map(|_| ()).map_err(DeskError::NotAcknowledged)
     }
 
     /// Gives back whatever is in hand.

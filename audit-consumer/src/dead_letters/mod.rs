@@ -1,8 +1,10 @@
 //! The queue of dead letters, as operators look at it, give its messages to their queues again, and throw them away.
 //!
-//! A letter is taken with `basic.get` and acknowledged only after what was done to it is committed as an event; whatever else
-//! was taken goes back when the connection ends. So a command that is killed at any instruction loses none: at worst a letter
-//! is in its queue and still among the dead, and who replays it once more doubles a message, which its reader drops by its id.
+//! A letter is taken with `basic.get`. That it is replayed is written to the outbox before it is published, so that nothing is
+//! done which can't be told; committed when it is confirmed; and only then the letter is acknowledged. Whatever else was taken
+//! goes back when the connection ends. So a command that is killed at any instruction loses none: at worst a letter is in its
+//! queue, or told as discarded, and still among the dead. Who replays it once more doubles a message, which its reader drops by
+//! its id.
 //!
 //! While a command has letters in hand, others don't see them.
 

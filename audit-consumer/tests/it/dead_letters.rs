@@ -10,6 +10,9 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel};
 use serde_json::json;
+use shared::role::Role;
+use sqlx::{Postgres, Transaction};
+use test_support::faults::Proxy;
 use test_support::programs::{Ended, Program};
 use test_support::{TestBroker, TestDatabase, eventually, settled};
 use uuid::Uuid;
@@ -177,17 +180,40 @@ async fn a_replayed_letter_is_in_its_queue_alone_as_it_was_sent_and_a_second_rep
     assert_eq!(broker.queue_depth(QUEUE).await, 0);
 }
 
+/// Whoever commits to the outbox waits, with everything done that comes before, until the transaction ends.
+async fn hold_commits(database: &TestDatabase) -> Transaction<'static, Postgres> {
+    let statements = "CREATE FUNCTION wait_at_commit() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER wait_at_commit AFTER INSERT ON outbox
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait_at_commit()";
+    sqlx::raw_sql(statements).execute(database.pool()).await.unwrap();
+    let mut holder = database.pool().begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock(7)").execute(&mut *holder).await.unwrap();
+    holder
+}
+
+/// The process of PostgreSQL that [`hold_commits`] holds.
+async fn who_waits_at_commit(database: &TestDatabase) -> i32 {
+    eventually(DEADLINE, "somebody who commits", async || {
+        let query = "SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database
+            WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()";
+        sqlx::query_scalar(query).fetch_optional(database.pool()).await.unwrap()
+    })
+    .await
+}
+
 /// Goes red if a letter is acknowledged before its event is committed, or before it was confirmed.
 #[tokio::test]
 async fn a_replay_killed_between_confirm_and_acknowledgement_loses_nothing_and_doubles_no_row() {
     let (database, broker) = stage().await;
     let ids = [fresh_id(), fresh_id(), fresh_id()];
     die(&broker, QUEUE, ids.map(published).into()).await;
-    let lock = database.lock_table("outbox").await;
+    let holder = hold_commits(&database).await;
     let mut command = words(program(&database, &broker), "dead-letters replay --all", Some(WHY)).spawn();
-    database.wait_for_a_blocked_writer("outbox").await;
+    let server = who_waits_at_commit(&database).await;
     command.kill();
-    lock.rollback().await.unwrap();
+    sqlx::query("SELECT pg_terminate_backend($1)").bind(server).execute(database.pool()).await.unwrap();
+    holder.rollback().await.unwrap();
     settled(DEADLINE, "all to be among the dead still", 3, async || broker.queue_depth(DEAD).await).await;
     assert_eq!(broker.queue_depth(QUEUE).await, 3, "and in their queue");
     assert_eq!(told(&database, "operator.dead_letter.replayed").await.len(), 0);
@@ -197,13 +223,137 @@ async fn a_replay_killed_between_confirm_and_acknowledgement_loses_nothing_and_d
     assert_eq!((broker.queue_depth(DEAD).await, broker.queue_depth(QUEUE).await), (0, 6));
     let _consumer = program(&database, &broker).start().await;
     settled(DEADLINE, "an empty queue", 0, async || broker.queue_depth(QUEUE).await).await;
-    let mut expected = ids.to_vec();
-    expected.sort();
-    settled(DEADLINE, "one row each", expected, async || {
-        let query = "SELECT event_id FROM audit.events ORDER BY event_id";
-        sqlx::query_scalar::<_, Uuid>(query).fetch_all(database.pool()).await.unwrap()
-    })
-    .await;
+    settled(DEADLINE, "one row each", sorted(&ids), async || recorded(&database).await).await;
+}
+
+fn sorted(ids: &[Uuid]) -> Vec<Uuid> {
+    let mut ids = ids.to_vec();
+    ids.sort();
+    ids
+}
+
+async fn recorded(database: &TestDatabase) -> Vec<Uuid> {
+    let query = "SELECT event_id FROM audit.events ORDER BY event_id";
+    sqlx::query_scalar(query).fetch_all(database.pool()).await.unwrap()
+}
+
+/// Goes red if anything is published before the database has taken the event.
+#[tokio::test]
+async fn a_replay_killed_before_its_events_are_written_has_published_nothing() {
+    let (database, broker) = stage().await;
+    die(&broker, QUEUE, vec![published(fresh_id())]).await;
+    let lock = database.lock_table("outbox").await;
+    let mut command = words(program(&database, &broker), "dead-letters replay --all", Some(WHY)).spawn();
+    database.wait_for_a_blocked_writer("outbox").await;
+    command.kill();
+    lock.rollback().await.unwrap();
+    settled(DEADLINE, "it to be among the dead still", 1, async || broker.queue_depth(DEAD).await).await;
+    assert_eq!(broker.queue_depth(QUEUE).await, 0);
+}
+
+/// Operators who read have a login for the database, too. Goes red if with it anything is done that nobody hears of.
+#[tokio::test]
+async fn who_may_not_tell_the_trail_replays_and_discards_nothing() {
+    let (database, broker) = stage().await;
+    die(&broker, QUEUE, vec![published(fresh_id()), published(fresh_id())]).await;
+    for verb in ["replay", "discard"] {
+        let program = program(&database, &broker).env("DATABASE_URL", &database.url_as(Role::Operator));
+        let refused = run(program, &format!("dead-letters {verb} --all"), Some(WHY)).await;
+        assert_eq!(refused.code, Some(1), "{}", refused.output);
+        assert!(refused.log.contains("permission denied for table outbox"), "{}", refused.log);
+        assert!(refused.log.contains("warren_audit_consumer"), "{}", refused.log);
+        settled(DEADLINE, "both to lie there", 2, async || broker.queue_depth(DEAD).await).await;
+        assert_eq!(broker.queue_depth(QUEUE).await, 0, "{verb}");
+    }
+}
+
+/// Goes red if a deed that was told but maybe not acknowledged passes for done, or is not told of at all.
+#[tokio::test]
+async fn a_command_whose_acknowledgements_are_lost_says_what_it_did_and_that_the_letters_may_be_there() {
+    let (database, broker) = stage().await;
+    let id = fresh_id();
+    die(&broker, QUEUE, vec![published(id)]).await;
+    let holder = hold_commits(&database).await;
+    let proxy = Proxy::before(broker.amqp_url()).await;
+    let url = format!("{}?connection_timeout=2000", proxy.instead_of(broker.amqp_url()));
+    let program = program(&database, &broker).env("AMQP_URL", &url);
+    let command = words(program, "dead-letters replay --all --json", Some(WHY));
+    let cut = async {
+        who_waits_at_commit(&database).await;
+        // The acknowledgement is written, and arrives nowhere.
+        proxy.cut();
+        holder.rollback().await.unwrap();
+    };
+    let (ended, ()) = tokio::join!(command.run(), cut);
+    proxy.reset_connections();
+    settled(DEADLINE, "the letter to be given back", 1, async || broker.queue_depth(DEAD).await).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    let lines = objects(&ended);
+    assert_eq!((&lines[0]["id"], &lines[0]["outcome"]), (&json!(id), &json!("failed")), "{}", ended.output);
+    let note = lines[0]["note"].as_str().unwrap();
+    assert!(note.contains("it is in audit.events") && note.contains("may be among the dead"), "{note}");
+    assert_eq!(told(&database, "operator.dead_letter.replayed").await.len(), 1);
+    assert_eq!((broker.queue_depth(QUEUE).await, broker.queue_depth(DEAD).await), (1, 1));
+}
+
+#[tokio::test]
+async fn two_operators_at_once_replay_each_letter_once() {
+    let (database, broker) = stage().await;
+    let ids: Vec<Uuid> = (0..20).map(|_| fresh_id()).collect();
+    die(&broker, QUEUE, ids.iter().map(|id| published(*id)).collect()).await;
+    let both =
+        [act(&database, &broker, "replay --all --json"), act(&database, &broker, "replay --all --json")];
+    let mut replayed = 0;
+    for ended in futures_util::future::join_all(both).await {
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        replayed += objects(&ended).len();
+    }
+    assert_eq!(replayed, 20);
+    assert_eq!((broker.queue_depth(DEAD).await, broker.queue_depth(QUEUE).await), (0, 20));
+    assert_eq!(told(&database, "operator.dead_letter.replayed").await.len(), 20);
+}
+
+#[tokio::test]
+async fn who_finds_nothing_hears_that_another_command_may_have_some_in_hand() {
+    let (database, broker) = stage().await;
+    die(&broker, QUEUE, vec![published(fresh_id())]).await;
+    let other = channel(&broker).await;
+    let held = other.basic_get(DEAD.into(), BasicGetOptions::default()).await.unwrap();
+    assert!(held.is_some());
+    let words = "those that another command has in hand are not seen";
+    let people = act(&database, &broker, "replay --all").await;
+    assert_eq!(people.code, Some(0), "{}", people.log);
+    assert!(
+        people.output.starts_with("replayed 0 in all") && people.output.contains(words),
+        "{}",
+        people.output
+    );
+    let programs = act(&database, &broker, "discard --all --json").await;
+    assert_eq!((programs.code, programs.output.as_str()), (Some(0), ""));
+    assert!(programs.log.contains(words), "{}", programs.log);
+}
+
+#[tokio::test]
+async fn letters_are_replayed_to_a_consumer_that_works_meanwhile() {
+    let (database, broker) = stage().await;
+    let ids: Vec<Uuid> = (0..60).map(|_| fresh_id()).collect();
+    die(&broker, QUEUE, ids.iter().map(|id| published(*id)).collect()).await;
+    let _consumer = program(&database, &broker).start().await;
+    let replayed = act(&database, &broker, "replay --all").await;
+    assert_eq!(replayed.code, Some(0), "{}", replayed.log);
+    settled(DEADLINE, "one row each", sorted(&ids), async || recorded(&database).await).await;
+    assert_eq!((broker.queue_depth(DEAD).await, broker.queue_depth(QUEUE).await), (0, 0));
+}
+
+/// The relay keeps what it sent until the trail has it.
+#[tokio::test]
+async fn who_discards_an_event_hears_that_it_may_come_again_and_what_ends_that() {
+    let (database, broker) = stage().await;
+    let id = fresh_id();
+    die(&broker, QUEUE, vec![published(id)]).await;
+    let discarded = act(&database, &broker, &format!("discard {id}")).await;
+    assert_eq!(discarded.code, Some(0), "{}", discarded.log);
+    assert!(discarded.output.contains(&format!("producer-api parked discard {id}")), "{}", discarded.output);
 }
 
 /// Goes red if publishing is not mandatory.

@@ -134,6 +134,11 @@ impl Report {
         if self.json { String::new() } else { format!("{} {} in all\n", self.verb.past(), self.done) }
     }
 
+    /// Whether there was nothing to act upon.
+    pub fn is_empty(&self) -> bool {
+        self.done + self.failed == 0
+    }
+
     /// An error if anything failed.
     pub fn finish(self) -> Result<(), NotAllDone> {
         if self.failed == 0 {
