@@ -175,6 +175,22 @@ async fn a_replay_killed_before_it_was_told_has_done_nothing() {
 }
 
 #[tokio::test]
+async fn two_operators_at_once_discard_each_message_once() {
+    let database = TestDatabase::create().await;
+    let bodies: Vec<String> = (0..20).map(|number| format!("garbage {number}")).collect();
+    let bodies: Vec<&[u8]> = bodies.iter().map(String::as_bytes).collect();
+    set_aside(database.pool(), &bodies, "garbage").await;
+    let both = [(); 2].map(|()| quarantine(&database, "discard --all --json", Some(WHY)));
+    let mut discarded = 0;
+    for ended in futures_util::future::join_all(both).await {
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        discarded += objects(&ended).len();
+    }
+    assert_eq!((discarded, reasons(&database).await.len()), (20, 0));
+    assert_eq!(told(&database, "operator.quarantine.discarded").await.len(), 20);
+}
+
+#[tokio::test]
 async fn discarded_by_a_filter_only_what_it_means_is_gone_and_the_trail_knows_which_it_was() {
     let database = TestDatabase::create().await;
     let ids = set_aside(database.pool(), &[b"abc"], "garbage").await;

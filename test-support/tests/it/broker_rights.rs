@@ -76,6 +76,8 @@ impl Deed {
 const QUEUES: [&str; 4] = ["audit.events", "job.runs", "job.runs.mail", "dead.letters"];
 const EXCHANGES: [&str; 5] = ["auth.events", "task.events", "job.events", "job.ticks", "dead.letters"];
 
+const REPLICA: &str = "realtime.mine.1";
+
 /// Everything that is tried.
 fn deeds() -> Vec<Deed> {
     let queues = QUEUES
@@ -85,7 +87,9 @@ fn deeds() -> Vec<Deed> {
         .into_iter()
         .flat_map(|exchange| [Publish(exchange), DeclareExchange(exchange), Bind("audit.events", exchange)]);
     let others = [Publish(""), Publish("amq.topic"), Declare("mine"), DeclareExchange("mine")];
-    queues.chain(exchanges).chain(others).collect()
+    // A replica hears of sessions and of tasks, not of jobs.
+    let overheard = ["job.events", "job.ticks", "dead.letters"].map(|exchange| Bind(REPLICA, exchange));
+    queues.chain(exchanges).chain(others).chain(overheard).collect()
 }
 
 /// Exactly what a role may do of it, and what it must be able to do beside. Whoever may read a queue may empty it: what he
@@ -95,12 +99,11 @@ fn allowed_to(role: Role) -> Vec<Deed> {
     let own = |queue| [Take(queue), Consume(queue), Purge(queue)];
     match role {
         Role::ProducerApi => {
-            let replica = "realtime.mine.1";
             let replicas = [
-                Declare(replica),
-                Bind(replica, "task.events"),
-                Bind(replica, "auth.events"),
-                Consume(replica),
+                Declare(REPLICA),
+                Bind(REPLICA, "task.events"),
+                Bind(REPLICA, "auth.events"),
+                Consume(REPLICA),
             ];
             outbox.into_iter().chain(replicas).collect()
         }

@@ -144,6 +144,24 @@ async fn parked_events_are_listed_shown_and_thrown_away_by_filter_or_name() {
     assert!(!told.to_string().contains("a-test"), "never what was in it");
 }
 
+#[tokio::test]
+async fn two_operators_at_once_throw_each_parked_event_away_once() {
+    let database = TestDatabase::create().await;
+    for _ in 0..20 {
+        let id = commit_a_fact(&database).await;
+        park(&database, id, "1 hour").await;
+    }
+    let both = [(); 2].map(|()| parked(&database, "discard --all --json", Some("a test's")));
+    let mut discarded = 0;
+    for ended in futures_util::future::join_all(both).await {
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        discarded += objects(&ended).len();
+    }
+    assert_eq!(discarded, 20);
+    let told = "SELECT count(*) FROM outbox WHERE routing_key = 'operator.parked.discarded'";
+    assert_eq!(count(&database, told).await, 20);
+}
+
 /// Goes red if the row is in the outbox before its event is, or out of `outbox_parked` before it is in the outbox.
 #[tokio::test]
 async fn a_replay_of_parked_events_killed_before_its_commit_has_done_nothing() {
