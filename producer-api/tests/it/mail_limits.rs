@@ -2,16 +2,13 @@
 //! to, and what is beyond the limit of the latter is answered as ever.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use test_support::api::{Answer, Client, PASSWORD, send};
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::harness::Api;
+use crate::statements::Statements;
 
 const REGISTER: &str = "/api/register/";
 const RESET: &str = "/api/password/reset/";
@@ -162,34 +159,6 @@ async fn limits_of_mails_that_are_off_count_nothing() {
     assert_eq!(api.count("SELECT count(*) FROM login_limits").await, 0);
 }
 
-/// What sqlx tells of each statement, as far as this thread asks for it.
-#[derive(Clone, Default)]
-struct Statements(Arc<Mutex<Vec<String>>>);
-
-impl Statements {
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
-}
-
-impl<S: Subscriber> Layer<S> for Statements {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() == "sqlx::query" {
-            event.record(&mut self.clone());
-        }
-    }
-}
-
-impl Visit for Statements {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "summary" {
-            self.0.lock().unwrap().push(value.to_owned());
-        }
-    }
-
-    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
-}
-
 /// Goes red when the time of an answer tells how many accounts have an address: each statement more is time.
 #[tokio::test]
 async fn asking_costs_the_same_statements_for_nobody_one_account_and_three() {
@@ -202,12 +171,7 @@ async fn asking_costs_the_same_statements_for_nobody_one_account_and_three() {
              ('e', 'proved@example.com', now(), true, '!', now()), ('f', 'gone@example.com', NULL, false, '!', now())",
     )
     .await;
-    let statements = Statements::default();
-    // As long as there is only one subscriber, tracing asks that of whichever thread comes by a place first: another test's has
-    // none, and the place is never heard of again.
-    let _another = tracing::Dispatch::new(tracing_subscriber::registry());
-    let _listening =
-        tracing::subscriber::set_default(tracing_subscriber::registry().with(statements.clone()));
+    let statements = Statements::watch();
     let names = ["nobody", "one", "three", "proved", "gone"];
     for path in [RESET, RESEND, REGISTER] {
         let mut expected = None;

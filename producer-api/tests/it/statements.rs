@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Subscriber};
+use tracing::{Dispatch, Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
@@ -14,14 +14,18 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 pub(crate) struct Statements {
     seen: Arc<Mutex<Vec<String>>>,
     _watch: DefaultGuard,
+    /// As long as there is only one subscriber, tracing asks that of whichever thread comes by a place first: another test's
+    /// has none, and the place is never heard of again.
+    _another: Dispatch,
 }
 
 impl Statements {
     pub(crate) fn watch() -> Self {
+        let another = Dispatch::new(tracing_subscriber::registry());
         let seen = Arc::default();
         let layer = Seen(Arc::clone(&seen));
         let watch = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
-        Self { seen, _watch: watch }
+        Self { seen, _watch: watch, _another: another }
     }
 
     /// Those since the last time.
