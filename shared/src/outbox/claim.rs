@@ -26,10 +26,10 @@ pub(super) async fn due(
     let due = sqlx::query_scalar!(
         r#"
         SELECT name AS "name!" FROM UNNEST($1::text[]) AS exchange (name)
-        WHERE EXISTS (SELECT FROM outbox WHERE outbox.exchange = name AND not_before = '-infinity')
-            OR EXISTS (
-                SELECT FROM outbox WHERE outbox.exchange = name AND not_before > '-infinity' AND not_before <= $2
-            )
+        -- In the order of the index: else a backlog of one exchange might be read through for each of the others.
+        CROSS JOIN LATERAL (
+            SELECT FROM outbox WHERE outbox.exchange = name AND not_before <= $2 ORDER BY not_before, seq LIMIT 1
+        ) AS first
         "#,
         &names,
         now,
@@ -40,8 +40,9 @@ pub(super) async fn due(
 }
 
 /// Locks the oldest due rows of `exchange`, at most `limit`: those that were tried before and whose wait is over, which
-/// take half of the places at most, then those that nobody has tried. Each kind has an index of its own, so that neither
-/// is looked for among a million of the other.
+/// take half of the places at most, then those that nobody has tried. Both are asked for in the order of the index
+/// `outbox_due`, which nothing else gives, so that neither is looked for among a million of the other. (`<=` for `=`: of
+/// what is equal to a constant no order would be asked.)
 pub(super) async fn claim(
     connection: &mut PgConnection,
     exchange: Exchange,
@@ -54,14 +55,14 @@ pub(super) async fn claim(
             SELECT seq, event_id, routing_key, headers, body, attempts, returns, parkings
             FROM outbox
             WHERE exchange = $1 AND not_before > '-infinity' AND not_before <= $2
-            ORDER BY not_before
+            ORDER BY not_before, seq
             LIMIT ($3::bigint + 1) / 2
             FOR UPDATE SKIP LOCKED
         ), fresh AS MATERIALIZED (
             SELECT seq, event_id, routing_key, headers, body, attempts, returns, parkings
             FROM outbox
-            WHERE exchange = $1 AND not_before = '-infinity'
-            ORDER BY seq
+            WHERE exchange = $1 AND not_before <= '-infinity'
+            ORDER BY not_before, seq
             LIMIT $3 - (SELECT count(*) FROM tried)
             FOR UPDATE SKIP LOCKED
         )

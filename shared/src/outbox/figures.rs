@@ -130,8 +130,8 @@ async fn read(connection: &mut PgConnection) -> Result<Vec<Waiting>, sqlx::Error
             SELECT count(*) AS rows, min(created_at) AS oldest
             FROM (
                 SELECT created_at FROM outbox
-                WHERE outbox.exchange = named.exchange AND not_before = '-infinity'
-                ORDER BY seq
+                WHERE outbox.exchange = named.exchange AND not_before <= '-infinity'
+                ORDER BY not_before, seq
                 LIMIT $2
             ) AS head
         ) AS fresh
@@ -142,7 +142,7 @@ async fn read(connection: &mut PgConnection) -> Result<Vec<Waiting>, sqlx::Error
             FROM (
                 SELECT not_before, created_at, parkings FROM outbox
                 WHERE outbox.exchange = named.exchange AND not_before > '-infinity'
-                ORDER BY not_before
+                ORDER BY not_before, seq
                 LIMIT $2
             ) AS head
         ) AS tried

@@ -93,7 +93,11 @@ fn batch(pick: &Pick<Uuid>, rows: &[Locked]) -> Batch {
     if let Pick::Named(ids) = pick {
         let there: HashSet<Uuid> = rows.iter().map(|row| row.event_id).collect();
         let missing = ids.iter().filter(|id| !there.contains(*id));
-        deeds.extend(missing.map(|id| Deed::failed(id, "no parked event has this id; a relay may be trying it: look again")));
+        deeds.extend(
+            missing.map(|id| {
+                Deed::failed(id, "no parked event has this id; a relay may be trying it: look again")
+            }),
+        );
     }
     Batch { deeds, last: rows.last().map(|row| row.place) }
 }
