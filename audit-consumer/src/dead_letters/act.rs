@@ -113,16 +113,15 @@ impl Office<'_> {
         let mut tried = Vec::new();
         let acted = self.try_each(&mut transaction, hand, &mut tried).await;
         // What has arrived is told and given up, even if something broke behind it.
-        let (ended, doubt) = match transaction.commit().await {
-            Err(error) => (Err(ActError::Database(error)), Some(UNTOLD)),
-            Ok(()) => {
-                self.outbox.wake();
-                let given_up = give_up(desk, &tried).await;
-                let doubt = given_up.is_err().then_some(UNHEARD);
-                (given_up.map_err(ActError::Desk), doubt)
-            }
+        let (ended, doubt) = if let Err(error) = transaction.commit().await {
+            (Err(ActError::Database(error)), Some(UNTOLD))
+        } else {
+            self.outbox.wake();
+            let given_up = give_up(desk, &tried).await;
+            let doubt = given_up.is_err().then_some(UNHEARD);
+            (given_up.map_err(ActError::Desk), doubt)
         };
-        let deeds = tried.iter().map(|tried| self.deed(tried, doubt)).collect();
+        let deeds = tried.iter().map(|tried| deed(tried, doubt)).collect();
         (deeds, acted.and(ended))
     }
 
@@ -173,24 +172,25 @@ impl Office<'_> {
         let sent = sender.send(delivery, queue).await?;
         Ok(sent.map(|()| Some(format!("it is in {queue}"))))
     }
+}
 
-    fn deed(&self, tried: &Tried<'_>, doubt: Option<&str>) -> Deed {
-        let Tried { letter, outcome, .. } = tried;
-        let id = &letter.id;
-        match (outcome, doubt) {
-            (Err(why), _) => Deed::failed(id, why),
-            (Ok(Some(place)), Some(doubt)) => Deed::failed(id, format!("{place}; {doubt}")),
-            (Ok(None), Some(doubt)) => Deed::failed(id, doubt),
-            (Ok(Some(place)), None) => Deed::done_so(id, place),
-            (Ok(None), None) if comes_again(letter) => Deed::done_so(
-                id,
-                format!(
-                    "until the trail has this event, relays send it again by themselves; `producer-api parked discard {id}` \
-                     ends that, once it is parked"
-                ),
+/// What is to be said of a letter that was tried.
+fn deed(tried: &Tried<'_>, doubt: Option<&str>) -> Deed {
+    let Tried { letter, outcome, .. } = tried;
+    let id = &letter.id;
+    match (outcome, doubt) {
+        (Err(why), _) => Deed::failed(id, why),
+        (Ok(Some(place)), Some(doubt)) => Deed::failed(id, format!("{place}; {doubt}")),
+        (Ok(None), Some(doubt)) => Deed::failed(id, doubt),
+        (Ok(Some(place)), None) => Deed::done_so(id, place),
+        (Ok(None), None) if comes_again(letter) => Deed::done_so(
+            id,
+            format!(
+                "until the trail has this event, relays send it again by themselves; `producer-api parked discard {id}` \
+                 ends that, once it is parked"
             ),
-            (Ok(None), None) => Deed::done(id),
-        }
+        ),
+        (Ok(None), None) => Deed::done(id),
     }
 }
 

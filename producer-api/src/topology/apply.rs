@@ -61,18 +61,15 @@ async fn put_user(
     password: Option<&Secret>,
 ) -> Result<UserApplied, ManagementError> {
     let (name, rights) = (role.name(), Rights::of(role));
-    let applied = match password {
-        Some(password) => {
-            management.put_user(name, password, rights.tags).await?;
-            UserApplied::WithPassword
+    let applied = if let Some(password) = password {
+        management.put_user(name, password, rights.tags).await?;
+        UserApplied::WithPassword
+    } else {
+        let Some(user) = management.user(name).await? else { return Ok(UserApplied::NotMade) };
+        if user.tags() != rights.tags {
+            management.put_tags(&user, rights.tags).await?;
         }
-        None => {
-            let Some(user) = management.user(name).await? else { return Ok(UserApplied::NotMade) };
-            if user.tags() != rights.tags {
-                management.put_tags(&user, rights.tags).await?;
-            }
-            UserApplied::RightsAlone
-        }
+        UserApplied::RightsAlone
     };
     management.put_rights(name, &rights).await?;
     Ok(applied)

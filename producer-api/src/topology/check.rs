@@ -15,12 +15,10 @@ pub struct Checked {
 
 /// Looks and compares; `also` names what of others may be there.
 pub async fn check(management: &Management, also: &[String]) -> Result<Checked, ManagementError> {
-    Ok(match management.look().await? {
-        Some(found) => Checked { differences: differences(&found, also), saw_users: found.users.is_some() },
-        None => {
-            let thing = Thing::VirtualHost { name: management.virtual_host().to_owned() };
-            // Nobody may do anything where nothing is.
-            Checked { differences: vec![Difference { thing, finding: Finding::Missing }], saw_users: true }
-        }
-    })
+    if let Some(found) = management.look().await? {
+        return Ok(Checked { differences: differences(&found, also), saw_users: found.users.is_some() });
+    }
+    let thing = Thing::VirtualHost { name: management.virtual_host().to_owned() };
+    // Nobody may do anything where nothing is.
+    Ok(Checked { differences: vec![Difference { thing, finding: Finding::Missing }], saw_users: true })
 }

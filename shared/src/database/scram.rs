@@ -27,7 +27,7 @@ pub(super) fn verifier(password: &str, salt: &[u8; SALT_BYTES]) -> String {
     format!("SCRAM-SHA-256${ITERATIONS}:{salt}${stored_key}:{server_key}")
 }
 
-/// As clients prepare what they are given: by SASLprep. What that can't prepare PostgreSQL takes as it is.
+/// As clients prepare what they are given: by `SASLprep`. What that can't prepare PostgreSQL takes as it is.
 fn prepared(password: &str) -> Cow<'_, str> {
     match stringprep::saslprep(password) {
         Ok(prepared) if !prepared.is_empty() => prepared,

@@ -41,7 +41,7 @@ fn binding(source: &str, queue: &str, key: &str) -> Value {
     })
 }
 
-fn policy(pattern: &str, apply_to: &str, definition: Value) -> Value {
+fn policy(pattern: &str, apply_to: &str, definition: &Value) -> Value {
     json!([{ "name": "mine", "pattern": pattern, "apply-to": apply_to, "definition": definition }])
 }
 
@@ -116,7 +116,7 @@ const CHANGES: &[(Change, &str)] = &[
         "exchange task.events has alternate-exchange x, not unset",
     ),
     (
-        |found| add(found, "policies", policy("task", "exchanges", json!({ "alternate-exchange": "x" }))),
+        |found| add(found, "policies", policy("task", "exchanges", &json!({ "alternate-exchange": "x" }))),
         r#"exchange task.events is changed by the policy mine: {"alternate-exchange":"x"}"#,
     ),
     (
@@ -150,22 +150,22 @@ const CHANGES: &[(Change, &str)] = &[
         "queue audit.events has x-queue-type classic, not quorum",
     ),
     (
-        |found| add(found, "policies", policy("^audit", "queues", json!({ "max-length": 5 }))),
+        |found| add(found, "policies", policy("^audit", "queues", &json!({ "max-length": 5 }))),
         r#"queue audit.events is changed by the policy mine: {"max-length":5}"#,
     ),
     (
         |found| {
-            add(found, "operator_policies", policy("^dead", "quorum_queues", json!({ "message-ttl": 1 })));
+            add(found, "operator_policies", policy("^dead", "quorum_queues", &json!({ "message-ttl": 1 })));
         },
         r#"queue dead.letters is changed by the operator policy mine: {"message-ttl":1}"#,
     ),
     // Also while no replica is there, and of one alone.
     (
-        |found| add(found, "policies", policy("^revocations\\.", "classic_queues", json!({ "expires": 1 }))),
+        |found| add(found, "policies", policy("^revocations\\.", "classic_queues", &json!({ "expires": 1 }))),
         r#"queue revocations.* is changed by the policy mine: {"expires":1}"#,
     ),
     (
-        |found| add(found, "policies", policy(r"^realtime\.api-1\.00ff$", "all", json!({ "expires": 1 }))),
+        |found| add(found, "policies", policy(r"^realtime\.api-1\.00ff$", "all", &json!({ "expires": 1 }))),
         r#"queue realtime.* is changed by the policy mine: {"expires":1}"#,
     ),
     (
@@ -227,7 +227,7 @@ fn each_change_is_named_and_nothing_else_is() {
 #[test]
 fn a_policy_whose_pattern_cant_be_read_counts_for_all_that_it_applies_to() {
     let mut found = good();
-    add(&mut found, "policies", policy("^(?!dead)", "queues", json!({ "max-length": 5 })));
+    add(&mut found, "policies", policy("^(?!dead)", "queues", &json!({ "max-length": 5 })));
     assert_eq!(compared(&found, &[]).len(), QUEUES.len() + REPLICA_QUEUES.len());
 }
 
