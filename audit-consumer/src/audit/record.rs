@@ -117,6 +117,11 @@ async fn write(
     candidates: &[Candidate<'_>],
     set_aside: &[SetAside<'_>],
 ) -> Result<Recorded, sqlx::Error> {
+    if set_aside.is_empty() {
+        // As nearly always: one statement, which commits by itself, and two turns less.
+        let entries = store::insert_entries(connection, candidates).await?;
+        return Ok(Recorded { entries, ..Recorded::default() });
+    }
     let mut transaction = connection.begin().await?;
     let recorded = Recorded {
         entries: store::insert_entries(&mut transaction, candidates).await?,

@@ -7,6 +7,8 @@ pub fn is_unavailable(error: &Error) -> bool {
     match error {
         Error::Io(_) | Error::Tls(_) | Error::PoolTimedOut | Error::PoolClosed | Error::WorkerCrashed => true,
         Error::Database(database) => database.code().is_some_and(|code| is_outage(&code)),
+        // sqlx takes a connection that ends before PostgreSQL has answered for an answer of zero (0.9.0).
+        Error::Protocol(words) => words.contains("response from SSLRequest"),
         _ => false,
     }
 }
@@ -28,6 +30,8 @@ mod tests {
     fn an_outage_is_told_from_a_fault_of_the_query() {
         assert!(is_unavailable(&Error::PoolTimedOut));
         assert!(is_unavailable(&Error::Io(std::io::Error::other("reset"))));
+        assert!(is_unavailable(&Error::Protocol("unexpected response from SSLRequest: 0x00".to_owned())));
+        assert!(!is_unavailable(&Error::Protocol("too many parameter format codes (70000)".to_owned())));
         assert!(!is_unavailable(&Error::RowNotFound));
         for code in ["57P01", "57P03", "57014", "53300", "08006", "40P01", "40001", "55P03", "25P03"] {
             assert!(is_outage(code), "{code}");
