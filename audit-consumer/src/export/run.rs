@@ -3,7 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use futures_util::TryStreamExt;
 use shared::clock::Clock;
 use shared::contracts::trail::{ExportFormat, TrailExported};
 use shared::ids::EventId;
@@ -19,6 +18,9 @@ use super::{csv, jsonl, store};
 /// How many events one statement looks at, whether they fit or not: it holds back what vacuum would clean for no longer than
 /// these take.
 const LOOKED_AT_MAX: i64 = 10_000;
+/// How many events are in memory at once. They are written while no statement is open: a reader that takes its time must not
+/// have the database wait.
+const HELD_MAX: usize = 500;
 
 /// An export that was asked for.
 #[derive(Debug, Clone)]
@@ -182,22 +184,19 @@ impl Export {
         written: &mut Written,
         output: &mut Output,
     ) -> Result<(), Broken> {
-        let mut rows = store::rows(database, found);
-        let (mut line, mut page) = (Vec::new(), written.clone());
-        let ended = loop {
-            let row = match rows.try_next().await {
-                Ok(Some(row)) => row,
-                ended => break ended,
-            };
-            line.clear();
-            self.format(&row, &mut line)?;
-            output.write(&line)?;
-            page = Written { events: page.events + 1, after: row.event_id };
-        };
-        // Only what has left counts as written, and that also if the database went away amid the page.
-        output.flush()?;
-        *written = page;
-        ended?;
+        let mut line = Vec::new();
+        for ids in found.chunks(HELD_MAX) {
+            let mut page = written.clone();
+            for row in store::rows(database, ids).await? {
+                line.clear();
+                self.format(&row, &mut line)?;
+                output.write(&line)?;
+                page = Written { events: page.events + 1, after: row.event_id };
+            }
+            // Only what has left counts as written.
+            output.flush()?;
+            *written = page;
+        }
         Ok(())
     }
 

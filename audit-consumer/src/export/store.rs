@@ -1,7 +1,6 @@
 //! SQL over the trail, read in the order of its ids.
 
 use chrono::{DateTime, Utc};
-use futures_util::stream::BoxStream;
 use ipnetwork::IpNetwork;
 use shared::contracts::Outcome;
 use shared::contracts::trail::TrailFilters;
@@ -112,8 +111,8 @@ pub(super) async fn look(
     .await
 }
 
-/// These events, the oldest first, one after the other.
-pub(super) fn rows<'a>(database: &'a PgPool, ids: &'a [Uuid]) -> BoxStream<'a, Result<Row, sqlx::Error>> {
+/// These events, the oldest first.
+pub(super) async fn rows(database: &PgPool, ids: &[Uuid]) -> Result<Vec<Row>, sqlx::Error> {
     sqlx::query_as!(
         Row,
         r#"
@@ -127,5 +126,6 @@ pub(super) fn rows<'a>(database: &'a PgPool, ids: &'a [Uuid]) -> BoxStream<'a, R
         "#,
         ids,
     )
-    .fetch(database)
+    .fetch_all(database)
+    .await
 }
