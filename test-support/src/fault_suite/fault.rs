@@ -207,10 +207,9 @@ impl Fault {
             | Self::KilledRabbitmq(_)
             | Self::FrozenRabbitmq(_)
             | Self::MemoryAlarm(_)
-            | Self::DeletedQueue
             | Self::RemovedBinding(_) => vec![Touch::Rabbitmq],
             Self::DuplicatePublish | Self::PoisonMessage => vec![Touch::Rabbitmq, Touch::Postgres],
-            Self::FullQueue => {
+            Self::FullQueue | Self::DeletedQueue => {
                 let consumers = PROGRAMS.into_iter().filter(|program| program.program == CONSUMER);
                 consumers.map(Touch::Program).chain([Touch::Rabbitmq]).collect()
             }

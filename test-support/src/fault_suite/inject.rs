@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use reqwest::Method;
+use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::fault::{CONSUMER, Fault, Link, PROGRAMS, Touch};
@@ -206,24 +207,13 @@ async fn hit_link(stage: &Stage, link: Link, fault: Fault, lasts: Duration) -> a
 /// Without a consumer, and with a limit that a policy lowers: from the twentieth message on the broker refuses. The witness's
 /// queue would take copies of what is refused, which came twice then with no doing of Warren's.
 async fn fill_queue(stage: &Stage, witness: &Witness, lasts: Duration) -> anyhow::Result<()> {
-    let mut consumers = Vec::new();
-    for replica in PROGRAMS.into_iter().filter(|replica| replica.program == CONSUMER) {
-        consumers.push(stage.program(replica).await);
-    }
     witness.look_away(&FACTS).await;
-    for consumer in &mut consumers {
-        consumer.kill();
-    }
+    let mut consumers = kill_consumers(stage).await;
     let host = stage.broker().virtual_host();
     let pattern = r"^audit\.events$";
     let set = ["set_policy", "-p", host, FULL_POLICY, pattern, FULL, "--apply-to", "queues"];
     stage.node(0).await.control(&set).await?;
-    let filled = timeout(FILLS_WITHIN, async {
-        while !messages::waiting(stage).await.is_ok_and(|waiting| waiting >= FULL_AT) {
-            sleep(Duration::from_millis(200)).await;
-        }
-    });
-    let filled = filled.await;
+    let filled = wait_until_full(stage).await;
     if filled.is_ok() {
         sleep(lasts).await;
     }
@@ -232,7 +222,25 @@ async fn fill_queue(stage: &Stage, witness: &Witness, lasts: Duration) -> anyhow
         consumer.start_again();
     }
     witness.look_again(&FACTS).await;
-    filled.context("the queue did not become full")
+    filled
+}
+
+async fn kill_consumers(stage: &Stage) -> Vec<MutexGuard<'_, RunningProgram>> {
+    let mut consumers = Vec::new();
+    for replica in PROGRAMS.into_iter().filter(|replica| replica.program == CONSUMER) {
+        consumers.push(stage.program(replica).await);
+    }
+    consumers.iter_mut().for_each(|consumer| consumer.kill());
+    consumers
+}
+
+async fn wait_until_full(stage: &Stage) -> anyhow::Result<()> {
+    let filled = timeout(FILLS_WITHIN, async {
+        while !messages::waiting(stage).await.is_ok_and(|waiting| waiting >= FULL_AT) {
+            sleep(Duration::from_millis(200)).await;
+        }
+    });
+    filled.await.context("the queue did not become full")
 }
 
 async fn clear_policy(stage: &Stage) -> anyhow::Result<()> {
@@ -240,7 +248,7 @@ async fn clear_policy(stage: &Stage) -> anyhow::Result<()> {
     stage.node(0).await.control(&["clear_policy", "-p", host, FULL_POLICY]).await
 }
 
-/// With whatever is in it. Its consumers are told, and declare it anew when they subscribe again; or the suite does.
+/// With what is in it: without a consumer some messages are. The suite declares it anew.
 async fn delete_queue(
     stage: &Stage,
     witness: &Witness,
@@ -248,12 +256,16 @@ async fn delete_queue(
     lasts: Duration,
 ) -> anyhow::Result<()> {
     witness.look_away(&FACTS).await;
+    let mut consumers = kill_consumers(stage).await;
+    let filled = wait_until_full(stage).await;
     let deleted = messages::delete_queue(stage).await;
+    // Some find no queue when they come.
+    consumers.iter_mut().for_each(|consumer| consumer.start_again());
     sleep(lasts).await;
     messages::declare_topology(stage).await?;
     witness.look_again(&FACTS).await;
     notes.deleted(deleted?);
-    Ok(())
+    filled
 }
 
 async fn remove_binding(

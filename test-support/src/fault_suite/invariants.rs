@@ -28,6 +28,8 @@ pub enum Invariant {
     EverythingStaysBounded,
     /// No request fails because the broker is away.
     RequestsDoNotNeedTheBroker,
+    /// No program ends by itself, or has no better name for an outage than "internal error".
+    FaultsAreOutlived,
     /// The suite itself could do and see what it must.
     TheSuiteIsWhole,
 }
@@ -52,6 +54,10 @@ pub struct Observed {
     pub refused: Vec<String>,
     /// Requests that failed though no fault explains it but one of the broker, or of another program.
     pub unexcused: Vec<String>,
+    /// Requests that were answered with 500, whatever was hit: the API has words for outages.
+    pub internal_errors: Vec<String>,
+    /// Which programs ended by themselves, with their last words.
+    pub ended_by_itself: Vec<String>,
     /// What the suite could not do or see.
     pub broke: Vec<String>,
     /// How long after each burst the outbox was well; none if it was not within the quiet time.
@@ -70,8 +76,9 @@ const EXAMPLES: usize = 5;
 /// Which invariants are broken; none if all is well.
 pub fn judge(evidence: &Evidence, observed: &Observed) -> Vec<Violation> {
     use Invariant::{
-        EveryChangeIsTold, EveryTickIsAnswered, EverythingStaysBounded, NothingIsDoubled, NothingIsLost,
-        NothingIsMadeUp, NothingVanishesInACorner, OrderIsKept, RequestsDoNotNeedTheBroker, TheSuiteIsWhole,
+        EveryChangeIsTold, EveryTickIsAnswered, EverythingStaysBounded, FaultsAreOutlived, NothingIsDoubled,
+        NothingIsLost, NothingIsMadeUp, NothingVanishesInACorner, OrderIsKept, RequestsDoNotNeedTheBroker,
+        TheSuiteIsWhole,
     };
     let mut found = Vec::new();
     let mut note = |invariant: Invariant, words: Option<String>| {
@@ -106,6 +113,8 @@ pub fn judge(evidence: &Evidence, observed: &Observed) -> Vec<Violation> {
     }
     note(RequestsDoNotNeedTheBroker, listed("requests in order were refused", &observed.refused));
     note(RequestsDoNotNeedTheBroker, listed("requests failed without excuse", &observed.unexcused));
+    note(FaultsAreOutlived, listed("requests were answered with 500", &observed.internal_errors));
+    note(FaultsAreOutlived, listed("times a program ended by itself", &observed.ended_by_itself));
     note(TheSuiteIsWhole, listed("things broke in the suite itself", &observed.broke));
     for (place, recovery) in observed.recoveries.iter().enumerate() {
         if recovery.is_none_or(|took| took > RECOVERS_WITHIN) {
@@ -238,7 +247,9 @@ mod tests {
 
     #[test]
     fn whatever_went_wrong_during_the_run_is_found_and_nothing_else() {
-        use Invariant::{EverythingStaysBounded, RequestsDoNotNeedTheBroker, TheSuiteIsWhole};
+        use Invariant::{
+            EverythingStaysBounded, FaultsAreOutlived, RequestsDoNotNeedTheBroker, TheSuiteIsWhole,
+        };
         let word = || vec!["fault-suite/1: 503".to_owned()];
         let late = Some(RECOVERS_WITHIN + Duration::from_millis(1));
         let fat = vec![("scheduler-1".to_owned(), MEMORY_MAX + 1)];
@@ -247,6 +258,8 @@ mod tests {
             (Observed { unexcused: word(), ..fine() }, RequestsDoNotNeedTheBroker),
             (Observed { recoveries: vec![Some(Duration::ZERO), None], ..fine() }, EverythingStaysBounded),
             (Observed { broke: word(), ..fine() }, TheSuiteIsWhole),
+            (Observed { internal_errors: word(), ..fine() }, FaultsAreOutlived),
+            (Observed { ended_by_itself: word(), ..fine() }, FaultsAreOutlived),
             (Observed { recoveries: vec![late], ..fine() }, EverythingStaysBounded),
             (Observed { memory: fat, ..fine() }, EverythingStaysBounded),
         ] {

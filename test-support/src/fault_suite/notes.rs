@@ -32,8 +32,8 @@ pub struct Noted {
     pub broke: Vec<String>,
     /// What could not be done.
     pub left_out: Vec<String>,
-    /// How often each program ended by itself and was started again.
-    pub ended_by_itself: BTreeMap<String, usize>,
+    /// Which programs ended by themselves and were started again, with their last words.
+    pub ended_by_itself: Vec<String>,
 }
 
 /// A fault in time.
@@ -92,9 +92,10 @@ impl Notes {
         self.change(|noted| noted.left_out.push(words.to_owned()));
     }
 
-    /// A program ended though nobody had asked it to.
-    pub fn ended_by_itself(&self, program: &str) {
-        self.change(|noted| *noted.ended_by_itself.entry(program.to_owned()).or_default() += 1);
+    /// A program ended though nobody had asked it to; the end of its log says why.
+    pub fn ended_by_itself(&self, program: &str, log: &str) {
+        let last_words = log.lines().last().unwrap_or("without a word");
+        self.change(|noted| noted.ended_by_itself.push(format!("{program}: {last_words}")));
     }
 
     /// All of it.

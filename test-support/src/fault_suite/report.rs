@@ -33,14 +33,12 @@ pub struct Report {
     pub statuses: BTreeMap<u16, usize>,
     /// How many requests failed with an excuse.
     pub excused: usize,
-    /// Requests that were answered with 500, which says that the API itself has a fault.
-    pub internal_errors: Vec<String>,
+    /// How far the trail was behind at most.
+    pub longest_behind: Duration,
     /// How many requests were made while the broker was hit and nothing else that concerned them.
     pub without_broker: usize,
     /// How long the longest of them took.
     pub longest_without_broker: Duration,
-    /// How often each program ended by itself.
-    pub ended_by_itself: BTreeMap<String, usize>,
     /// What was there in the end.
     pub evidence: Evidence,
     /// What was seen meanwhile.
@@ -50,9 +48,6 @@ pub struct Report {
     /// What a long run must have shown, and this one has not.
     pub shortfalls: Vec<String>,
 }
-
-/// How many of the requests that were answered with 500 are shown.
-const INTERNAL_ERRORS_SHOWN: usize = 10;
 
 /// What a long run must show (the first figures are those of issue 6).
 const FAULTS_LEAST: usize = 200;
@@ -81,6 +76,11 @@ impl Report {
             ("kinds of faults", self.faults.len(), KINDS_LEAST),
             ("events", self.evidence.events.counts.ok, EVENTS_LEAST),
             ("messages that came twice", self.evidence.messages.counts.duplicated, 1),
+            (
+                "messages deleted with the queue of the trail",
+                usize::try_from(self.deleted).unwrap_or(usize::MAX),
+                1,
+            ),
             ("requests made while the broker alone was hit", self.without_broker, WITHOUT_BROKER_LEAST),
         ];
         let missing = needs.into_iter().filter(|(_, count, least)| count < least);
@@ -180,9 +180,6 @@ impl Report {
         for words in &self.left_out {
             writeln!(text, "- left out: {words}")?;
         }
-        for (program, times) in &self.ended_by_itself {
-            writeln!(text, "- {program} ended by itself {times} time(s) and was started again")?;
-        }
         Ok(())
     }
 
@@ -201,9 +198,6 @@ impl Report {
             self.without_broker,
             self.longest_without_broker.as_secs_f64()
         )?;
-        for words in self.internal_errors.iter().take(INTERNAL_ERRORS_SHOWN) {
-            writeln!(text, "- answered with 500: {words}")?;
-        }
         let seconds = |recovery: &Option<Duration>| {
             recovery.map_or("never".to_owned(), |took| format!("{:.1}", took.as_secs_f64()))
         };
@@ -212,6 +206,11 @@ impl Report {
             text,
             "- seconds from the end of each burst until the outbox was well: {}",
             recoveries.join(", ")
+        )?;
+        writeln!(
+            text,
+            "- seconds by which the trail was behind at most, faults of its servers included: {:.1}",
+            self.longest_behind.as_secs_f64()
         )?;
         for (program, kilobytes) in &self.observed.memory {
             writeln!(text, "- {program} held {kilobytes} kB at most")?;

@@ -22,7 +22,7 @@ use super::plan::{Planned, Shape, draw};
 use super::report::Report;
 use super::requests::Requests;
 use super::stage::Stage;
-use super::watch::{Watch, recovery};
+use super::watch::{Watch, longest_behind, recovery};
 use super::witness::Witness;
 use crate::machine;
 
@@ -89,17 +89,23 @@ pub async fn run(settings: &Settings) -> Report {
     let evidence = gather(&stage, &witness, &ledger, &notes).await;
     let written = notes.read();
     let requests = Requests::of(&ledger, &written, began);
-    let recovered = |burst: &Burst| recovery(&seen.outbox, burst.over, burst.quiet_until);
+    let recovered = |burst: &Burst| recovery(&seen.samples, burst.over, burst.quiet_until);
     let observed = Observed {
         poison: written.poison,
         poison_unsure: written.poison_unsure,
         refused: requests.refused,
         unexcused: requests.unexcused,
+        internal_errors: requests.internal_errors,
+        ended_by_itself: written.ended_by_itself.clone(),
         broke: written.broke.clone(),
         recoveries: bursts.iter().map(recovered).collect(),
         memory: seen.memory.iter().map(|(replica, memory)| (replica.to_string(), memory.most)).collect(),
     };
     let violations = judge(&evidence, &observed);
+    match stage.keep_logs().await {
+        Ok(folder) => tell(&format!("the programs' logs are in {}", folder.display())),
+        Err(error) => tell(&format!("the programs' logs can't be kept: {error}")),
+    }
     let mut report = Report {
         command: settings.command.clone(),
         seed: settings.seed,
@@ -111,10 +117,9 @@ pub async fn run(settings: &Settings) -> Report {
         given_again: seen.again.values().map(|count| count.total()).sum(),
         statuses: by_status(&ledger.attempts),
         excused: requests.excused,
-        internal_errors: requests.internal_errors,
+        longest_behind: longest_behind(&seen.samples),
         without_broker: requests.without_broker,
         longest_without_broker: requests.longest_without_broker,
-        ended_by_itself: written.ended_by_itself,
         evidence,
         observed,
         violations,
@@ -271,7 +276,7 @@ fn keep_alive(stage: Arc<Stage>, notes: Arc<Notes>) -> JoinHandle<()> {
                 if let Ok(mut program) = program.try_lock()
                     && program.has_ended()
                 {
-                    notes.ended_by_itself(&replica.to_string());
+                    notes.ended_by_itself(&replica.to_string(), &program.log());
                     program.start_again();
                 }
             }
@@ -295,6 +300,6 @@ fn cores() -> usize {
 }
 
 /// For whoever waits: a run takes long.
-fn tell(words: &str) {
+pub(super) fn tell(words: &str) {
     eprintln!("{} {words}", Clock::system().now().format("%H:%M:%S"));
 }

@@ -2,6 +2,7 @@
 //! and each server.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -15,7 +16,7 @@ use super::fault::{API, CONSUMER, Link, PROGRAMS, Replica, Server};
 use crate::faults::{PrivatePortMapper, PrivatePostgres, PrivateRabbitmq};
 use crate::network::Proxy;
 use crate::programs::{Program, RunningProgram};
-use crate::{TestBroker, TestDatabase};
+use crate::{TestBroker, TestDatabase, environment};
 
 const READY: Duration = Duration::from_mins(3);
 
@@ -49,18 +50,21 @@ impl Stage {
         let amqp_urls: Vec<String> =
             nodes.iter().map(|node| on_node(broker.amqp_url(), node.amqp_url())).collect();
         // Before anybody connects: a queue gets as many members as there are nodes when it is declared.
-        broker.declare_topology().await;
+        let applied = broker.apply_topology().await;
+        assert_eq!(applied.code, Some(0), "the topology can be applied: {}", applied.log);
         let (mut links, mut programs) = (BTreeMap::new(), BTreeMap::new());
         for (place, replica) in PROGRAMS.into_iter().enumerate() {
             let mut urls: Vec<&str> = amqp_urls.iter().map(String::as_str).collect();
             // Each program prefers another node.
             urls.rotate_left(place % amqp_urls.len());
             let to_broker = Proxy::before_any(&urls).await;
-            // As the role of its own that it has in life.
-            let database_url = database.url_as(role(replica));
+            // With the rights of its own that it has in life.
+            let (amqp_url, database_url) =
+                (broker.amqp_url_as(role(replica)), database.url_as(role(replica)));
             let to_database = Proxy::before(&database_url).await;
             let program = program(replica, &database, &broker)
-                .env("AMQP_URL", &to_broker.instead_of(broker.amqp_url()))
+                .as_user_of(&broker, role(replica))
+                .env("AMQP_URL", &to_broker.instead_of(&amqp_url))
                 .env("DATABASE_URL", &to_database.instead_of(&database_url));
             programs.insert(replica, Mutex::new(program.spawn()));
             links.insert(Link { program: replica, server: Server::Rabbitmq }, to_broker);
@@ -88,6 +92,16 @@ impl Stage {
             }
         }
         Ok(())
+    }
+
+    /// Copies what the programs wrote to a place where it stays.
+    pub async fn keep_logs(&self) -> std::io::Result<PathBuf> {
+        let folder = environment::programs_folder().with_file_name("faults");
+        std::fs::create_dir_all(&folder)?;
+        for (replica, program) in &self.programs {
+            std::fs::write(folder.join(format!("{replica}.log")), program.lock().await.log())?;
+        }
+        Ok(folder)
     }
 
     /// A program, for whoever is the first to ask.

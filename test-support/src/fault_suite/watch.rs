@@ -1,5 +1,5 @@
-//! Looks, several times a second, at how old the outbox is, and now and then at how much memory each program holds and how
-//! many events the consumers were given again.
+//! Looks, several times a second, at how old the outbox is and how far the trail is behind, and now and then at how much memory
+//! each program holds and how many events the consumers were given again.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::fault::{CONSUMER, Replica};
+use super::run::tell;
 use super::stage::Stage;
 use crate::machine::resident_kilobytes;
 
@@ -19,18 +20,33 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// An outbox is well if its oldest row is younger than this.
 const WELL: Duration = Duration::from_secs(1);
 
+/// What is older than this is told at once: whoever waits for the run sees it as an operator would.
+const TOLD_BEYOND: Duration = Duration::from_secs(10);
+/// How often that is told.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
+
 /// How often the consumers are asked.
 const ASKED_EVERY: Duration = Duration::from_secs(1);
 /// How long they may take to answer.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 
-/// How old the oldest row of the outbox was at a moment; none if the database did not say.
+/// How things were at a moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
     /// When.
     pub at: Instant,
-    /// How old.
-    pub age: Option<Duration>,
+    /// How old they were; none if the database did not say.
+    pub ages: Option<Ages>,
+}
+
+/// What waits, and for how long.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ages {
+    /// How old the oldest row of the outbox was. Of what was parked before the age is that of its cause, and not of the
+    /// relays, as `outbox_oldest_age_seconds` has it.
+    pub outbox: Duration,
+    /// How old the oldest event was that is not in the trail, wherever it was.
+    pub trail: Duration,
 }
 
 /// How much memory a program held, in kB.
@@ -47,8 +63,8 @@ pub struct Memory {
 /// What was seen.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
-    /// The outbox.
-    pub outbox: Vec<Sample>,
+    /// The outbox and the trail.
+    pub samples: Vec<Sample>,
     /// The programs.
     pub memory: BTreeMap<Replica, Memory>,
     /// What each consumer has counted of events that came again.
@@ -109,11 +125,20 @@ impl Drop for Watch {
 async fn look(stage: Arc<Stage>, seen: Arc<Mutex<Seen>>) {
     let mut pause = tokio::time::interval(PAUSE);
     pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut told_at: Option<Instant> = None;
     for nth in 0_u64.. {
         pause.tick().await;
-        let age = timeout(Duration::from_secs(2), age(stage.database.pool())).await.ok().flatten();
-        let sample = Sample { at: Instant::now(), age };
-        seen.lock().unwrap_or_else(PoisonError::into_inner).outbox.push(sample);
+        let ages = timeout(Duration::from_secs(2), ages(stage.database.pool())).await.ok().flatten();
+        let sample = Sample { at: Instant::now(), ages };
+        seen.lock().unwrap_or_else(PoisonError::into_inner).samples.push(sample);
+        if let Some(Ages { outbox, trail }) = ages
+            && outbox.max(trail) > TOLD_BEYOND
+            && told_at.is_none_or(|at| at.elapsed() > TOLD_EVERY)
+        {
+            let (outbox, trail) = (outbox.as_secs_f64(), trail.as_secs_f64());
+            tell(&format!("    the outbox is {outbox:.1} s old, the trail {trail:.1} s behind"));
+            told_at = Some(Instant::now());
+        }
         if nth.is_multiple_of(8) {
             weigh(&stage, &seen);
         }
@@ -143,12 +168,21 @@ async fn ask_consumers(stage: Arc<Stage>, seen: Arc<Mutex<Seen>>) {
     }
 }
 
-/// Of what was parked before the age is that of its cause, and not of the relays, as `outbox_oldest_age_seconds` has it.
-async fn age(database: &PgPool) -> Option<Duration> {
-    let oldest = "SELECT COALESCE(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8 \
-                  FROM outbox WHERE parkings = 0";
-    let seconds: f64 = sqlx::query_scalar(oldest).fetch_one(database).await.ok()?;
-    Some(Duration::from_secs_f64(seconds.max(0.0)))
+async fn ages(database: &PgPool) -> Option<Ages> {
+    // What has arrived and nobody has seen there yet is not missing; ticks don't go to the trail.
+    let oldest = "SELECT \
+        (SELECT extract(epoch FROM clock_timestamp() - min(created_at))::float8 FROM outbox WHERE parkings = 0), \
+        extract(epoch FROM clock_timestamp() - LEAST( \
+            (SELECT min(created_at) FROM outbox WHERE exchange <> 'job.ticks'), \
+            (SELECT min(created_at) FROM outbox_parked WHERE exchange <> 'job.ticks'), \
+            (SELECT created_at FROM outbox_confirmed \
+             WHERE NOT EXISTS (SELECT FROM audit.events WHERE events.event_id = outbox_confirmed.event_id) \
+             ORDER BY confirmed_at, seq LIMIT 1) \
+        ))::float8";
+    let (outbox, trail): (Option<f64>, Option<f64>) =
+        sqlx::query_as(oldest).fetch_one(database).await.ok()?;
+    let duration = |seconds: Option<f64>| Duration::from_secs_f64(seconds.unwrap_or(0.0).max(0.0));
+    Some(Ages { outbox: duration(outbox), trail: duration(trail) })
 }
 
 fn weigh(stage: &Stage, seen: &Mutex<Seen>) {
@@ -170,9 +204,14 @@ fn weigh(stage: &Stage, seen: &Mutex<Seen>) {
 pub fn recovery(samples: &[Sample], burst_end: Instant, quiet_end: Instant) -> Option<Duration> {
     let within = |sample: &&Sample| sample.at >= burst_end && sample.at <= quiet_end;
     let quiet: Vec<&Sample> = samples.iter().filter(within).collect();
-    let is_well = |sample: &&&Sample| sample.age.is_some_and(|age| age < WELL);
+    let is_well = |sample: &&&Sample| sample.ages.is_some_and(|ages| ages.outbox < WELL);
     let well_since = quiet.iter().rev().take_while(is_well).last()?;
     Some(well_since.at - burst_end)
+}
+
+/// How far the trail was behind at most.
+pub fn longest_behind(samples: &[Sample]) -> Duration {
+    samples.iter().filter_map(|sample| sample.ages).map(|ages| ages.trail).max().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -195,7 +234,7 @@ mod tests {
         let samples = |ages: &[Option<u64>]| -> Vec<Sample> {
             let sample = |(second, age): (usize, &Option<u64>)| Sample {
                 at: at(second as u64),
-                age: age.map(Duration::from_millis),
+                ages: age.map(|age| Ages { outbox: Duration::from_millis(age), ..Ages::default() }),
             };
             ages.iter().enumerate().map(sample).collect()
         };
