@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shared::clock::Clock;
+use shared::database::within;
 use shared::entropy::Entropy;
 use shared::lifecycle::{Component, supervise};
 use sqlx::PgPool;
@@ -14,6 +15,8 @@ use super::store;
 const MONTHS_AHEAD: i32 = 3;
 /// How often to look. A program that nobody restarts for three months still finds its partition.
 const INTERVAL: Duration = Duration::from_hours(24);
+/// How long that may take: longer than the server takes before it gives up by itself.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Makes what is missing now and then once a day, until `stop`.
 pub async fn keep_partitions_ahead(
@@ -36,8 +39,11 @@ pub async fn keep_partitions_ahead(
 }
 
 async fn make_partitions(database: &PgPool, clock: &Clock, component: &Component) -> Result<(), sqlx::Error> {
-    let mut connection = database.acquire().await?;
-    let made = store::make_partitions(&mut connection, clock.now(), MONTHS_AHEAD).await?;
+    let made = within(DEADLINE, async {
+        let mut connection = database.acquire().await?;
+        store::make_partitions(&mut connection, clock.now(), MONTHS_AHEAD).await
+    })
+    .await?;
     if made > 0 {
         tracing::info!(made, "made partitions of the audit trail");
     }

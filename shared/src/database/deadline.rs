@@ -3,6 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+/// How long a question may take that is no work for the server.
+pub(super) const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+
 /// Gives up after `deadline`. The connection is then in an unknown state: it is to be closed, not to be used again.
 pub async fn within<T, E: From<sqlx::Error>>(
     deadline: Duration,

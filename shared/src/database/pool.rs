@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool};
 
-use super::deadline::within;
+use super::deadline::{ANSWER_DEADLINE, within};
 use crate::config::DatabaseConfig;
 
 /// How long a request waits for a connection: with the database down, this is when its client learns of it.
@@ -74,7 +74,7 @@ fn pool(config: &DatabaseConfig, options: PgConnectOptions) -> PgPool {
 
 /// Whether the database answers.
 pub async fn ping(pool: &PgPool) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT 1").execute(pool).await.map(|_| ())
+    within(ANSWER_DEADLINE, async { sqlx::query("SELECT 1").execute(pool).await.map(|_| ()) }).await
 }
 
 /// Whether the database can be reached, by a connection of its own: it tells "refused" from "wrong password" from "no

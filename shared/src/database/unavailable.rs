@@ -7,11 +7,22 @@ pub fn is_unavailable(error: &Error) -> bool {
     match error {
         Error::Io(_) | Error::Tls(_) | Error::PoolTimedOut | Error::PoolClosed | Error::WorkerCrashed => true,
         Error::Database(database) => database.code().is_some_and(|code| is_outage(&code)),
-        // sqlx takes a connection that ends before PostgreSQL has answered for an answer of zero (0.9.0).
-        Error::Protocol(words) => words.contains("response from SSLRequest"),
+        Error::Protocol(words) => BEFORE_THE_FIRST_ANSWER.iter().any(|ends| words.ends_with(ends)),
         _ => false,
     }
 }
+
+/// sqlx (0.9.0) takes a connection that ends before PostgreSQL has answered for an answer of zero; a server that can't serve
+/// one more begins its error with an E. Any other byte is no PostgreSQL's.
+const BEFORE_THE_FIRST_ANSWER: [&str; 2] =
+    ["response from SSLRequest: 0x00", "response from SSLRequest: 0x45"];
+
+/// Whether a lock was not to be had in time.
+pub(super) fn is_locked(error: &Error) -> bool {
+    matches!(error, Error::Database(database) if database.code().is_some_and(|code| code == LOCK_NOT_AVAILABLE))
+}
+
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// Classes of SQLSTATE that tell of the server, not of the statement: connection exceptions (08), too many
 /// connections and full disks (53), shutdown, crash, start-up and time limits (57), deadlocks and serialisation failures
@@ -19,7 +30,8 @@ pub fn is_unavailable(error: &Error) -> bool {
 /// server gave up (25P03).
 fn is_outage(code: &str) -> bool {
     let classes = ["08", "40", "53", "57"];
-    classes.iter().any(|class| code.starts_with(class)) || ["25006", "25P03", "55P03"].contains(&code)
+    classes.iter().any(|class| code.starts_with(class))
+        || ["25006", "25P03", LOCK_NOT_AVAILABLE].contains(&code)
 }
 
 #[cfg(test)]
@@ -31,6 +43,7 @@ mod tests {
         assert!(is_unavailable(&Error::PoolTimedOut));
         assert!(is_unavailable(&Error::Io(std::io::Error::other("reset"))));
         assert!(is_unavailable(&Error::Protocol("unexpected response from SSLRequest: 0x00".to_owned())));
+        assert!(!is_unavailable(&Error::Protocol("unexpected response from SSLRequest: 0x4a".to_owned())));
         assert!(!is_unavailable(&Error::Protocol("too many parameter format codes (70000)".to_owned())));
         assert!(!is_unavailable(&Error::RowNotFound));
         for code in ["57P01", "57P03", "57014", "53300", "08006", "40P01", "40001", "55P03", "25P03"] {

@@ -14,8 +14,8 @@ use crate::entropy::Entropy;
 use crate::ids::EventId;
 
 /// How much later a recorded event must have arisen than an unrecorded one was confirmed. Consumers side by side don't keep
-/// the order to the second: one may stand still with a batch in hand. Clocks differ, too.
-const MARGIN: TimeDelta = TimeDelta::seconds(30);
+/// the order: one that can't write holds its messages for a minute, and for its last try half a minute more. Clocks differ, too.
+const MARGIN: TimeDelta = TimeDelta::seconds(100);
 
 /// Moves rows that the broker confirmed here, in the transaction that claimed them.
 pub(super) async fn keep(connection: &mut PgConnection, rows: &[i64]) -> Result<(), sqlx::Error> {
@@ -75,10 +75,19 @@ pub(super) async fn park_missing(
     entropy: &Entropy,
     limit: i64,
 ) -> Result<Vec<String>, sqlx::Error> {
-    // Ids come from senders; one from the future proves nothing.
+    // Ids come from senders. One that was from the future when it was recorded proves nothing, also when its time has come.
     let newest = sqlx::query_scalar!(
-        "SELECT event_id FROM audit.events WHERE event_id < $1 ORDER BY event_id DESC LIMIT 1",
-        EventId::first_at(now).0,
+        r#"
+        SELECT event_id AS "event_id!" FROM (
+            SELECT event_id, recorded_at FROM audit.events
+            WHERE event_id < audit.id_at(now())
+            ORDER BY event_id DESC
+            LIMIT 100
+        ) AS newest
+        WHERE event_id < audit.id_at(recorded_at + interval '5 seconds')
+        ORDER BY event_id DESC
+        LIMIT 1
+        "#,
     )
     .fetch_optional(&mut *connection)
     .await?;

@@ -35,7 +35,7 @@ async fn an_event_that_the_trail_never_got_is_sent_again_once_the_trail_has_a_la
     settled(DEADLINE, "the events to be confirmed", 0, async || waiting(&database).await).await;
     assert_same_ids("confirmed", confirmed(&database).await, ids.clone());
 
-    age(database.pool(), &ids, 60).await;
+    age(database.pool(), &ids, 200).await;
     record(database.pool(), later_than(0)).await;
     eventually(DEADLINE, "all to be parked", async || (parked(&database).await.len() == 3).then_some(()))
         .await;
@@ -69,6 +69,14 @@ async fn what_waits_in_the_queue_is_not_sent_again_however_long_it_waits() {
     record(database.pool(), later_than(-3_600)).await;
     record(database.pool(), later_than(-3_600 + 20)).await;
     record(database.pool(), later_than(3_600)).await;
+    // And one that was from the future when it was recorded, whose time has come.
+    let of_a_fast_clock = later_than(-10);
+    record(database.pool(), of_a_fast_clock).await;
+    sqlx::query("UPDATE audit.events SET recorded_at = now() - interval '6 hours' WHERE event_id = $1")
+        .bind(of_a_fast_clock)
+        .execute(database.pool())
+        .await
+        .unwrap();
     let ids = append_all(database.pool(), &outbox, (0..3).map(|number| Fact { number })).await;
     settled(DEADLINE, "the events to be confirmed", 0, async || waiting(&database).await).await;
     age(database.pool(), &ids, 3_600).await;

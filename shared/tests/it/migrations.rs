@@ -4,9 +4,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use shared::config::{DatabaseConfig, Secret};
-use shared::database::{MigrateError, connect_before_migrating, create_roles, migrate, require_schema};
+use shared::database::{
+    MigrateError, check_schema_at_start, connect_before_migrating, create_roles, migrate, require_schema,
+};
 use sqlx::migrate::Migrate;
-use test_support::TestDatabase;
+use sqlx::postgres::PgPoolOptions;
+use test_support::{TestDatabase, eventually};
+
+use crate::bench::DEADLINE;
 
 #[tokio::test]
 async fn migrations_make_everything_from_an_empty_database_and_then_nothing_more() {
@@ -41,8 +46,8 @@ async fn whoever_migrates_waits_until_another_has_done_it() {
     let mut other = database.pool().acquire().await.unwrap();
     other.lock().await.unwrap();
     let mut migrating = pin!(migrate(&pool));
-    // Longer than a request waits for a lock.
-    let waited = tokio::time::timeout(Duration::from_millis(2_500), &mut migrating).await;
+    // Longer than it waits for a lock in one try.
+    let waited = tokio::time::timeout(Duration::from_secs(4), &mut migrating).await;
     assert!(waited.is_err(), "{waited:?}");
     other.unlock().await.unwrap();
     assert_eq!(migrating.await.unwrap(), 0);
@@ -63,4 +68,51 @@ async fn a_program_newer_than_the_schema_says_what_to_do() {
     let message = require_schema(database.pool()).await.unwrap_err().to_string();
     assert!(message.contains("1 migration(s) are missing"), "{message}");
     assert!(message.contains("producer-api database migrate"), "{message}");
+}
+
+/// Goes red when a migration that waits for a lock keeps waiting for it in everybody's way, as behind a dump that reads all night.
+#[tokio::test]
+async fn whoever_comes_behind_a_migration_that_waits_for_a_lock_gets_through() {
+    let database = TestDatabase::create().await;
+    // The newest migration once more: it replaces this view.
+    sqlx::query("DELETE FROM _sqlx_migrations WHERE version = 20261129070000")
+        .execute(database.pool())
+        .await
+        .unwrap();
+    let look = "SELECT count(*) FROM audit.unrecorded";
+    let mut dump = database.pool().begin().await.unwrap();
+    sqlx::query(look).execute(&mut *dump).await.unwrap();
+    let migrating = tokio::spawn({
+        let pool = database.pool().clone();
+        async move { migrate(&pool).await }
+    });
+    let is_waiting = "SELECT count(*) FROM pg_stat_activity \
+                      WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%audit.unrecorded%'";
+    eventually(DEADLINE, "the migration to wait", async || {
+        let waiting: i64 = sqlx::query_scalar(is_waiting).fetch_one(database.pool()).await.unwrap();
+        (waiting > 0).then_some(())
+    })
+    .await;
+    sqlx::query(look).execute(database.pool()).await.unwrap();
+    assert!(!migrating.is_finished(), "it did not wait for the dump");
+    dump.commit().await.unwrap();
+    assert_eq!(migrating.await.unwrap().unwrap(), 1);
+}
+
+/// Goes red when a server that is gone behind a balancer, which takes the connection and ends it, counts as a fault of ours: sqlx
+/// says it in words of its own.
+#[tokio::test]
+async fn a_program_starts_while_something_before_the_database_ends_each_connection() {
+    let gate = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://warren@{}/warren", gate.local_addr().unwrap());
+    let pool = PgPoolOptions::new().connect_lazy(&url).unwrap();
+    let closes = async {
+        loop {
+            drop(gate.accept().await);
+        }
+    };
+    tokio::select! {
+        checked = check_schema_at_start(&pool) => checked.unwrap(),
+        () = closes => {}
+    }
 }
