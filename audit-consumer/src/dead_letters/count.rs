@@ -8,7 +8,7 @@ use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
 use shared::broker::topology::DEAD_LETTERS;
-use shared::broker::{DeclareError, connect, establish, within};
+use shared::broker::{Needs, connect, establish, within};
 use shared::config::BrokerConfig;
 use shared::entropy::Entropy;
 use shared::lifecycle::{Component, Interruption, supervise};
@@ -74,7 +74,9 @@ async fn look_again_and_again(
 
 async fn open(broker: &BrokerConfig, instance: &str) -> Result<(Connection, Channel), Interruption> {
     let connection = connect(broker, instance, "counts dead letters").await?;
-    establish(&connection, broker.topology).await.map_err(DeclareError::interruption)?;
+    let needs = Needs::Queue(DEAD_LETTERS);
+    // Whether the program is to stop is said by who consumes.
+    establish(&connection, broker.topology, needs).await?;
     let channel = connection.create_channel().await?;
     Ok((connection, channel))
 }

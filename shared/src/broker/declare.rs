@@ -58,31 +58,51 @@ impl DeclareError {
     }
 }
 
-/// Does about the topology what the settings say.
-pub async fn establish(connection: &Connection, at_start: TopologyAtStart) -> Result<(), DeclareError> {
+/// What a role works with, and so can't do without.
+#[derive(Debug, Clone, Copy)]
+pub enum Needs<'a> {
+    /// Every exchange: it publishes.
+    Exchanges,
+    /// An exchange, to which it binds a queue of its own.
+    Exchange(&'a str),
+    /// A queue that it reads.
+    Queue(&'a str),
+}
+
+/// Does about the topology what the settings say: declares all of it, or looks whether what the role needs is there.
+pub async fn establish(
+    connection: &Connection,
+    at_start: TopologyAtStart,
+    needs: Needs<'_>,
+) -> Result<(), DeclareError> {
     match at_start {
         TopologyAtStart::Declare => declare(connection).await,
-        TopologyAtStart::Expect => expect(connection).await,
+        TopologyAtStart::Expect => expect(connection, needs).await,
     }
 }
 
-/// Looks whether every exchange and queue is there, for which no right is needed. What they are like and how they are bound
-/// only an administrator can see.
-async fn expect(connection: &Connection) -> Result<(), DeclareError> {
+/// Looks whether it is there, for which no right is needed. What it is like and how it is bound only an administrator can see.
+/// What others need is not looked at: a missing queue stops only who reads it.
+async fn expect(connection: &Connection, needs: Needs<'_>) -> Result<(), DeclareError> {
     let channel = connection.create_channel().await.map_err(DeclareError::Interrupted)?;
-    for exchange in EXCHANGES {
+    let needs_exchange = |name: &str| match needs {
+        Needs::Exchanges => true,
+        Needs::Exchange(needed) => needed == name,
+        Needs::Queue(_) => false,
+    };
+    for exchange in EXCHANGES.iter().filter(|exchange| needs_exchange(exchange.name)) {
         let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
         channel
             .exchange_declare(exchange.name.into(), kind(exchange.routing), options, FieldTable::default())
             .await
             .map_err(|error| judge(error, || format!("exchange {}", exchange.name)))?;
     }
-    for queue in QUEUES {
+    if let Needs::Queue(queue) = needs {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         channel
-            .queue_declare(queue.name.into(), options, FieldTable::default())
+            .queue_declare(queue.into(), options, FieldTable::default())
             .await
-            .map_err(|error| judge(error, || format!("queue {}", queue.name)))?;
+            .map_err(|error| judge(error, || format!("queue {queue}")))?;
     }
     channel.close(200, "seen".into()).await.map_err(DeclareError::Interrupted)
 }

@@ -12,7 +12,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, Consumer};
 
 use super::connection::{connect, within};
-use super::declare::{DeclareError, establish};
+use super::declare::{DeclareError, Needs, establish};
 use super::subscription::SubscriptionError;
 use crate::config::BrokerConfig;
 use crate::contracts::Exchange;
@@ -57,7 +57,8 @@ impl ExclusiveSubscription {
         let role = format!("listens for {}", queue.reader);
         within(config.connection_timeout, async {
             let connection = connect(config, instance, &role).await.map_err(broken)?;
-            establish(&connection, config.topology).await.map_err(DeclareError::interruption)?;
+            let needs = Needs::Exchange(queue.exchange.name());
+            establish(&connection, config.topology, needs).await.map_err(DeclareError::interruption)?;
             let channel = connection.create_channel().await.map_err(broken)?;
             let consumer = subscribe(&channel, &name, instance, queue).await.map_err(broken)?;
             let deadline = config.connection_timeout;

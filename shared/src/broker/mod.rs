@@ -18,7 +18,7 @@ mod subscription;
 pub mod topology;
 
 pub use connection::{BlockedWatch, connect, pool, within};
-pub use declare::{DeclareError, declare, establish};
+pub use declare::{DeclareError, Needs, declare, establish};
 pub use exclusive::{ExclusiveQueue, ExclusiveSubscription};
 pub use lapin::message::Delivery;
 pub use publisher::{ConfirmedChannel, Message, PublishError, Verdict, Verdicts};

@@ -11,7 +11,7 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Consumer};
 
 use super::connection::{connect, within};
-use super::declare::{DeclareError, establish};
+use super::declare::{DeclareError, Needs, establish};
 use crate::config::BrokerConfig;
 use crate::lifecycle::Interruption;
 
@@ -43,7 +43,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Connects, declares the topology and subscribes to `queue`, with at most `prefetch` deliveries in hand.
+    /// Connects, declares the topology, or looks whether the queue is there, and subscribes to `queue`, with at most `prefetch` deliveries in hand.
     pub async fn open(
         config: &BrokerConfig,
         instance: &str,
@@ -53,7 +53,8 @@ impl Subscription {
         let broken = |source| SubscriptionError::Broken { queue: queue.to_owned(), source };
         within(config.connection_timeout, async {
             let connection = connect(config, instance, &format!("consumes {queue}")).await.map_err(broken)?;
-            establish(&connection, config.topology).await.map_err(DeclareError::interruption)?;
+            let needs = Needs::Queue(queue);
+            establish(&connection, config.topology, needs).await.map_err(DeclareError::interruption)?;
             let channel = connection.create_channel().await.map_err(broken)?;
             channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(broken)?;
             let consumer = consume(&channel, queue, instance).await.map_err(broken)?;

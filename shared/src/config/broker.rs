@@ -25,9 +25,9 @@ const RABBITMQ_VHOST: Setting = Setting::new("RABBITMQ_VHOST", "/", "The virtual
 const RABBITMQ_TOPOLOGY: Setting = Setting::new(
     "RABBITMQ_TOPOLOGY",
     "declare",
-    "`declare`: the program declares exchanges, queues and bindings whenever it connects, and stops where the broker has them \
-     otherwise. `expect`: `producer-api topology apply` has declared them, the program's user needs no right to, and the program \
-     waits for what is missing.",
+    "`declare`: the program declares exchanges, queues and bindings whenever it connects, and stops at start where the broker has \
+     them otherwise. `expect`: `producer-api topology apply` has declared them, the program's user needs no right to, and each part \
+     of it waits for what it needs and is missing.",
 );
 
 pub(super) const SETTINGS: &[&Setting] = &[

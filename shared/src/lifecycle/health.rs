@@ -22,6 +22,8 @@ pub struct Health(Arc<Mutex<BTreeMap<&'static str, State>>>);
 struct State {
     standing: Standing,
     down: Option<String>,
+    /// Whether it has ever been up.
+    proven: bool,
     /// How often it went from up to down.
     failures: u64,
 }
@@ -46,7 +48,7 @@ impl Health {
     /// Adds a part, which is down until it says otherwise.
     pub fn component(&self, name: &'static str, standing: Standing) -> Component {
         let component = Component { health: self.clone(), name };
-        self.set(name, State { standing, down: Some("starting".to_owned()), failures: 0 });
+        self.set(name, State { standing, down: Some("starting".to_owned()), proven: false, failures: 0 });
         component
     }
 
@@ -92,6 +94,12 @@ impl Component {
         self.name
     }
 
+    /// Whether it has ever worked in this life of the program.
+    pub(super) fn has_worked(&self) -> bool {
+        let parts = self.health.0.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.get(self.name).is_some_and(|state| state.proven)
+    }
+
     /// It works.
     pub fn up(&self) {
         self.report(None);
@@ -105,6 +113,7 @@ impl Component {
     fn report(&self, down: Option<String>) {
         let mut parts = self.health.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = parts.get_mut(self.name) {
+            state.proven |= down.is_none();
             state.failures += u64::from(state.down.is_none() && down.is_some());
             state.down = down;
         }

@@ -23,7 +23,8 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 pub enum Interruption {
     /// Something that passes: start again.
     Passing(anyhow::Error),
-    /// Something only an operator can mend: stop the program.
+    /// Something only an operator can mend: stop the program if it has just started. One whose role has worked goes on with
+    /// all else that it does, and tries again: what somebody did to a server is no reason to end the API.
     Fatal(anyhow::Error),
 }
 
@@ -50,7 +51,15 @@ where
         let started = Instant::now();
         let error = match role().await {
             Ok(()) => return Ok(()),
-            Err(Interruption::Fatal(error)) => return Err(error),
+            Err(Interruption::Fatal(error)) if !component.has_worked() => return Err(error),
+            Err(Interruption::Fatal(error)) => {
+                tracing::error!(
+                    component = component.name(),
+                    error = error_chain(error.as_ref()),
+                    "an operator is needed"
+                );
+                error
+            }
             Err(Interruption::Passing(error)) => error,
         };
         if stop.is_cancelled() {

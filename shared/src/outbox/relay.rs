@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
+use anyhow::anyhow;
 use deadpool_lapin::{Object, Pool};
-use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+use futures_util::future::{join_all, try_join_all};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, PgTransaction};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::append::Outbox;
-use super::claim::{claim, due};
+use super::claim::{Claimed, claim, due};
 use super::confirmed::{forget_arrived, park_missing};
 use super::metrics::RelayMetrics;
 use super::parked::put_back;
 use super::settle::{Plan, Settled};
-use crate::broker::{BlockedWatch, ConfirmedChannel, DeclareError, Message, establish, within};
+use crate::broker::{BlockedWatch, ConfirmedChannel, DeclareError, Message, Needs, establish, within};
 use crate::clock::Clock;
 use crate::config::TopologyAtStart;
 use crate::contracts::Exchange;
@@ -24,6 +26,11 @@ use crate::lifecycle::{Component, Interruption, supervise};
 /// How often each relay looks at rows that have left the outbox: which parked ones' wait is over, and which confirmed ones
 /// have arrived.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long it leaves the trail alone when it can't be looked at: somebody may have locked it.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// How many exchanges carry what the trail is to have.
+const AUDITED: i64 = 3;
 
 /// What bounds a relay.
 #[derive(Debug, Clone)]
@@ -74,6 +81,33 @@ pub struct Relay {
     pub settings: RelaySettings,
 }
 
+/// Claimed rows of one exchange.
+#[derive(Debug)]
+struct Window {
+    exchange: Exchange,
+    rows: Vec<Claimed>,
+}
+
+impl Window {
+    fn messages(&self) -> Vec<Message> {
+        self.rows.iter().map(|row| row.message.clone()).collect()
+    }
+}
+
+/// A channel for each exchange: a queue that neither confirms nor refuses keeps none waiting but what goes to it.
+#[derive(Debug)]
+struct Channels(Vec<ConfirmedChannel>);
+
+impl Channels {
+    async fn open(broker: &Object, program: &str) -> Result<Self, lapin::Error> {
+        try_join_all(Exchange::ALL.map(|_| ConfirmedChannel::open(broker, program))).await.map(Self)
+    }
+
+    fn of(&self, exchange: Exchange) -> &ConfirmedChannel {
+        &self.0[exchange as usize]
+    }
+}
+
 impl Relay {
     /// Sends until `stop`.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
@@ -109,15 +143,16 @@ impl Relay {
         broker: &Object,
         stop: &CancellationToken,
     ) -> Result<(), Interruption> {
-        let channel = within(self.settings.deadline, async {
-            establish(broker, self.settings.topology).await.map_err(DeclareError::interruption)?;
-            Ok::<_, Interruption>(ConfirmedChannel::open(broker, self.program).await?)
+        let channels = within(self.settings.deadline, async {
+            let needs = Needs::Exchanges;
+            establish(broker, self.settings.topology, needs).await.map_err(DeclareError::interruption)?;
+            Ok::<_, Interruption>(Channels::open(broker, self.program).await?)
         })
         .await?;
         let mut proven = false;
-        let mut looked_at: Option<Instant> = None;
+        let mut look_at = Instant::now();
         loop {
-            let mut busy = self.send_due(database, &channel).await?;
+            let mut busy = self.send_due(database, &channels).await?;
             if !proven {
                 // Broker and database have both answered.
                 self.component.up();
@@ -126,12 +161,26 @@ impl Relay {
             if stop.is_cancelled() {
                 return Ok(());
             }
-            if looked_at.is_none_or(|at| at.elapsed() >= LOOK_INTERVAL) {
+            if !broker.status().connected() {
+                // One who has nothing to send would not notice, and be called well.
+                return Err(Interruption::Passing(anyhow!("the connection to RabbitMQ is closed")));
+            }
+            if Instant::now() >= look_at {
                 self.put_parked_back(database).await?;
-                // Where there is more to forget it takes turns with what is to be sent.
-                let has_more = self.follow_confirmed(database).await?;
-                busy |= has_more;
-                looked_at = (!has_more).then(Instant::now);
+                let wait = match self.follow_confirmed(database).await {
+                    // Where there is more to forget it takes turns with what is to be sent.
+                    Ok(true) => Duration::ZERO,
+                    Ok(false) => LOOK_INTERVAL,
+                    // The server's own refusal, such as a lock that is not to be had: the connection is well, and what is to
+                    // be sent does not wait for the trail.
+                    Err(sqlx::Error::Database(error)) => {
+                        tracing::warn!(%error, "what has arrived in the trail can't be looked at, trying again later");
+                        LOOK_AGAIN_AFTER
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                busy |= wait.is_zero();
+                look_at = Instant::now() + wait;
             }
             if busy {
                 continue;
@@ -144,57 +193,60 @@ impl Relay {
         }
     }
 
-    /// Sends one window of each exchange for which rows are due; whether there may be more.
-    async fn send_due(
-        &self,
-        database: &mut PgConnection,
-        channel: &ConfirmedChannel,
-    ) -> Result<bool, Interruption> {
-        let mut busy = false;
-        for exchange in
-            database::within(self.settings.deadline, due(&mut *database, self.clock.now())).await?
-        {
-            busy |= self.send_window(database, channel, exchange).await?;
-        }
-        Ok(busy)
-    }
-
-    /// Sends one window of one exchange; whether there may be more. The rows stay locked until they are settled: if
-    /// this process dies here, its locks go and another relay sends the rows again.
-    async fn send_window(
-        &self,
-        database: &mut PgConnection,
-        channel: &ConfirmedChannel,
-        exchange: Exchange,
-    ) -> Result<bool, Interruption> {
+    /// Sends one window of each exchange for which rows are due, side by side; whether there may be more. The rows stay locked
+    /// until they are settled: if this process dies here, its locks go and another relay sends the rows again.
+    async fn send_due(&self, database: &mut PgConnection, channels: &Channels) -> Result<bool, Interruption> {
         let deadline = self.settings.deadline;
-        let limit = i64::from(self.settings.window);
-        let (mut transaction, claimed) = database::within(deadline, async {
-            let mut transaction = database.begin().await?;
-            let claimed = claim(&mut transaction, exchange, self.clock.now(), limit).await?;
-            Ok::<_, sqlx::Error>((transaction, claimed))
-        })
-        .await?;
-        if claimed.is_empty() {
-            // Another relay was faster.
-            return Ok(false);
-        }
-        let messages: Vec<Message> = claimed.iter().map(|row| row.message.clone()).collect();
+        let (mut transaction, windows) = match database::within(deadline, self.claim_due(database)).await? {
+            Some(claimed) => claimed,
+            None => return Ok(false),
+        };
         let began = Instant::now();
-        let (verdicts, result) = channel.publish_window(&messages, deadline).await;
-        self.metrics.judged(exchange, &verdicts);
-        let plan = Plan::new(&claimed, &verdicts, self.clock.now(), &self.entropy);
+        let sending = windows.iter().map(async |window| {
+            channels.of(window.exchange).publish_window(&window.messages(), deadline).await
+        });
+        let sent = join_all(sending).await;
+        for (window, (verdicts, _)) in windows.iter().zip(&sent) {
+            self.metrics.judged(window.exchange, verdicts);
+        }
         let settled = database::within(deadline, async {
-            let settled = plan.settle(&mut transaction, exchange).await?;
+            let mut settled = Vec::new();
+            for (window, (verdicts, _)) in windows.iter().zip(&sent) {
+                let plan = Plan::new(&window.rows, verdicts, self.clock.now(), &self.entropy);
+                settled.push(plan.settle(&mut transaction, window.exchange).await?);
+            }
             transaction.commit().await?;
             Ok::<_, sqlx::Error>(settled)
         })
         .await?;
-        self.metrics.settled(exchange, claimed.len(), settled.parked, began.elapsed());
-        log(exchange, settled);
-        result?;
+        for (window, settled) in windows.iter().zip(settled) {
+            self.metrics.settled(window.exchange, window.rows.len(), settled.parked, began.elapsed());
+            log(window.exchange, settled);
+        }
+        sent.into_iter().try_for_each(|(_, result)| result)?;
         // Whatever was not delivered waits until later, so that this is no circle.
-        Ok(claimed.len() == usize::from(self.settings.window))
+        Ok(windows.iter().any(|window| window.rows.len() == usize::from(self.settings.window)))
+    }
+
+    /// Locks what is due; none if there is nothing, or another relay was faster.
+    async fn claim_due<'a>(
+        &self,
+        database: &'a mut PgConnection,
+    ) -> Result<Option<(PgTransaction<'a>, Vec<Window>)>, sqlx::Error> {
+        let (now, limit) = (self.clock.now(), i64::from(self.settings.window));
+        let exchanges = due(&mut *database, now).await?;
+        if exchanges.is_empty() {
+            return Ok(None);
+        }
+        let mut transaction = database.begin().await?;
+        let mut windows = Vec::new();
+        for exchange in exchanges {
+            let rows = claim(&mut transaction, exchange, now, limit).await?;
+            if !rows.is_empty() {
+                windows.push(Window { exchange, rows });
+            }
+        }
+        Ok((!windows.is_empty()).then_some((transaction, windows)))
     }
 
     /// Gives parked rows whose wait is over another try.
@@ -209,9 +261,12 @@ impl Relay {
 
     /// Forgets confirmed rows that have arrived where they were to, and parks those that are missing there; whether there may
     /// be more.
-    async fn follow_confirmed(&self, database: &mut PgConnection) -> Result<bool, Interruption> {
+    async fn follow_confirmed(&self, database: &mut PgConnection) -> Result<bool, sqlx::Error> {
         let (deadline, limit) = (self.settings.deadline, i64::from(self.settings.window));
-        if database::within(deadline, forget_arrived(database, limit)).await? == limit.unsigned_abs() {
+        // As many as one round sends, so that they don't become more while there is a backlog.
+        let forgotten = limit * AUDITED;
+        if database::within(deadline, forget_arrived(database, forgotten)).await? == forgotten.unsigned_abs()
+        {
             return Ok(true);
         }
         let missing =

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use lapin::options::{QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
 use shared::broker;
 use shared::clock::Clock;
 use shared::config::{BrokerConfig, TopologyAtStart};
@@ -101,6 +103,19 @@ pub(crate) async fn parked(database: &TestDatabase) -> Vec<Uuid> {
 /// Takes everything from a queue; gives the ids as they came, twice what came twice.
 pub(crate) async fn arrived(broker: &TestBroker, queue: &str) -> Vec<Uuid> {
     broker.take_all(queue).await.iter().map(Taken::message_id).collect()
+}
+
+/// A queue that refuses everything but its first message.
+pub(crate) async fn bind_a_queue_for_one(broker: &TestBroker, exchange: &str) {
+    let connection = broker.connect().await;
+    let channel = connection.create_channel().await.unwrap();
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-max-length".into(), AMQPValue::LongInt(1));
+    arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    channel.queue_declare("for.one".into(), QueueDeclareOptions::durable(), arguments).await.unwrap();
+    let binding = (QueueBindOptions::default(), FieldTable::default());
+    channel.queue_bind("for.one".into(), exchange.into(), "#".into(), binding.0, binding.1).await.unwrap();
+    connection.close(200, "done".into()).await.unwrap();
 }
 
 /// A relay at work; it stops when this is dropped.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use lapin::options::{QueueBindOptions, QueueDeclareOptions};
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::FieldTable;
 use shared::broker::topology::{AUDIT_QUEUE, RUNS_QUEUE};
 use shared::entropy::Entropy;
 use shared::telemetry::TraceContext;
@@ -12,7 +12,8 @@ use test_support::{TestBroker, TestDatabase, assert_same_ids, eventually, settle
 use uuid::Uuid;
 
 use crate::bench::{
-    DEADLINE, Fact, LoginFact, RunningRelay, Tick, append_all, arrived, outbox, parked, waiting,
+    DEADLINE, Fact, LoginFact, RunningRelay, Tick, append_all, arrived, bind_a_queue_for_one, outbox, parked,
+    waiting,
 };
 
 #[tokio::test]
@@ -99,19 +100,6 @@ async fn a_full_queue_starves_no_other_exchange_and_loses_nothing() {
     // What one of two queues refused was sent again to both.
     let arrived: HashSet<Uuid> = arrived(&broker, AUDIT_QUEUE).await.into_iter().collect();
     assert_same_ids("arrived", arrived, logins.into_iter().chain(facts));
-}
-
-/// A queue that refuses everything but its first message.
-async fn bind_a_queue_for_one(broker: &TestBroker, exchange: &str) {
-    let connection = broker.connect().await;
-    let channel = connection.create_channel().await.unwrap();
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-max-length".into(), AMQPValue::LongInt(1));
-    arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
-    channel.queue_declare("for.one".into(), QueueDeclareOptions::durable(), arguments).await.unwrap();
-    let binding = (QueueBindOptions::default(), FieldTable::default());
-    channel.queue_bind("for.one".into(), exchange.into(), "#".into(), binding.0, binding.1).await.unwrap();
-    connection.close(200, "done".into()).await.unwrap();
 }
 
 /// Goes red when what the broker refuses takes the places of what it would take, or is tried without a pause.

@@ -3,15 +3,21 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use shared::broker::topology::AUDIT_QUEUE;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+use shared::broker::topology::{AUDIT_QUEUE, MAIL_RUNS_QUEUE};
 use shared::config::BrokerConfig;
 use shared::outbox::RelaySettings;
+use shared::role::Role;
 use sqlx::postgres::PgPoolOptions;
+use test_support::broker::Taken;
 use test_support::faults::{PrivatePostgres, PrivateRabbitmq, Proxy};
 use test_support::{TestBroker, TestDatabase, assert_same_ids, eventually, settled};
 use uuid::Uuid;
 
-use crate::bench::{DEADLINE, Fact, RunningRelay, append_all, arrived, outbox, waiting};
+use crate::bench::{
+    DEADLINE, Fact, LoginFact, RunningRelay, append_all, arrived, bind_a_queue_for_one, outbox, waiting,
+};
 
 /// A server that was killed takes a while to come back, and the relay a while to notice.
 const RECOVERY_DEADLINE: Duration = Duration::from_mins(3);
@@ -171,4 +177,128 @@ async fn however_long_an_alarm_lasts_the_relay_keeps_its_connection_and_says_tha
         relay.health.readiness().checks["relay"].clone()
     })
     .await;
+}
+
+/// Goes red when a queue from which nobody hears, as one without a majority, keeps the messages of other exchanges waiting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_neither_confirms_nor_refuses_starves_no_other_exchange() {
+    let mut rabbitmq = PrivateRabbitmq::start().await;
+    let (database, broker) = (TestDatabase::create().await, rabbitmq.broker().await);
+    broker.declare_topology().await;
+    bind_a_queue_for_one(&broker, "auth.events").await;
+    let suspend = format!(
+        "{{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"{}\">>, queue, <<\"for.one\">>)), \
+         sys:suspend(amqqueue:get_pid(Queue)).",
+        broker.virtual_host()
+    );
+    rabbitmq.control(&["eval", &suspend]).await.unwrap();
+    let outbox = outbox();
+    let facts = append_all(database.pool(), &outbox, (0..20).map(|number| Fact { number })).await;
+    let settings = RelaySettings { deadline: Duration::from_secs(2), ..RelaySettings::default() };
+    let _relay = RunningRelay::start_over(&database, &broker.config(), &outbox, settings);
+    // Fresh logins all the time: what was tried and waits stands in nobody's way.
+    let logins = async {
+        loop {
+            append_all(database.pool(), &outbox, [LoginFact]).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let left = settled(DEADLINE, "the facts of tasks to leave", 0_i64, async || {
+        sqlx::query_scalar("SELECT count(*) FROM outbox WHERE exchange = 'task.events'")
+            .fetch_one(database.pool())
+            .await
+            .unwrap()
+    });
+    tokio::select! {
+        () = left => {}
+        () = logins => {}
+    }
+    let delivered: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM outbox_confirmed WHERE exchange = 'auth.events'")
+            .fetch_one(database.pool())
+            .await
+            .unwrap();
+    assert_eq!(delivered, 0, "nobody has confirmed a login");
+    let sent = broker.take_all(AUDIT_QUEUE).await;
+    let arrived = sent.iter().filter(|taken| taken.routing_key.starts_with("task.")).map(Taken::message_id);
+    assert_same_ids("arrived", arrived, facts);
+}
+
+/// Goes red when the relay stops sending because the trail can't be looked at: ticks, notices and mails don't concern it.
+#[tokio::test]
+async fn a_trail_that_somebody_has_locked_keeps_nothing_from_being_sent() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    broker.declare_topology().await;
+    let mut holder = database.pool().begin().await.unwrap();
+    sqlx::query("LOCK TABLE audit.events").execute(&mut *holder).await.unwrap();
+    // As programs connect, with their limit to how long they wait for a lock.
+    let pool = shared::database::connect(&database.config_as(Role::ProducerApi), "a-relay").unwrap();
+    let outbox = outbox();
+    append_all(database.pool(), &outbox, [Fact { number: 1 }]).await;
+    let relay = RunningRelay::start_with(pool, &broker.config(), &outbox, RelaySettings::default());
+    let looking = async || -> Option<(i32, bool)> {
+        sqlx::query_as(
+            "SELECT pid, wait_event_type IS NOT DISTINCT FROM 'Lock' FROM pg_stat_activity \
+             WHERE application_name = 'a-relay' AND datname = current_database() AND query LIKE '%audit.%'",
+        )
+        .fetch_optional(database.pool())
+        .await
+        .unwrap()
+    };
+    let first = eventually(DEADLINE, "the relay to wait for the trail", async || {
+        looking().await.filter(|(_, waits)| *waits).map(|(pid, _)| pid)
+    })
+    .await;
+    // It gives that up, and sends the next one over the same connections.
+    append_all(database.pool(), &outbox, [Fact { number: 2 }]).await;
+    settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
+    let connections: Vec<i32> = sqlx::query_scalar(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'a-relay' AND datname = current_database()",
+    )
+    .fetch_all(database.pool())
+    .await
+    .unwrap();
+    assert_eq!(connections, [first]);
+    assert_eq!(relay.health.readiness().checks["relay"], "up");
+    drop(holder);
+    relay.stop().await.unwrap();
+}
+
+/// Goes red when what somebody does to the broker ends a program that works: at start it does, with the same words.
+#[tokio::test]
+async fn a_relay_that_has_worked_goes_on_where_the_broker_refuses_its_declaration() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let outbox = outbox();
+    let relay = RunningRelay::start(&database, &broker, &outbox, 500);
+    append_all(database.pool(), &outbox, [Fact { number: 1 }]).await;
+    settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
+    broker.delete_queues(AUDIT_QUEUE).await;
+    let connection = broker.connect().await;
+    let channel = connection.create_channel().await.unwrap();
+    let options = QueueDeclareOptions::durable();
+    channel.queue_declare(AUDIT_QUEUE.into(), options, FieldTable::default()).await.unwrap();
+    eventually(DEADLINE, "the relay's connection to be listed", async || {
+        (broker.close_connections("(relay)").await > 0).then_some(())
+    })
+    .await;
+    eventually(DEADLINE, "the relay to say what is wrong", async || {
+        relay.health.readiness().checks["relay"].contains("inequivalent arg").then_some(())
+    })
+    .await;
+    append_all(database.pool(), &outbox, [Fact { number: 2 }]).await;
+    broker.delete_queues(AUDIT_QUEUE).await;
+    settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
+    relay.stop().await.unwrap();
+}
+
+/// Goes red when one missing queue stops parts that have nothing to do with it.
+#[tokio::test]
+async fn a_relay_that_expects_the_topology_does_not_wait_for_somebody_elses_queue() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    broker.declare_topology().await;
+    broker.delete_queues(MAIL_RUNS_QUEUE).await;
+    let outbox = outbox();
+    append_all(database.pool(), &outbox, [Fact { number: 1 }]).await;
+    let _relay = RunningRelay::start_expecting(&database, &broker, &outbox);
+    settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
 }

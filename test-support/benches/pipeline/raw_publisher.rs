@@ -21,9 +21,9 @@ type Ready = (Message, BasicProperties);
 /// How a window is handed to lapin.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Manner {
-    /// Each message is awaited until it is written to the socket, as lapin's callers do: the limit that is asked about.
+    /// Each message is awaited until it is written to the socket, as lapin's callers do.
     OneByOne,
-    /// All are queued, and awaited together: fewer switches between threads.
+    /// All are queued, and awaited together: fewer switches between threads, and so what the broker takes at most.
     WindowAtOnce,
 }
 
