@@ -75,23 +75,7 @@ pub(super) async fn park_missing(
     entropy: &Entropy,
     limit: i64,
 ) -> Result<Vec<String>, sqlx::Error> {
-    // Ids come from senders. One that was from the future when it was recorded proves nothing, also when its time has come.
-    let newest = sqlx::query_scalar!(
-        r#"
-        SELECT event_id AS "event_id!" FROM (
-            SELECT event_id, recorded_at FROM audit.events
-            WHERE event_id < audit.id_at(now())
-            ORDER BY event_id DESC
-            LIMIT 100
-        ) AS newest
-        WHERE event_id < audit.id_at(recorded_at + interval '5 seconds')
-        ORDER BY event_id DESC
-        LIMIT 1
-        "#,
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(arose_at) = newest.and_then(|id| EventId(id).arose_at()) else { return Ok(Vec::new()) };
+    let Some(arose_at) = newest_recorded(connection).await? else { return Ok(Vec::new()) };
     let mut transaction = connection.begin().await?;
     let missing = sqlx::query!(
         r#"
@@ -151,4 +135,25 @@ pub(super) async fn park_missing(
     .await?;
     transaction.commit().await?;
     Ok(exchanges)
+}
+
+/// When the newest event of the trail arose.
+async fn newest_recorded(connection: &mut PgConnection) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    // Ids come from senders. One that was from the future when it was recorded proves nothing, also when its time has come.
+    let newest = sqlx::query_scalar!(
+        r#"
+        SELECT event_id AS "event_id!" FROM (
+            SELECT event_id, recorded_at FROM audit.events
+            WHERE event_id < audit.id_at(now())
+            ORDER BY event_id DESC
+            LIMIT 100
+        ) AS newest
+        WHERE event_id < audit.id_at(recorded_at + interval '5 seconds')
+        ORDER BY event_id DESC
+        LIMIT 1
+        "#,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(newest.and_then(|id| EventId(id).arose_at()))
 }

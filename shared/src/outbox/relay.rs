@@ -197,10 +197,8 @@ impl Relay {
     /// until they are settled: if this process dies here, its locks go and another relay sends the rows again.
     async fn send_due(&self, database: &mut PgConnection, channels: &Channels) -> Result<bool, Interruption> {
         let deadline = self.settings.deadline;
-        let (mut transaction, windows) = match database::within(deadline, self.claim_due(database)).await? {
-            Some(claimed) => claimed,
-            None => return Ok(false),
-        };
+        let claimed = database::within(deadline, self.claim_due(database)).await?;
+        let Some((mut transaction, windows)) = claimed else { return Ok(false) };
         let began = Instant::now();
         let sending = windows.iter().map(async |window| {
             channels.of(window.exchange).publish_window(&window.messages(), deadline).await

@@ -230,7 +230,9 @@ async fn kill_consumers(stage: &Stage) -> Vec<MutexGuard<'_, RunningProgram>> {
     for replica in PROGRAMS.into_iter().filter(|replica| replica.program == CONSUMER) {
         consumers.push(stage.program(replica).await);
     }
-    consumers.iter_mut().for_each(|consumer| consumer.kill());
+    for consumer in &mut consumers {
+        consumer.kill();
+    }
     consumers
 }
 
@@ -260,7 +262,9 @@ async fn delete_queue(
     let filled = wait_until_full(stage).await;
     let deleted = messages::delete_queue(stage).await;
     // Some find no queue when they come.
-    consumers.iter_mut().for_each(|consumer| consumer.start_again());
+    for consumer in &mut consumers {
+        consumer.start_again();
+    }
     sleep(lasts).await;
     messages::declare_topology(stage).await?;
     witness.look_again(&FACTS).await;

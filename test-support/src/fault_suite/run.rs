@@ -102,10 +102,7 @@ pub async fn run(settings: &Settings) -> Report {
         memory: seen.memory.iter().map(|(replica, memory)| (replica.to_string(), memory.most)).collect(),
     };
     let violations = judge(&evidence, &observed);
-    match stage.keep_logs().await {
-        Ok(folder) => tell(&format!("the programs' logs are in {}", folder.display())),
-        Err(error) => tell(&format!("the programs' logs can't be kept: {error}")),
-    }
+    keep_logs(&stage).await;
     let mut report = Report {
         command: settings.command.clone(),
         seed: settings.seed,
@@ -129,6 +126,13 @@ pub async fn run(settings: &Settings) -> Report {
         report.shortfalls = report.short_of_a_long_run();
     }
     report
+}
+
+async fn keep_logs(stage: &Stage) {
+    match stage.keep_logs().await {
+        Ok(folder) => tell(&format!("the programs' logs are in {}", folder.display())),
+        Err(error) => tell(&format!("the programs' logs can't be kept: {error}")),
+    }
 }
 
 /// Whatever is wrong with the tables, there is a report.
