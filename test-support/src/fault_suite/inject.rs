@@ -32,7 +32,7 @@ pub async fn inject(stage: &Stage, witness: &Witness, notes: &Notes, planned: Pl
     let Planned { fault, lasts, .. } = planned;
     match fault {
         Fault::KilledProgram(_) | Fault::RestartedProgram(_) | Fault::FrozenProgram(_) => {
-            hit_program(stage, fault, lasts).await
+            hit_program(stage, notes, fault, lasts).await
         }
         Fault::StoppedRabbitmq(node)
         | Fault::KilledRabbitmq(node)
@@ -81,7 +81,7 @@ pub async fn put_right(stage: &Stage, witness: &Witness, fault: Fault) -> anyhow
     Ok(())
 }
 
-async fn hit_program(stage: &Stage, fault: Fault, lasts: Duration) -> anyhow::Result<()> {
+async fn hit_program(stage: &Stage, notes: &Notes, fault: Fault, lasts: Duration) -> anyhow::Result<()> {
     let (Fault::RestartedProgram(replica) | Fault::FrozenProgram(replica) | Fault::KilledProgram(replica)) =
         fault
     else {
@@ -98,7 +98,10 @@ async fn hit_program(stage: &Stage, fault: Fault, lasts: Duration) -> anyhow::Re
         }
         Fault::RestartedProgram(_) => {
             program.ask_to_stop();
-            program.ended().await;
+            let status = program.ended().await;
+            if !status.success() {
+                notes.ended_otherwise(&format!("{replica}: {status}"));
+            }
         }
         _ => program.kill(),
     }

@@ -28,6 +28,8 @@ pub struct Noted {
     pub poison_unsure: usize,
     /// How many messages waited in the queue of the trail when it was deleted; those in the hands of consumers are not counted.
     pub deleted: u64,
+    /// Which programs were asked to end and did so otherwise than in order: a server may have been away.
+    pub ended_otherwise: Vec<String>,
     /// What the suite itself could not do, though it must: then the run says less than it seems to.
     pub broke: Vec<String>,
     /// What could not be done.
@@ -80,6 +82,11 @@ impl Notes {
     /// A queue was deleted with so many messages in it.
     pub fn deleted(&self, messages: u32) {
         self.change(|noted| noted.deleted += u64::from(messages));
+    }
+
+    /// A program was asked to end, and did not do so in order.
+    pub fn ended_otherwise(&self, words: &str) {
+        self.change(|noted| noted.ended_otherwise.push(words.to_owned()));
     }
 
     /// The suite could not do what it must.

@@ -25,6 +25,8 @@ pub struct Report {
     pub faults: BTreeMap<Kind, usize>,
     /// What was planned and did not take effect.
     pub left_out: Vec<String>,
+    /// Which programs were asked to end and did so otherwise than in order.
+    pub ended_otherwise: Vec<String>,
     /// How many messages waited in the queue of the trail when it was deleted; those in the hands of consumers are not counted.
     pub deleted: u64,
     /// How many events the consumers were given again, as far as their metrics were seen.
@@ -179,6 +181,9 @@ impl Report {
         writeln!(text, "- {} messages waited in the queue of the trail when it was deleted", self.deleted)?;
         for words in &self.left_out {
             writeln!(text, "- left out: {words}")?;
+        }
+        for words in &self.ended_otherwise {
+            writeln!(text, "- asked to end in order, and ended otherwise: {words}")?;
         }
         Ok(())
     }

@@ -110,6 +110,7 @@ pub async fn run(settings: &Settings) -> Report {
         took: began.elapsed(),
         faults: written.by_kind(),
         left_out: written.left_out,
+        ended_otherwise: written.ended_otherwise,
         deleted: written.deleted,
         given_again: seen.again.values().map(|count| count.total()).sum(),
         statuses: by_status(&ledger.attempts),
