@@ -8,6 +8,7 @@ use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 
 use super::topology::{Argument, BINDINGS, EXCHANGES, QUEUES, Routing};
 use crate::config::TopologyAtStart;
+use crate::contracts::Exchange;
 use crate::lifecycle::Interruption;
 
 /// Why the topology is not as declared.
@@ -61,7 +62,7 @@ impl DeclareError {
 /// What a role works with, and so can't do without.
 #[derive(Debug, Clone, Copy)]
 pub enum Needs<'a> {
-    /// Every exchange: it publishes.
+    /// Every exchange that carries what the outbox sends: it publishes.
     Exchanges,
     /// An exchange, to which it binds a queue of its own.
     Exchange(&'a str),
@@ -86,7 +87,7 @@ pub async fn establish(
 async fn expect(connection: &Connection, needs: Needs<'_>) -> Result<(), DeclareError> {
     let channel = connection.create_channel().await.map_err(DeclareError::Interrupted)?;
     let needs_exchange = |name: &str| match needs {
-        Needs::Exchanges => true,
+        Needs::Exchanges => Exchange::ALL.iter().any(|needed| needed.name() == name),
         Needs::Exchange(needed) => needed == name,
         Needs::Queue(_) => false,
     };

@@ -11,10 +11,11 @@ use super::unavailable::{is_locked, is_unavailable};
 /// The migrations, embedded in the program.
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
-/// How long a migration waits for a lock: whoever comes after it for the same table waits behind it.
-const LOCK_TIMEOUT: &str = "3s";
+/// How long a migration waits for a lock: whoever comes after it for the same table waits behind it, and requests wait no longer
+/// than two seconds.
+const LOCK_TIMEOUT: &str = "500ms";
 /// How long it leaves the others alone then.
-const LOCK_PAUSE: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_secs(5);
 
 /// Why the schema is not as this program needs it.
 #[derive(Debug, thiserror::Error)]

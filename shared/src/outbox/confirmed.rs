@@ -15,7 +15,7 @@ use crate::ids::EventId;
 
 /// How much later a recorded event must have arisen than an unrecorded one was confirmed. Consumers side by side don't keep
 /// the order: one that can't write holds its messages for a minute, and for its last try half a minute more. Clocks differ, too.
-const MARGIN: TimeDelta = TimeDelta::seconds(100);
+const MARGIN: TimeDelta = TimeDelta::seconds(130);
 
 /// Moves rows that the broker confirmed here, in the transaction that claimed them.
 pub(super) async fn keep(connection: &mut PgConnection, rows: &[i64]) -> Result<(), sqlx::Error> {
@@ -139,7 +139,8 @@ pub(super) async fn park_missing(
 
 /// When the newest event of the trail arose.
 async fn newest_recorded(connection: &mut PgConnection) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    // Ids come from senders. One that was from the future when it was recorded proves nothing, also when its time has come.
+    // Ids come from senders. One that was from the future when it was recorded, by more than clocks differ, proves nothing, also
+    // when its time has come.
     let newest = sqlx::query_scalar!(
         r#"
         SELECT event_id AS "event_id!" FROM (
@@ -148,7 +149,7 @@ async fn newest_recorded(connection: &mut PgConnection) -> Result<Option<DateTim
             ORDER BY event_id DESC
             LIMIT 100
         ) AS newest
-        WHERE event_id < audit.id_at(recorded_at + interval '5 seconds')
+        WHERE event_id < audit.id_at(recorded_at + interval '30 seconds')
         ORDER BY event_id DESC
         LIMIT 1
         "#,

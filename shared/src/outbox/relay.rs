@@ -15,7 +15,9 @@ use super::confirmed::{forget_arrived, park_missing};
 use super::metrics::RelayMetrics;
 use super::parked::put_back;
 use super::settle::{Plan, Settled};
-use crate::broker::{BlockedWatch, ConfirmedChannel, DeclareError, Message, Needs, establish, within};
+use crate::broker::{
+    BlockedWatch, ConfirmedChannel, DeclareError, Message, Needs, PublishError, establish, within,
+};
 use crate::clock::Clock;
 use crate::config::TopologyAtStart;
 use crate::contracts::Exchange;
@@ -35,7 +37,7 @@ const AUDITED: i64 = 3;
 /// What bounds a relay.
 #[derive(Debug, Clone)]
 pub struct RelaySettings {
-    /// The most messages in flight at once.
+    /// The most messages in flight at once to each exchange.
     pub window: u16,
     /// How long the broker may take to let the relay in, and then to confirm a window; and the database for each of its
     /// answers.
@@ -94,7 +96,8 @@ impl Window {
     }
 }
 
-/// A channel for each exchange: a queue that neither confirms nor refuses keeps none waiting but what goes to it.
+/// A channel for each exchange: a queue that neither confirms nor refuses leaves the others' verdicts alone. (With 400 messages
+/// unanswered, by RabbitMQ's settings, it stops the connection for all of them.)
 #[derive(Debug)]
 struct Channels(Vec<ConfirmedChannel>);
 
@@ -152,8 +155,8 @@ impl Relay {
         let mut proven = false;
         let mut look_at = Instant::now();
         loop {
-            let mut busy = self.send_due(database, &channels).await?;
-            if !proven {
+            let (mut busy, sent) = self.send_due(database, &channels).await?;
+            if !proven && sent.is_ok() {
                 // Broker and database have both answered.
                 self.component.up();
                 proven = true;
@@ -173,7 +176,7 @@ impl Relay {
                     Ok(false) => LOOK_INTERVAL,
                     // The server's own refusal, such as a lock that is not to be had: the connection is well, and what is to
                     // be sent does not wait for the trail.
-                    Err(sqlx::Error::Database(error)) => {
+                    Err(error @ sqlx::Error::Database(_)) if database::is_unavailable(&error) => {
                         tracing::warn!(%error, "what has arrived in the trail can't be looked at, trying again later");
                         LOOK_AGAIN_AFTER
                     }
@@ -182,6 +185,8 @@ impl Relay {
                 busy |= wait.is_zero();
                 look_at = Instant::now() + wait;
             }
+            // Not sooner: one queue that does not answer must not keep what has nothing to do with it.
+            sent?;
             if busy {
                 continue;
             }
@@ -193,12 +198,16 @@ impl Relay {
         }
     }
 
-    /// Sends one window of each exchange for which rows are due, side by side; whether there may be more. The rows stay locked
-    /// until they are settled: if this process dies here, its locks go and another relay sends the rows again.
-    async fn send_due(&self, database: &mut PgConnection, channels: &Channels) -> Result<bool, Interruption> {
+    /// Sends one window of each exchange for which rows are due, side by side; whether there may be more, and whether the broker
+    /// has answered for all. The rows stay locked until all are settled, so the slowest holds up the next round: if this process dies here, its locks go and another relay sends the rows again.
+    async fn send_due(
+        &self,
+        database: &mut PgConnection,
+        channels: &Channels,
+    ) -> Result<(bool, Result<(), PublishError>), Interruption> {
         let deadline = self.settings.deadline;
         let claimed = database::within(deadline, self.claim_due(database)).await?;
-        let Some((mut transaction, windows)) = claimed else { return Ok(false) };
+        let Some((mut transaction, windows)) = claimed else { return Ok((false, Ok(()))) };
         let began = Instant::now();
         let sending = windows.iter().map(async |window| {
             channels.of(window.exchange).publish_window(&window.messages(), deadline).await
@@ -221,9 +230,9 @@ impl Relay {
             self.metrics.settled(window.exchange, window.rows.len(), settled.parked, began.elapsed());
             log(window.exchange, settled);
         }
-        sent.into_iter().try_for_each(|(_, result)| result)?;
         // Whatever was not delivered waits until later, so that this is no circle.
-        Ok(windows.iter().any(|window| window.rows.len() == usize::from(self.settings.window)))
+        let busy = windows.iter().any(|window| window.rows.len() == usize::from(self.settings.window));
+        Ok((busy, sent.into_iter().try_for_each(|(_, result)| result)))
     }
 
     /// Locks what is due; none if there is nothing, or another relay was faster.
