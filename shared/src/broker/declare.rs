@@ -1,5 +1,5 @@
-//! Declares the topology, or looks whether it is there. What exists with other arguments is an operator's business: the program
-//! stops with the broker's own words.
+//! Declares the topology, or looks whether it is there. What exists with other arguments is an operator's business: a program
+//! that starts stops with the broker's own words.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
@@ -49,7 +49,7 @@ pub enum DeclareError {
 }
 
 impl DeclareError {
-    /// What it means for a supervised role: a refusal stops the program. A broken connection passes, and so does what is missing
+    /// What it means for a supervised role: a refusal stops a program that starts. A broken connection passes, and so does what is missing
     /// once an operator has seen to it.
     pub fn interruption(self) -> Interruption {
         match self {

@@ -199,7 +199,8 @@ impl Relay {
     }
 
     /// Sends one window of each exchange for which rows are due, side by side; whether there may be more, and whether the broker
-    /// has answered for all. The rows stay locked until all are settled, so the slowest holds up the next round: if this process dies here, its locks go and another relay sends the rows again.
+    /// has answered for all. The slowest holds up the next round: the rows stay locked until all are settled. If this process
+    /// dies here, its locks go and another relay sends the rows again.
     async fn send_due(
         &self,
         database: &mut PgConnection,

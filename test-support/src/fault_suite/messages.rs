@@ -76,7 +76,7 @@ async fn are_quarantined(stage: &Stage, bodies: &[String]) -> bool {
     false
 }
 
-/// Declares everything that Warren has at the broker, as each of its programs does.
+/// Declares everything that Warren has at the broker, as an operator has it applied.
 pub async fn declare_topology(stage: &Stage) -> anyhow::Result<()> {
     let attempt = async {
         loop {
