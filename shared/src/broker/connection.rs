@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::BrokerConfig;
+use crate::contracts::Exchange;
 use crate::lifecycle::Component;
 use crate::metrics::Gauge;
 
@@ -32,12 +33,12 @@ pub async fn connect(config: &BrokerConfig, instance: &str, role: &str) -> Resul
         .await
 }
 
-/// A pool from which the relay borrows its one connection for as long as it works. To be made inside a Tokio runtime.
+/// A pool from which each lane of a relay borrows its connection for as long as it works. To be made inside a Tokio runtime.
 pub fn pool(config: &BrokerConfig, instance: &str, role: &'static str) -> anyhow::Result<Pool> {
     let instance = instance.to_owned();
     let runtime = lapin::runtime::default_runtime()?;
     let manager = Manager::new(config.url.expose(), move || properties(&instance, role), runtime);
-    Ok(Pool::builder(manager).max_size(1).build()?)
+    Ok(Pool::builder(manager).max_size(Exchange::ALL.len()).build()?)
 }
 
 fn properties(instance: &str, role: &str) -> ConnectionProperties {
@@ -60,13 +61,13 @@ impl BlockedWatch {
             while let Some(event) = events.next().await {
                 match event {
                     Event::ConnectionBlocked(reason) => {
-                        tracing::warn!(component = component.name(), reason, "the broker blocks publishing");
+                        tracing::warn!(%component, reason, "the broker blocks publishing");
                         component.down(format!("the broker blocks publishing: {reason}"));
                         gauge.set(1.0);
                         blocks.send_replace(true);
                     }
                     Event::ConnectionUnblocked => {
-                        tracing::info!(component = component.name(), "the broker takes messages again");
+                        tracing::info!(%component, "the broker takes messages again");
                         component.up();
                         gauge.set(0.0);
                         blocks.send_replace(false);
@@ -101,7 +102,6 @@ mod tests {
 
     use super::*;
     use crate::broker::{ExclusiveQueue, ExclusiveSubscription, Subscription};
-    use crate::contracts::Exchange;
     use crate::entropy::Entropy;
     use crate::lifecycle::Interruption;
     use crate::telemetry::error_chain;

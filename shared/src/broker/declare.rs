@@ -62,10 +62,8 @@ impl DeclareError {
 /// What a role works with, and so can't do without.
 #[derive(Debug, Clone, Copy)]
 pub enum Needs<'a> {
-    /// Every exchange that carries what the outbox sends: it publishes.
-    Exchanges,
-    /// An exchange, to which it binds a queue of its own.
-    Exchange(&'a str),
+    /// An exchange to which it publishes, or binds a queue of its own.
+    Exchange(Exchange),
     /// A queue that it reads.
     Queue(&'a str),
 }
@@ -86,24 +84,25 @@ pub async fn establish(
 /// What others need is not looked at: a missing queue stops only who reads it.
 async fn expect(connection: &Connection, needs: Needs<'_>) -> Result<(), DeclareError> {
     let channel = connection.create_channel().await.map_err(DeclareError::Interrupted)?;
-    let needs_exchange = |name: &str| match needs {
-        Needs::Exchanges => Exchange::ALL.iter().any(|needed| needed.name() == name),
-        Needs::Exchange(needed) => needed == name,
-        Needs::Queue(_) => false,
-    };
-    for exchange in EXCHANGES.iter().filter(|exchange| needs_exchange(exchange.name)) {
-        let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-        channel
-            .exchange_declare(exchange.name.into(), kind(exchange.routing), options, FieldTable::default())
-            .await
-            .map_err(|error| judge(error, || format!("exchange {}", exchange.name)))?;
-    }
-    if let Needs::Queue(queue) = needs {
-        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        channel
-            .queue_declare(queue.into(), options, FieldTable::default())
-            .await
-            .map_err(|error| judge(error, || format!("queue {queue}")))?;
+    match needs {
+        Needs::Exchange(exchange) => {
+            let (name, options) = (
+                exchange.name(),
+                ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() },
+            );
+            // The broker doesn't look at the type of one that is only asked for.
+            channel
+                .exchange_declare(name.into(), ExchangeKind::Topic, options, FieldTable::default())
+                .await
+                .map_err(|error| judge(error, || format!("exchange {name}")))?;
+        }
+        Needs::Queue(queue) => {
+            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            channel
+                .queue_declare(queue.into(), options, FieldTable::default())
+                .await
+                .map_err(|error| judge(error, || format!("queue {queue}")))?;
+        }
     }
     channel.close(200, "seen".into()).await.map_err(DeclareError::Interrupted)
 }

@@ -57,7 +57,7 @@ impl ExclusiveSubscription {
         let role = format!("listens for {}", queue.reader);
         within(config.connection_timeout, async {
             let connection = connect(config, instance, &role).await.map_err(broken)?;
-            let needs = Needs::Exchange(queue.exchange.name());
+            let needs = Needs::Exchange(queue.exchange);
             establish(&connection, config.topology, needs).await.map_err(DeclareError::interruption)?;
             let channel = connection.create_channel().await.map_err(broken)?;
             let consumer = subscribe(&channel, &name, instance, queue).await.map_err(broken)?;

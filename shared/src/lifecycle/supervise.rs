@@ -54,7 +54,7 @@ where
             Err(Interruption::Fatal(error)) if !component.has_worked() => return Err(error),
             Err(Interruption::Fatal(error)) => {
                 tracing::error!(
-                    component = component.name(),
+                    %component,
                     error = error_chain(error.as_ref()),
                     "an operator is needed"
                 );
@@ -71,7 +71,7 @@ where
             backoff.reset();
         }
         let wait = backoff.next(entropy);
-        tracing::warn!(component = component.name(), error = chain, ?wait, "interrupted, trying again");
+        tracing::warn!(%component, error = chain, ?wait, "interrupted, trying again");
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}

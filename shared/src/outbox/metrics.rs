@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use crate::broker::{Verdict, Verdicts};
 use crate::contracts::Exchange;
-use crate::metrics::{BATCH_SIZES, Counters, DURATIONS, Gauge, Histogram, Metrics};
+use crate::metrics::{BATCH_SIZES, Counters, DURATIONS, Gauges, Histogram, Metrics};
 
 /// What a relay counts. Clones share it; the default one is counted by nobody.
 #[derive(Debug, Clone)]
 pub struct RelayMetrics {
-    /// Whether it has a connection.
-    pub(super) connected: Gauge,
-    /// Whether the broker takes nothing over it.
-    pub(super) blocked: Gauge,
+    connected: Gauges<1>,
+    /// Whether the broker takes nothing over a lane's connection.
+    pub(super) blocked: Gauges<1>,
     messages: Counters<2>,
     parked: Counters<1>,
     missing: Counters<1>,
@@ -25,11 +24,16 @@ impl RelayMetrics {
     pub fn new(metrics: &Metrics) -> Self {
         let exchanges = || Exchange::ALL.into_iter().map(Exchange::name);
         let verdicts = exchanges().flat_map(|exchange| Verdict::WORDS.map(|verdict| [exchange, verdict]));
-        Self {
-            connected: metrics.gauge("relay_connected", "Whether the relay has a connection to RabbitMQ"),
-            blocked: metrics.gauge(
+        let relay = Self {
+            connected: metrics.gauges(
+                "relay_connected",
+                "Whether the relay has a connection to RabbitMQ for this exchange",
+                ["exchange"],
+            ),
+            blocked: metrics.gauges(
                 "relay_blocked",
-                "Whether RabbitMQ takes nothing over the relay's connection: a memory or disk alarm",
+                "Whether RabbitMQ takes nothing over that connection: a memory or disk alarm",
+                ["exchange"],
             ),
             messages: metrics.counters(
                 (
@@ -64,7 +68,16 @@ impl RelayMetrics {
                 "How long such a window took from its first message to the commit of its verdicts",
                 DURATIONS,
             ),
+        };
+        for exchange in Exchange::ALL {
+            relay.disconnected(exchange);
         }
+        relay
+    }
+
+    /// A lane has a connection.
+    pub(super) fn connected(&self, exchange: Exchange) {
+        self.connected.of([exchange.name()]).set(1.0);
     }
 
     /// What the broker said of a window.
@@ -87,10 +100,10 @@ impl RelayMetrics {
         self.missing.of([exchange.name()]).inc_by(u64::try_from(messages).unwrap_or(u64::MAX));
     }
 
-    /// The connection is over.
-    pub(super) fn disconnected(&self) {
-        self.connected.set(0.0);
-        self.blocked.set(0.0);
+    /// It is over.
+    pub(super) fn disconnected(&self, exchange: Exchange) {
+        self.connected.of([exchange.name()]).set(0.0);
+        self.blocked.of([exchange.name()]).set(0.0);
     }
 }
 

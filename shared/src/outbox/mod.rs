@@ -13,6 +13,7 @@ mod claim;
 mod confirmed;
 mod draft;
 mod figures;
+mod lane;
 mod metrics;
 mod parked;
 pub mod parked_events;

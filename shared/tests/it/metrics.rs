@@ -51,7 +51,8 @@ async fn each_message_is_counted_by_what_became_of_it_each_time_it_is_tried() {
         (tries("auth.events").await >= 4 && parked(&database).await.len() == 2).then_some(())
     })
     .await;
-    assert_eq!(Scrape::from(&exposition).await.count("relay_connected"), 1);
+    let connected = |scrape: &Scrape| scrape.count(r#"relay_connected{exchange="auth.events"}"#);
+    assert_eq!(connected(&Scrape::from(&exposition).await), 1);
     relay.stop().await.unwrap();
     let scrape = Scrape::from(&exposition).await;
     let count = |exchange: &str, verdict: &str| {
@@ -70,8 +71,8 @@ async fn each_message_is_counted_by_what_became_of_it_each_time_it_is_tried() {
     assert_eq!(scrape.count(r#"relay_parked_total{exchange="auth.events"}"#), 0);
     let published = 8 + count("job.ticks", "returned") + count("auth.events", "nacked");
     assert_eq!(scrape.count("relay_window_messages_sum"), published);
-    assert_eq!(scrape.count("relay_connected"), 0, "it has stopped");
-    assert_eq!(scrape.count("relay_blocked"), 0);
+    assert_eq!(connected(&scrape), 0, "it has stopped");
+    assert_eq!(scrape.count(r#"relay_blocked{exchange="auth.events"}"#), 0);
 }
 
 /// A queue that holds the one message it has room for and refuses all others.

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
+use lapin::options::{QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
 use shared::broker::topology::{AUDIT_QUEUE, MAIL_RUNS_QUEUE};
 use shared::config::BrokerConfig;
+use shared::contracts::Exchange;
 use shared::outbox::RelaySettings;
 use shared::role::Role;
 use sqlx::postgres::PgPoolOptions;
@@ -15,9 +16,7 @@ use test_support::faults::{PrivatePostgres, PrivateRabbitmq, Proxy};
 use test_support::{TestBroker, TestDatabase, assert_same_ids, eventually, settled};
 use uuid::Uuid;
 
-use crate::bench::{
-    DEADLINE, Fact, LoginFact, RunningRelay, append_all, arrived, bind_a_queue_for_one, outbox, waiting,
-};
+use crate::bench::{DEADLINE, Fact, LoginFact, RunningRelay, append_all, arrived, outbox, waiting};
 
 /// A server that was killed takes a while to come back, and the relay a while to notice.
 const RECOVERY_DEADLINE: Duration = Duration::from_mins(3);
@@ -115,12 +114,14 @@ async fn a_relay_before_a_broker_that_says_nothing_reports_it_and_tries_again() 
     let url = format!("amqp://guest:guest@{}", mute.local_addr().unwrap());
     let settings = RelaySettings { deadline: Duration::from_secs(1), ..RelaySettings::default() };
     let relay = RunningRelay::start_over(&database, &BrokerConfig::at(&url).unwrap(), &outbox(), settings);
-    let first = mute.accept().await.unwrap();
-    let second = mute.accept().await.unwrap();
+    // One for each exchange, and once more.
+    let mut taken = Vec::new();
+    for _ in 0..=Exchange::ALL.len() {
+        taken.push(mute.accept().await.unwrap());
+    }
     let said = relay.health.readiness().checks["relay"].clone();
     assert!(said.contains("RabbitMQ did not answer within 1s"), "{said}");
     relay.stop().await.unwrap();
-    drop((first, second));
 }
 
 /// Goes red when a relay waits for ever for a database from which nothing comes any more.
@@ -164,9 +165,9 @@ async fn however_long_an_alarm_lasts_the_relay_keeps_its_connection_and_says_tha
     // One that gives its connection up tries again about once a second.
     for _ in 0..50 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert_eq!(relay.count(database.pool(), "relay_blocked").await, 1);
+        assert_eq!(relay.count(database.pool(), r#"relay_blocked{exchange="task.events"}"#).await, 1);
         let said = relay.health.readiness().checks["relay"].clone();
-        assert!(said.starts_with("the broker blocks publishing: "), "{said}");
+        assert!(said.starts_with("task.events: the broker blocks publishing: "), "{said}");
         assert_eq!(tries().await, 1, "nothing is sent again amid the alarm");
     }
     rabbitmq.unblock_publishers().await;
@@ -179,49 +180,64 @@ async fn however_long_an_alarm_lasts_the_relay_keeps_its_connection_and_says_tha
     .await;
 }
 
-/// Goes red when a queue from which nobody hears, as one without a majority, keeps the messages of other exchanges waiting.
+/// Goes red when a queue from which nobody hears, as one without a majority, keeps the messages of other exchanges waiting. RabbitMQ
+/// reads nothing more from a connection over which it has got some 400 messages for such a queue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_neither_confirms_nor_refuses_starves_no_other_exchange() {
+    const LOGINS: usize = 2_000;
     let mut rabbitmq = PrivateRabbitmq::start().await;
     let (database, broker) = (TestDatabase::create().await, rabbitmq.broker().await);
     broker.declare_topology().await;
-    bind_a_queue_for_one(&broker, "auth.events").await;
-    let suspend = format!(
-        "{{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"{}\">>, queue, <<\"for.one\">>)), \
-         sys:suspend(amqqueue:get_pid(Queue)).",
-        broker.virtual_host()
-    );
-    rabbitmq.control(&["eval", &suspend]).await.unwrap();
-    let outbox = outbox();
-    let facts = append_all(database.pool(), &outbox, (0..20).map(|number| Fact { number })).await;
-    let settings = RelaySettings { deadline: Duration::from_secs(2), ..RelaySettings::default() };
-    let _relay = RunningRelay::start_over(&database, &broker.config(), &outbox, settings);
-    // Fresh logins all the time: what was tried and waits stands in nobody's way.
-    let logins = async {
-        loop {
-            append_all(database.pool(), &outbox, [LoginFact]).await;
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+    bind_a_quorum_queue(&broker, "mute", "auth.events").await;
+    let to_the_queue = |what: &str| {
+        format!(
+            "{{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"{}\">>, queue, <<\"mute\">>)), \
+             sys:{what}(amqqueue:get_pid(Queue)).",
+            broker.virtual_host()
+        )
     };
-    let left = settled(DEADLINE, "the facts of tasks to leave", 0_i64, async || {
+    rabbitmq.control(&["eval", &to_the_queue("suspend")]).await.unwrap();
+    let outbox = outbox();
+    append_all(database.pool(), &outbox, (0..LOGINS).map(|_| LoginFact)).await;
+    let settings = RelaySettings { deadline: Duration::from_mins(10), ..RelaySettings::default() };
+    let relay = RunningRelay::start_over(&database, &broker.config(), &outbox, settings);
+    // The window of logins is under way, and stays so for longer than this test waits.
+    eventually(DEADLINE, "logins to be claimed", async || {
+        let free: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM (SELECT FROM outbox FOR UPDATE SKIP LOCKED) AS free")
+                .fetch_one(database.pool())
+                .await
+                .unwrap();
+        (free < i64::try_from(LOGINS).unwrap()).then_some(())
+    })
+    .await;
+    let facts = append_all(database.pool(), &outbox, (0..20).map(|number| Fact { number })).await;
+    settled(DEADLINE, "the facts of tasks to leave", 0_i64, async || {
         sqlx::query_scalar("SELECT count(*) FROM outbox WHERE exchange = 'task.events'")
             .fetch_one(database.pool())
             .await
             .unwrap()
-    });
-    tokio::select! {
-        () = left => {}
-        () = logins => {}
-    }
-    let delivered: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM outbox_confirmed WHERE exchange = 'auth.events'")
-            .fetch_one(database.pool())
-            .await
-            .unwrap();
-    assert_eq!(delivered, 0, "nobody has confirmed a login");
+    })
+    .await;
+    let waits = i64::try_from(LOGINS).unwrap();
+    assert_eq!(waiting(&database).await, waits, "nobody has confirmed a login");
     let sent = broker.take_all(AUDIT_QUEUE).await;
     let arrived = sent.iter().filter(|taken| taken.routing_key.starts_with("task.")).map(Taken::message_id);
     assert_same_ids("arrived", arrived, facts);
+    rabbitmq.control(&["eval", &to_the_queue("resume")]).await.unwrap();
+    settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
+    relay.stop().await.unwrap();
+}
+
+async fn bind_a_quorum_queue(broker: &TestBroker, name: &str, exchange: &str) {
+    let connection = broker.connect().await;
+    let channel = connection.create_channel().await.unwrap();
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments).await.unwrap();
+    let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+    channel.queue_bind(name.into(), exchange.into(), "#".into(), options, arguments).await.unwrap();
+    connection.close(200, "done".into()).await.unwrap();
 }
 
 /// Goes red when the relay stops sending because the trail can't be looked at: ticks, notices and mails don't concern it.
@@ -236,31 +252,18 @@ async fn a_trail_that_somebody_has_locked_keeps_nothing_from_being_sent() {
     let outbox = outbox();
     append_all(database.pool(), &outbox, [Fact { number: 1 }]).await;
     let relay = RunningRelay::start_with(pool, &broker.config(), &outbox, RelaySettings::default());
-    let looking = async || -> Option<(i32, bool)> {
-        sqlx::query_as(
-            "SELECT pid, wait_event_type IS NOT DISTINCT FROM 'Lock' FROM pg_stat_activity \
-             WHERE application_name = 'a-relay' AND datname = current_database() AND query LIKE '%audit.%'",
-        )
-        .fetch_optional(database.pool())
-        .await
-        .unwrap()
-    };
-    let first = eventually(DEADLINE, "the relay to wait for the trail", async || {
-        looking().await.filter(|(_, waits)| *waits).map(|(pid, _)| pid)
+    eventually(DEADLINE, "the relay to say that it can't look at the trail", async || {
+        let said = relay.health.readiness().checks["relay"].clone();
+        (said.starts_with("arrivals: ") && said.contains("lock timeout")).then_some(())
     })
     .await;
-    // It gives that up, and sends the next one over the same connections.
     append_all(database.pool(), &outbox, [Fact { number: 2 }]).await;
     settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
-    let connections: Vec<i32> = sqlx::query_scalar(
-        "SELECT pid FROM pg_stat_activity WHERE application_name = 'a-relay' AND datname = current_database()",
-    )
-    .fetch_all(database.pool())
-    .await
-    .unwrap();
-    assert_eq!(connections, [first]);
-    assert_eq!(relay.health.readiness().checks["relay"], "up");
     drop(holder);
+    settled(DEADLINE, "the relay to be well", "up".to_owned(), async || {
+        relay.health.readiness().checks["relay"].clone()
+    })
+    .await;
     relay.stop().await.unwrap();
 }
 
