@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use reqwest::Method;
 use tokio::sync::MutexGuard;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
-use super::fault::{CONSUMER, Fault, Link, PROGRAMS, Touch};
+use super::fault::{CONSUMER, Fault, Link, PROGRAMS, Replica, Touch};
 use super::messages;
 use super::notes::Notes;
 use super::plan::Planned;
@@ -47,7 +47,7 @@ pub async fn inject(stage: &Stage, witness: &Witness, notes: &Notes, planned: Pl
         | Fault::HalfOpenLink(link, _)
         | Fault::SlowLink(link)
         | Fault::ResetConnections(link, _) => hit_link(stage, link, fault, lasts).await,
-        Fault::FullQueue => fill_queue(stage, witness, lasts).await,
+        Fault::FullQueue => fill_queue(stage, witness, notes, lasts).await,
         Fault::DeletedQueue => delete_queue(stage, witness, notes, lasts).await,
         Fault::RemovedBinding(exchange) => remove_binding(stage, witness, exchange, lasts).await,
         Fault::DuplicatePublish => messages::publish_again(stage).await,
@@ -88,7 +88,9 @@ async fn hit_program(stage: &Stage, notes: &Notes, fault: Fault, lasts: Duration
         bail!("it hits no program");
     };
     let mut program = stage.program(replica).await;
-    ensure!(!program.has_ended(), "{replica} had ended by itself");
+    if note_if_ended(replica, &mut program, notes) {
+        bail!("{replica} had ended by itself");
+    }
     match fault {
         Fault::FrozenProgram(_) => {
             program.stand_still();
@@ -108,6 +110,15 @@ async fn hit_program(stage: &Stage, notes: &Notes, fault: Fault, lasts: Duration
     sleep(lasts).await;
     start_again(&mut program).await;
     Ok(())
+}
+
+/// Whether a program ended though nobody had asked it to; it is noted, as its keeper would if it came first.
+fn note_if_ended(replica: Replica, program: &mut RunningProgram, notes: &Notes) -> bool {
+    let has_ended = program.has_ended();
+    if has_ended {
+        notes.ended_by_itself(&replica.to_string(), &program.log());
+    }
+    has_ended
 }
 
 /// Until it answers at all, whatever it says: before that it is not there, and its clients can't know.
@@ -209,32 +220,33 @@ async fn hit_link(stage: &Stage, link: Link, fault: Fault, lasts: Duration) -> a
 
 /// Without a consumer, and with a limit that a policy lowers: from the twentieth message on the broker refuses. The witness's
 /// queue would take copies of what is refused, which came twice then with no doing of Warren's.
-async fn fill_queue(stage: &Stage, witness: &Witness, lasts: Duration) -> anyhow::Result<()> {
+async fn fill_queue(stage: &Stage, witness: &Witness, notes: &Notes, lasts: Duration) -> anyhow::Result<()> {
     witness.look_away(&FACTS).await;
-    let mut consumers = kill_consumers(stage).await;
-    let host = stage.broker().virtual_host();
-    let pattern = r"^audit\.events$";
-    let set = ["set_policy", "-p", host, FULL_POLICY, pattern, FULL, "--apply-to", "queues"];
-    stage.node(0).await.control(&set).await?;
-    let filled = wait_until_full(stage).await;
-    if filled.is_ok() {
+    let mut consumers = kill_consumers(stage, notes).await;
+    let filled = async {
+        set_policy(stage).await?;
+        wait_until_full(stage).await?;
         sleep(lasts).await;
+        anyhow::Ok(())
     }
-    clear_policy(stage).await?;
+    .await;
+    let cleared = clear_policy(stage).await;
+    // In any case: nobody must think that they ended by themselves.
     for consumer in &mut consumers {
         consumer.start_again();
     }
     witness.look_again(&FACTS).await;
-    filled
+    filled.and(cleared)
 }
 
-async fn kill_consumers(stage: &Stage) -> Vec<MutexGuard<'_, RunningProgram>> {
+async fn kill_consumers<'a>(stage: &'a Stage, notes: &Notes) -> Vec<MutexGuard<'a, RunningProgram>> {
     let mut consumers = Vec::new();
     for replica in PROGRAMS.into_iter().filter(|replica| replica.program == CONSUMER) {
-        consumers.push(stage.program(replica).await);
-    }
-    for consumer in &mut consumers {
-        consumer.kill();
+        let mut consumer = stage.program(replica).await;
+        if !note_if_ended(replica, &mut consumer, notes) {
+            consumer.kill();
+        }
+        consumers.push(consumer);
     }
     consumers
 }
@@ -246,6 +258,12 @@ async fn wait_until_full(stage: &Stage) -> anyhow::Result<()> {
         }
     });
     filled.await.context("the queue did not become full")
+}
+
+async fn set_policy(stage: &Stage) -> anyhow::Result<()> {
+    let (host, pattern) = (stage.broker().virtual_host(), r"^audit\.events$");
+    let set = ["set_policy", "-p", host, FULL_POLICY, pattern, FULL, "--apply-to", "queues"];
+    stage.node(0).await.control(&set).await
 }
 
 async fn clear_policy(stage: &Stage) -> anyhow::Result<()> {
@@ -261,7 +279,7 @@ async fn delete_queue(
     lasts: Duration,
 ) -> anyhow::Result<()> {
     witness.look_away(&FACTS).await;
-    let mut consumers = kill_consumers(stage).await;
+    let mut consumers = kill_consumers(stage, notes).await;
     let filled = wait_until_full(stage).await;
     let deleted = messages::delete_queue(stage).await;
     // Some find no queue when they come.
@@ -282,13 +300,9 @@ async fn remove_binding(
     lasts: Duration,
 ) -> anyhow::Result<()> {
     witness.look_away(&[exchange]).await;
-    let began = Instant::now();
-    // So long that some facts come; a program that connects anew makes the binding again.
-    let mut unbound = Ok(());
-    while unbound.is_ok() && began.elapsed() < Duration::from_secs(3) + lasts {
-        unbound = messages::unbind(stage, exchange).await;
-        sleep(Duration::from_millis(300)).await;
-    }
+    let unbound = messages::unbind(stage, exchange).await;
+    // So long that some facts come.
+    sleep(Duration::from_secs(3) + lasts).await;
     messages::declare_topology(stage).await?;
     witness.look_again(&[exchange]).await;
     unbound

@@ -30,23 +30,27 @@ const ASKED_EVERY: Duration = Duration::from_secs(1);
 /// How long they may take to answer.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 
+const OUTBOX_AGE: &str =
+    "SELECT extract(epoch FROM clock_timestamp() - min(created_at))::float8 FROM outbox WHERE parkings = 0";
+/// What has arrived and nobody has seen there yet is not missing; ticks don't go to the trail.
+const TRAIL_AGE: &str = "SELECT extract(epoch FROM clock_timestamp() - LEAST( \
+        (SELECT min(created_at) FROM outbox WHERE exchange <> 'job.ticks'), \
+        (SELECT min(created_at) FROM outbox_parked WHERE exchange <> 'job.ticks'), \
+        (SELECT created_at FROM outbox_confirmed \
+         WHERE NOT EXISTS (SELECT FROM audit.events WHERE events.event_id = outbox_confirmed.event_id) \
+         ORDER BY confirmed_at, seq LIMIT 1) \
+    ))::float8";
+
 /// How things were at a moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
     /// When.
     pub at: Instant,
-    /// How old they were; none if the database did not say.
-    pub ages: Option<Ages>,
-}
-
-/// What waits, and for how long.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ages {
-    /// How old the oldest row of the outbox was. Of what was parked before the age is that of its cause, and not of the
-    /// relays, as `outbox_oldest_age_seconds` has it.
-    pub outbox: Duration,
-    /// How old the oldest event was that is not in the trail, wherever it was.
-    pub trail: Duration,
+    /// How old the oldest row of the outbox was; none if the database did not say. Of what was parked before the age is that of
+    /// its cause, and not of the relays, as `outbox_oldest_age_seconds` has it.
+    pub outbox: Option<Duration>,
+    /// How old the oldest event was that is not in the trail, wherever it was; none if the database did not say.
+    pub trail: Option<Duration>,
 }
 
 /// How much memory a program held, in kB.
@@ -128,13 +132,16 @@ async fn look(stage: Arc<Stage>, seen: Arc<Mutex<Seen>>) {
     let mut told_at: Option<Instant> = None;
     for nth in 0_u64.. {
         pause.tick().await;
-        let ages = timeout(Duration::from_secs(2), ages(stage.database.pool())).await.ok().flatten();
-        let sample = Sample { at: Instant::now(), ages };
-        seen.lock().unwrap_or_else(PoisonError::into_inner).samples.push(sample);
-        if let Some(Ages { outbox, trail }) = ages
-            && outbox.max(trail) > TOLD_BEYOND
-            && told_at.is_none_or(|at| at.elapsed() > TOLD_EVERY)
-        {
+        let pool = stage.database.pool();
+        // Side by side, and told apart: a trail that can't be looked at says nothing of the outbox.
+        let (outbox, trail) = tokio::join!(age(pool, OUTBOX_AGE), age(pool, TRAIL_AGE));
+        seen.lock().unwrap_or_else(PoisonError::into_inner).samples.push(Sample {
+            at: Instant::now(),
+            outbox,
+            trail,
+        });
+        let (outbox, trail) = (outbox.unwrap_or_default(), trail.unwrap_or_default());
+        if outbox.max(trail) > TOLD_BEYOND && told_at.is_none_or(|at| at.elapsed() > TOLD_EVERY) {
             let (outbox, trail) = (outbox.as_secs_f64(), trail.as_secs_f64());
             tell(&format!("    the outbox is {outbox:.1} s old, the trail {trail:.1} s behind"));
             told_at = Some(Instant::now());
@@ -168,21 +175,10 @@ async fn ask_consumers(stage: Arc<Stage>, seen: Arc<Mutex<Seen>>) {
     }
 }
 
-async fn ages(database: &PgPool) -> Option<Ages> {
-    // What has arrived and nobody has seen there yet is not missing; ticks don't go to the trail.
-    let oldest = "SELECT \
-        (SELECT extract(epoch FROM clock_timestamp() - min(created_at))::float8 FROM outbox WHERE parkings = 0), \
-        extract(epoch FROM clock_timestamp() - LEAST( \
-            (SELECT min(created_at) FROM outbox WHERE exchange <> 'job.ticks'), \
-            (SELECT min(created_at) FROM outbox_parked WHERE exchange <> 'job.ticks'), \
-            (SELECT created_at FROM outbox_confirmed \
-             WHERE NOT EXISTS (SELECT FROM audit.events WHERE events.event_id = outbox_confirmed.event_id) \
-             ORDER BY confirmed_at, seq LIMIT 1) \
-        ))::float8";
-    let (outbox, trail): (Option<f64>, Option<f64>) =
-        sqlx::query_as(oldest).fetch_one(database).await.ok()?;
-    let duration = |seconds: Option<f64>| Duration::from_secs_f64(seconds.unwrap_or(0.0).max(0.0));
-    Some(Ages { outbox: duration(outbox), trail: duration(trail) })
+async fn age(database: &PgPool, question: &'static str) -> Option<Duration> {
+    let asked = sqlx::query_scalar(question).fetch_one(database);
+    let seconds: Option<f64> = timeout(Duration::from_secs(2), asked).await.ok()?.ok()?;
+    Some(Duration::from_secs_f64(seconds.unwrap_or(0.0).max(0.0)))
 }
 
 fn weigh(stage: &Stage, seen: &Mutex<Seen>) {
@@ -204,14 +200,14 @@ fn weigh(stage: &Stage, seen: &Mutex<Seen>) {
 pub fn recovery(samples: &[Sample], burst_end: Instant, quiet_end: Instant) -> Option<Duration> {
     let within = |sample: &&Sample| sample.at >= burst_end && sample.at <= quiet_end;
     let quiet: Vec<&Sample> = samples.iter().filter(within).collect();
-    let is_well = |sample: &&&Sample| sample.ages.is_some_and(|ages| ages.outbox < WELL);
+    let is_well = |sample: &&&Sample| sample.outbox.is_some_and(|outbox| outbox < WELL);
     let well_since = quiet.iter().rev().take_while(is_well).last()?;
     Some(well_since.at - burst_end)
 }
 
 /// How far the trail was behind at most.
 pub fn longest_behind(samples: &[Sample]) -> Duration {
-    samples.iter().filter_map(|sample| sample.ages).map(|ages| ages.trail).max().unwrap_or_default()
+    samples.iter().filter_map(|sample| sample.trail).max().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -234,7 +230,8 @@ mod tests {
         let samples = |ages: &[Option<u64>]| -> Vec<Sample> {
             let sample = |(second, age): (usize, &Option<u64>)| Sample {
                 at: at(second as u64),
-                ages: age.map(|age| Ages { outbox: Duration::from_millis(age), ..Ages::default() }),
+                outbox: age.map(Duration::from_millis),
+                trail: None,
             };
             ages.iter().enumerate().map(sample).collect()
         };
