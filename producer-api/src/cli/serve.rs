@@ -41,7 +41,7 @@ async fn run(config: ServeConfig, keys: Keys) -> anyhow::Result<()> {
     let (health, metrics) = (Health::default(), Metrics::default());
     let relay = Relay {
         database: pool.clone(),
-        broker: broker::pool(&config.broker, &config.process.instance, "relay")?,
+        broker: broker::relay_pools(&config.broker, &config.process.instance)?,
         outbox: outbox.clone(),
         program: PROGRAM,
         clock: clock.clone(),

@@ -66,7 +66,7 @@ impl Program {
     fn spawn_relay(&self) -> anyhow::Result<()> {
         let relay = Relay {
             database: self.pool.clone(),
-            broker: broker::pool(&self.config.broker, &self.config.process.instance, "relay")?,
+            broker: broker::relay_pools(&self.config.broker, &self.config.process.instance)?,
             outbox: self.outbox.clone(),
             program: PROGRAM,
             clock: self.clock.clone(),

@@ -30,7 +30,7 @@ impl Works {
         let stop = CancellationToken::new();
         let relay = Relay {
             database: bench.as_program.clone(),
-            broker: broker::pool(&test_broker.config(), "test", "relay").unwrap(),
+            broker: broker::relay_pools(&test_broker.config(), "test").unwrap(),
             outbox: bench.outbox.clone(),
             program: "test",
             clock: shared::clock::Clock::system(),

@@ -33,12 +33,20 @@ pub async fn connect(config: &BrokerConfig, instance: &str, role: &str) -> Resul
         .await
 }
 
-/// A pool from which each lane of a relay borrows its connection for as long as it works. To be made inside a Tokio runtime.
-pub fn pool(config: &BrokerConfig, instance: &str, role: &'static str) -> anyhow::Result<Pool> {
-    let instance = instance.to_owned();
+/// A pool for each exchange, from which a relay borrows its one connection for as long as it works. To be made inside a Tokio
+/// runtime.
+pub fn relay_pools(config: &BrokerConfig, instance: &str) -> anyhow::Result<[Pool; Exchange::ALL.len()]> {
+    let [auth, task, job, ticks] =
+        Exchange::ALL.map(|exchange| pool(config, instance, &format!("relay {}", exchange.name())));
+    Ok([auth?, task?, job?, ticks?])
+}
+
+/// A pool of one connection. To be made inside a Tokio runtime.
+pub fn pool(config: &BrokerConfig, instance: &str, role: &str) -> anyhow::Result<Pool> {
+    let (instance, role) = (instance.to_owned(), role.to_owned());
     let runtime = lapin::runtime::default_runtime()?;
-    let manager = Manager::new(config.url.expose(), move || properties(&instance, role), runtime);
-    Ok(Pool::builder(manager).max_size(Exchange::ALL.len()).build()?)
+    let manager = Manager::new(config.url.expose(), move || properties(&instance, &role), runtime);
+    Ok(Pool::builder(manager).max_size(1).build()?)
 }
 
 fn properties(instance: &str, role: &str) -> ConnectionProperties {

@@ -17,7 +17,7 @@ pub mod rights;
 mod subscription;
 pub mod topology;
 
-pub use connection::{BlockedWatch, connect, pool, within};
+pub use connection::{BlockedWatch, connect, pool, relay_pools, within};
 pub use declare::{DeclareError, Needs, declare, establish};
 pub use exclusive::{ExclusiveQueue, ExclusiveSubscription};
 pub use lapin::message::Delivery;

@@ -9,7 +9,7 @@ const DATABASE_URL: Setting =
 const DATABASE_POOL_MAX: Setting = Setting::new(
     "DATABASE_POOL_MAX",
     "10",
-    "The most connections this process opens to PostgreSQL, beside the five that a relay holds.",
+    "The most connections this process opens to PostgreSQL, beside the six that a relay holds.",
 );
 
 pub(super) const SETTINGS: &[&Setting] = &[&DATABASE_URL, &DATABASE_POOL_MAX];

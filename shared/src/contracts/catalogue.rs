@@ -19,7 +19,7 @@ pub enum Exchange {
 }
 
 impl Exchange {
-    /// All of them, in the order in which the relay serves them.
+    /// All of them.
     pub const ALL: [Self; 4] = [Self::AuthEvents, Self::TaskEvents, Self::JobEvents, Self::JobTicks];
 
     /// Its name on the broker.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgPool};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool, Row};
 
 use super::deadline::{ANSWER_DEADLINE, within};
 use crate::config::DatabaseConfig;
@@ -21,6 +21,9 @@ const LEND_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a connection may take to answer when it comes back. sqlx tries each that does, without a limit: one through which
 /// nothing comes any more would keep its place until the kernel gives it up, after a quarter of an hour.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whether no transaction is open: its own is as old as the statement. Asked by a simple query, whose parts share a moment.
+const IS_OUTSIDE: &str = "SELECT now() = statement_timestamp()";
 
 /// A pool that opens connections when they are needed, so that a program starts, and says why it isn't ready, while
 /// the database is down.
@@ -66,10 +69,15 @@ fn pool(config: &DatabaseConfig, options: PgConnectOptions) -> PgPool {
                 Ok(lent.idle_for < TRUSTED_FOR || within(LEND_TIMEOUT, connection.ping()).await.is_ok())
             })
         })
-        .after_release(|connection, _| {
-            Box::pin(async move { within(RETURN_TIMEOUT, connection.ping()).await.map(|()| true) })
-        })
+        .after_release(|connection, _| Box::pin(within(RETURN_TIMEOUT, is_outside(connection))))
         .connect_lazy_with(options)
+}
+
+/// Whether a connection that comes back may be lent again. Whoever gives up a `BEGIN` before its answer leaves a transaction that
+/// sqlx knows nothing of (0.9.0, launchbadge/sqlx#4385): what the next one writes in one statement would never be committed.
+async fn is_outside(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let row = connection.fetch_one(sqlx::raw_sql(IS_OUTSIDE)).await?;
+    row.try_get(0)
 }
 
 /// Whether the database answers.

@@ -136,11 +136,17 @@ impl Component {
 
     /// Whether it has ever worked in this life of the program.
     pub(super) fn has_worked(&self) -> bool {
+        self.look(|branch| branch.proven)
+    }
+
+    /// Whether it works, as it says itself.
+    pub(super) fn is_up(&self) -> bool {
+        self.look(|branch| branch.down.is_none())
+    }
+
+    fn look(&self, question: impl FnOnce(&Branch) -> bool) -> bool {
         let parts = self.health.0.lock().unwrap_or_else(PoisonError::into_inner);
-        parts
-            .get(self.name)
-            .and_then(|state| state.branches.get(self.branch))
-            .is_some_and(|branch| branch.proven)
+        parts.get(self.name).and_then(|state| state.branches.get(self.branch)).is_some_and(question)
     }
 
     /// It works.

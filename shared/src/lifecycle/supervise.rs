@@ -15,7 +15,7 @@ use super::health::Component;
 use crate::entropy::Entropy;
 use crate::telemetry::error_chain;
 
-/// A run this long was a success before it broke: the next wait is short again.
+/// A run that worked and was this long was a success before it broke: the next wait is short again.
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
 /// How a run of a supervised role broke off.
@@ -66,10 +66,11 @@ where
             return Ok(());
         }
         let chain = error_chain(error.as_ref());
-        component.down(&chain);
-        if started.elapsed() >= HEALTHY_AFTER {
+        // One that waited for its deadline was no success, however long it is.
+        if component.is_up() && started.elapsed() >= HEALTHY_AFTER {
             backoff.reset();
         }
+        component.down(&chain);
         let wait = backoff.next(entropy);
         tracing::warn!(%component, error = chain, ?wait, "interrupted, trying again");
         tokio::select! {

@@ -39,6 +39,23 @@ pub(super) async fn due(
     Ok(Exchange::ALL.into_iter().filter(|exchange| due.iter().any(|name| name == exchange.name())).collect())
 }
 
+/// Whether a row of `exchange` was tried before and is there still.
+pub(super) async fn is_waiting(
+    connection: &mut PgConnection,
+    exchange: Exchange,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (
+            SELECT FROM outbox WHERE exchange = $1 AND not_before > '-infinity' ORDER BY not_before, seq LIMIT 1
+        ) AS "is_waiting!"
+        "#,
+        exchange.name(),
+    )
+    .fetch_one(connection)
+    .await
+}
+
 /// Locks the oldest due rows of `exchange`, at most `limit`: those that were tried before and whose wait is over, which
 /// take half of the places at most, then those that nobody has tried. Both are asked for in the order of the index
 /// `outbox_due`, which nothing else gives, so that neither is looked for among a million of the other. (`<=` for `=`: of

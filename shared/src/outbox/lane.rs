@@ -3,19 +3,22 @@
 //! It shares neither connection nor loop with another: RabbitMQ stops reading a connection while a queue leaves some hundreds of
 //! its messages unanswered, and a window may take until its deadline.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::anyhow;
 use deadpool_lapin::Object;
-use sqlx::{ConnectOptions, Connection, PgConnection, PgTransaction};
-use tokio::sync::Notify;
+use sqlx::{Connection, PgConnection, PgTransaction};
+use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::claim::{Claimed, claim};
+use super::claim::{Claimed, claim, is_waiting};
 use super::relay::Relay;
 use super::settle::{Plan, Settled};
-use crate::broker::{BlockedWatch, ConfirmedChannel, DeclareError, Message, Needs, establish, within};
+use crate::broker::{
+    BlockedWatch, ConfirmedChannel, DeclareError, Message, Needs, PublishError, establish, within,
+};
 use crate::contracts::Exchange;
 use crate::database;
 use crate::lifecycle::{Component, Interruption, supervise};
@@ -23,19 +26,34 @@ use crate::lifecycle::{Component, Interruption, supervise};
 /// How often one that has nothing to send looks whether its connections are still there.
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What the lanes of a relay have in common.
+#[derive(Debug, Default)]
+pub(super) struct Common {
+    /// Who connects. Before a server that takes connections and says nothing each try leaves one behind, and a thread, until the
+    /// kernel gives it up (lapin 4.12.3).
+    connecting: Mutex<()>,
+    /// Whether any of them has ever worked.
+    proven: AtomicBool,
+}
+
 /// A lane.
 #[derive(Debug)]
 pub(super) struct Lane<'a> {
     relay: &'a Relay,
+    common: &'a Common,
     exchange: Exchange,
     component: Component,
     woken: Notify,
+    /// Whether the last window was not answered in time. Until something is, it sends one message at a time: each try leaves a
+    /// copy with a queue that will answer some day, and with hundreds of them RabbitMQ would not even read that the connection ends.
+    is_unanswered: AtomicBool,
 }
 
 impl<'a> Lane<'a> {
-    pub(super) fn new(relay: &'a Relay, exchange: Exchange) -> Self {
+    pub(super) fn new(relay: &'a Relay, common: &'a Common, exchange: Exchange) -> Self {
         let component = relay.component.branch(exchange.name());
-        Self { relay, exchange, component, woken: Notify::new() }
+        let (woken, is_unanswered) = (Notify::new(), AtomicBool::new(false));
+        Self { relay, common, exchange, component, woken, is_unanswered }
     }
 
     pub(super) fn exchange(&self) -> Exchange {
@@ -49,14 +67,25 @@ impl<'a> Lane<'a> {
 
     /// Sends until `stop`.
     pub(super) async fn run(&self, stop: &CancellationToken) -> anyhow::Result<()> {
-        supervise(&self.component, stop, &self.relay.entropy, || self.session(stop)).await
+        supervise(&self.component, stop, &self.relay.entropy, || async move {
+            match self.session(stop).await {
+                // As for a part that has worked: what somebody did to the broker is no reason to end the program.
+                Err(Interruption::Fatal(error)) if self.common.proven.load(Ordering::Relaxed) => {
+                    Err(Interruption::Passing(error))
+                }
+                result => result,
+            }
+        })
+        .await
     }
 
     /// Works over one connection to either server until something breaks; one that saw an error is never used again.
     async fn session(&self, stop: &CancellationToken) -> Result<(), Interruption> {
-        let Relay { database, broker, metrics, settings, .. } = self.relay;
-        let mut database = database::within(settings.deadline, database.connect_options().connect()).await?;
-        let broker = within(settings.deadline, async { Ok::<_, Interruption>(broker.get().await?) }).await?;
+        let (mut database, broker) = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            connected = self.connect() => connected?,
+        };
+        let metrics = &self.relay.metrics;
         let blocks = metrics.blocked.of([self.exchange.name()]);
         let mut blocked = BlockedWatch::of(&broker, self.component.clone(), blocks);
         metrics.connected(self.exchange);
@@ -75,26 +104,37 @@ impl<'a> Lane<'a> {
         result
     }
 
+    async fn connect(&self) -> Result<(PgConnection, Object), Interruption> {
+        let _turn = self.common.connecting.lock().await;
+        let database = self.relay.connect().await?;
+        let pool = &self.relay.broker[self.exchange as usize];
+        let broker =
+            within(self.relay.settings.deadline, async { Ok::<_, Interruption>(pool.get().await?) }).await?;
+        Ok((database, broker))
+    }
+
     async fn send_over(
         &self,
         database: &mut PgConnection,
         broker: &Object,
         stop: &CancellationToken,
     ) -> Result<(), Interruption> {
-        let channel = within(self.relay.settings.deadline, async {
+        let settings = &self.relay.settings;
+        let channel = within(settings.deadline, async {
             let needs = Needs::Exchange(self.exchange);
-            establish(broker, self.relay.settings.topology, needs)
-                .await
-                .map_err(DeclareError::interruption)?;
+            establish(broker, settings.topology, needs).await.map_err(DeclareError::interruption)?;
             Ok::<_, Interruption>(ConfirmedChannel::open(broker, self.relay.program).await?)
         })
         .await?;
         let mut proven = false;
         loop {
-            let may_have_more = self.send_window(database, &channel).await?;
-            if !proven {
+            let window = if self.is_unanswered.load(Ordering::Relaxed) { 1 } else { settings.window };
+            let sent = self.send_window(database, &channel, window).await?;
+            let is_answered = self.is_answered(sent, database).await?;
+            if !proven && is_answered {
                 // Broker and database have both answered.
                 self.component.up();
+                self.common.proven.store(true, Ordering::Relaxed);
                 proven = true;
             }
             if stop.is_cancelled() {
@@ -104,7 +144,8 @@ impl<'a> Lane<'a> {
                 // One who has nothing to send would not notice, and be called well.
                 return Err(Interruption::Passing(anyhow!("the connection to RabbitMQ is closed")));
             }
-            if may_have_more {
+            // Whatever was not delivered waits until later, so that this is no circle.
+            if sent == usize::from(window) {
                 continue;
             }
             tokio::select! {
@@ -115,16 +156,28 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Sends one window, unless nothing is due or another relay was faster; whether there may be more. If this process dies
+    /// Whether the broker answers, as far as it was asked: with nothing sent that is known once nothing waits for another try.
+    async fn is_answered(&self, sent: usize, database: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        if !self.is_unanswered.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let waits = is_waiting(database, self.exchange);
+        let is_answered = sent > 0 || !database::within(self.relay.settings.deadline, waits).await?;
+        self.is_unanswered.store(!is_answered, Ordering::Relaxed);
+        Ok(is_answered)
+    }
+
+    /// Sends at most `window` messages, none if nothing is due or another relay was faster; gives how many. If this process dies
     /// here, its locks go and another relay sends the rows again.
     async fn send_window(
         &self,
         database: &mut PgConnection,
         channel: &ConfirmedChannel,
-    ) -> Result<bool, Interruption> {
+        window: u16,
+    ) -> Result<usize, Interruption> {
         let Relay { metrics, clock, entropy, settings, .. } = self.relay;
-        let claimed = database::within(settings.deadline, self.claim(database)).await?;
-        let Some((mut transaction, rows)) = claimed else { return Ok(false) };
+        let claimed = database::within(settings.deadline, self.claim(database, window)).await?;
+        let Some((mut transaction, rows)) = claimed else { return Ok(0) };
         let began = Instant::now();
         let messages: Vec<Message> = rows.iter().map(|row| row.message.clone()).collect();
         let (verdicts, sent) = channel.publish_window(&messages, settings.deadline).await;
@@ -138,19 +191,21 @@ impl<'a> Lane<'a> {
         .await?;
         metrics.settled(self.exchange, rows.len(), settled.parked, began.elapsed());
         log(self.exchange, settled);
+        if matches!(sent, Err(PublishError::Deadline(_))) {
+            self.is_unanswered.store(true, Ordering::Relaxed);
+        }
         sent?;
-        // Whatever was not delivered waits until later, so that this is no circle.
-        Ok(rows.len() == usize::from(settings.window))
+        Ok(rows.len())
     }
 
     /// Locks what is due.
     async fn claim<'c>(
         &self,
         database: &'c mut PgConnection,
+        window: u16,
     ) -> Result<Option<(PgTransaction<'c>, Vec<Claimed>)>, sqlx::Error> {
-        let (now, limit) = (self.relay.clock.now(), i64::from(self.relay.settings.window));
         let mut transaction = database.begin().await?;
-        let rows = claim(&mut transaction, self.exchange, now, limit).await?;
+        let rows = claim(&mut transaction, self.exchange, self.relay.clock.now(), window.into()).await?;
         if rows.is_empty() {
             transaction.rollback().await?;
             return Ok(None);

@@ -32,7 +32,7 @@ impl RelayMetrics {
             ),
             blocked: metrics.gauges(
                 "relay_blocked",
-                "Whether RabbitMQ takes nothing over that connection: a memory or disk alarm",
+                "Whether RabbitMQ takes nothing over the relay's connection for this exchange: a memory or disk alarm",
                 ["exchange"],
             ),
             messages: metrics.counters(

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::append::Outbox;
 use super::claim::due;
 use super::confirmed::{forget_arrived, park_missing};
-use super::lane::Lane;
+use super::lane::{Common, Lane};
 use super::metrics::RelayMetrics;
 use super::parked::put_back;
 use crate::clock::Clock;
@@ -26,6 +26,9 @@ use crate::lifecycle::{Component, Interruption, supervise};
 /// How often each relay looks at rows that have left the outbox: which parked ones' wait is over, and which confirmed ones
 /// have arrived.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long what is committed is gathered after something was found due: a look for each commit would be too many.
+const GATHERING: Duration = Duration::from_millis(1);
 
 /// What bounds a relay.
 #[derive(Debug, Clone)]
@@ -57,11 +60,11 @@ impl Default for RelaySettings {
 /// A relay; see the room's page.
 #[derive(Debug)]
 pub struct Relay {
-    /// The database that holds the outbox. The relay opens connections of its own as the pool does, one for each exchange and
-    /// one to look what is due: they are held all the time, and requests need those of the pool.
+    /// The database that holds the outbox. The relay opens connections of its own as the pool does, one for each exchange, one to
+    /// look what is due and one to follow what has left: they are held all the time, and requests need those of the pool.
     pub database: PgPool,
-    /// The pool from which each lane borrows its connection.
-    pub broker: Pool,
+    /// For each exchange the pool from which its lane borrows its connection.
+    pub broker: [Pool; Exchange::ALL.len()],
     /// The program's outbox, which wakes it.
     pub outbox: Outbox,
     /// The program's name: the AMQP `app_id`.
@@ -82,13 +85,19 @@ impl Relay {
     /// Sends until `stop`.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let (looks, follows) = (self.component.branch("outbox"), self.component.branch("arrivals"));
-        let lanes = Exchange::ALL.map(|exchange| Lane::new(&self, exchange));
+        let common = Common::default();
+        let lanes = Exchange::ALL.map(|exchange| Lane::new(&self, &common, exchange));
         let sending = try_join_all(lanes.iter().map(|lane| lane.run(&stop)));
         let looking =
             supervise(&looks, &stop, &self.entropy, || self.tell_what_is_due(&lanes, &looks, &stop));
         let following =
             supervise(&follows, &stop, &self.entropy, || self.follow_what_has_left(&follows, &stop));
         tokio::try_join!(sending, looking, following).map(|_| ())
+    }
+
+    /// Opens a connection to the database. One that saw an error or a deadline is never used again.
+    pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        database::within(self.settings.deadline, self.database.connect_options().connect()).await
     }
 
     /// Tells each lane for which something is due.
@@ -99,12 +108,16 @@ impl Relay {
         stop: &CancellationToken,
     ) -> Result<(), Interruption> {
         let deadline = self.settings.deadline;
-        let mut database = database::within(deadline, self.database.connect_options().connect()).await?;
+        let mut database = self.connect().await?;
         loop {
             let exchanges = database::within(deadline, due(&mut database, self.clock.now())).await?;
             component.up();
             for lane in lanes.iter().filter(|lane| exchanges.contains(&lane.exchange())) {
                 lane.wake();
+            }
+            if !exchanges.is_empty() {
+                // Whatever is committed meanwhile is seen by one look.
+                tokio::time::sleep(GATHERING).await;
             }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -120,11 +133,10 @@ impl Relay {
         component: &Component,
         stop: &CancellationToken,
     ) -> Result<(), Interruption> {
+        let mut database = self.connect().await?;
         loop {
-            let mut database = self.database.acquire().await?;
             self.put_parked_back(&mut database).await?;
             let has_more = self.follow_confirmed(&mut database).await?;
-            drop(database);
             component.up();
             let wait = if has_more { Duration::ZERO } else { LOOK_INTERVAL };
             tokio::select! {

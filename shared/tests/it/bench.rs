@@ -17,6 +17,7 @@ use sqlx::PgPool;
 use test_support::broker::Taken;
 use test_support::metrics::Scrape;
 use test_support::{TestBroker, TestDatabase};
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -118,12 +119,23 @@ pub(crate) async fn bind_a_queue_for_one(broker: &TestBroker, exchange: &str) {
     connection.close(200, "done".into()).await.unwrap();
 }
 
-/// A relay at work; it stops when this is dropped.
+/// A relay at work; it stops when this is dropped. It has threads of its own: a test that ends holds up its own, and what the relay
+/// was about to open would stay open for as long as PostgreSQL waits for a password, and the test's database with it.
 pub(crate) struct RunningRelay {
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
     stop: CancellationToken,
-    end: JoinHandle<anyhow::Result<()>>,
+    end: Option<JoinHandle<anyhow::Result<()>>>,
+    runtime: Option<Runtime>,
+}
+
+impl Drop for RunningRelay {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl RunningRelay {
@@ -163,9 +175,11 @@ impl RunningRelay {
         settings: RelaySettings,
     ) -> Self {
         let (health, metrics, stop) = (Health::default(), Metrics::default(), CancellationToken::new());
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let inside = runtime.enter();
         let relay = Relay {
             database,
-            broker: broker::pool(broker, "test", "relay").unwrap(),
+            broker: broker::relay_pools(broker, "test").unwrap(),
             outbox: outbox.clone(),
             program: "test",
             clock: Clock::system(),
@@ -174,8 +188,9 @@ impl RunningRelay {
             metrics: RelayMetrics::new(&metrics),
             settings,
         };
-        let end = tokio::spawn(relay.run(stop.clone()));
-        Self { health, metrics, stop, end }
+        let end = Some(runtime.spawn(relay.run(stop.clone())));
+        drop(inside);
+        Self { health, metrics, stop, end, runtime: Some(runtime) }
     }
 
     /// What it counts under a name.
@@ -188,11 +203,11 @@ impl RunningRelay {
     /// Asks it to stop and waits until it has.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
-        self.end.await.unwrap()
+        self.ended().await
     }
 
     /// Waits until it ends by itself.
-    pub(crate) async fn ended(self) -> anyhow::Result<()> {
-        self.end.await.unwrap()
+    pub(crate) async fn ended(mut self) -> anyhow::Result<()> {
+        self.end.take().unwrap().await.unwrap()
     }
 }

@@ -51,7 +51,7 @@ async fn relay(database: &TestDatabase, count: usize) -> Duration {
     let stop = CancellationToken::new();
     let relay = Relay {
         database: database.pool().clone(),
-        broker: broker::pool(&broker.config(), "bench", "relay").unwrap(),
+        broker: broker::relay_pools(&broker.config(), "bench").unwrap(),
         outbox: outbox(),
         program: "producer-api",
         clock: Clock::system(),

@@ -89,6 +89,8 @@ async fn hit_program(stage: &Stage, notes: &Notes, fault: Fault, lasts: Duration
     };
     let mut program = stage.program(replica).await;
     if note_if_ended(replica, &mut program, notes) {
+        // At once, or its keeper notes it too.
+        program.start_again();
         bail!("{replica} had ended by itself");
     }
     match fault {
@@ -282,6 +284,9 @@ async fn delete_queue(
     let mut consumers = kill_consumers(stage, notes).await;
     let filled = wait_until_full(stage).await;
     let deleted = messages::delete_queue(stage).await;
+    if let Ok(messages) = &deleted {
+        notes.deleted(*messages);
+    }
     // Some find no queue when they come.
     for consumer in &mut consumers {
         consumer.start_again();
@@ -289,7 +294,7 @@ async fn delete_queue(
     sleep(lasts).await;
     messages::declare_topology(stage).await?;
     witness.look_again(&FACTS).await;
-    notes.deleted(deleted?);
+    deleted?;
     filled
 }
 
