@@ -8,6 +8,7 @@ use shared::broker::topology::{AUDIT_QUEUE, RUNS_QUEUE};
 use shared::entropy::Entropy;
 use shared::telemetry::TraceContext;
 use sqlx::PgPool;
+use test_support::faults::PrivatePostgres;
 use test_support::{TestBroker, TestDatabase, assert_same_ids, eventually, settled};
 use uuid::Uuid;
 
@@ -142,7 +143,9 @@ async fn plant_tried_rows(database: &PgPool, not_before: &'static str) {
 #[tokio::test]
 async fn a_backlog_is_worked_off_without_being_read_again_for_each_window() {
     const EVENTS: i64 = 20_000;
-    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    // A server of its own: as long as any transaction lasts there, of whatever database, the places of rows that left are read.
+    let postgres = PrivatePostgres::start().await;
+    let (database, broker) = (postgres.database().await, TestBroker::create().await);
     let outbox = outbox();
     plant_tried_rows(database.pool(), "now() + interval '1 h'").await;
     append_all(database.pool(), &outbox, (0..EVENTS).map(|_| LoginFact)).await;
