@@ -61,7 +61,8 @@ pub struct BlockedWatch {
 }
 
 impl BlockedWatch {
-    /// Watches `connection` and reports on `component` and `gauge`. One a connection: lapin's listeners compete for events.
+    /// Watches `connection` and reports on `gauge`, and on `component` that it is down; that it is up again says who uses it. One a
+    /// connection: lapin's listeners compete for events.
     pub fn of(connection: &Connection, component: Component, gauge: Gauge) -> Self {
         let mut events = connection.events_listener();
         let (blocks, is_blocked) = watch::channel(false);
@@ -70,13 +71,12 @@ impl BlockedWatch {
                 match event {
                     Event::ConnectionBlocked(reason) => {
                         tracing::warn!(%component, reason, "the broker blocks publishing");
+                        blocks.send_replace(true);
                         component.down(format!("the broker blocks publishing: {reason}"));
                         gauge.set(1.0);
-                        blocks.send_replace(true);
                     }
                     Event::ConnectionUnblocked => {
                         tracing::info!(%component, "the broker takes messages again");
-                        component.up();
                         gauge.set(0.0);
                         blocks.send_replace(false);
                     }
@@ -85,6 +85,11 @@ impl BlockedWatch {
             }
         });
         Self { is_blocked, watching }
+    }
+
+    /// Whether the broker blocks it now.
+    pub fn is_blocked(&self) -> bool {
+        *self.is_blocked.borrow()
     }
 
     /// Waits while the broker blocks `connection` and it lasts. To be done before one is dropped: lapin writes nothing over

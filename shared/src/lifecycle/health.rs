@@ -31,8 +31,8 @@ struct State {
 #[derive(Debug, Clone)]
 struct Branch {
     down: Option<String>,
-    /// Whether it has ever been up.
-    proven: bool,
+    /// How often it said that it is up.
+    ups: u64,
 }
 
 /// One part, or a branch of one, which reports about itself.
@@ -128,25 +128,16 @@ impl Component {
         let mut parts = self.health.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = parts.get_mut(self.name) {
             state.branches.remove("");
-            state.branches.insert(self.branch, Branch { down: Some("starting".to_owned()), proven: false });
+            state.branches.insert(self.branch, Branch { down: Some("starting".to_owned()), ups: 0 });
         }
         drop(parts);
         self
     }
 
-    /// Whether it has ever worked in this life of the program.
-    pub(super) fn has_worked(&self) -> bool {
-        self.look(|branch| branch.proven)
-    }
-
-    /// Whether it works, as it says itself.
-    pub(super) fn is_up(&self) -> bool {
-        self.look(|branch| branch.down.is_none())
-    }
-
-    fn look(&self, question: impl FnOnce(&Branch) -> bool) -> bool {
+    /// How often it has said that it works in this life of the program.
+    pub(super) fn ups(&self) -> u64 {
         let parts = self.health.0.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.get(self.name).and_then(|state| state.branches.get(self.branch)).is_some_and(question)
+        parts.get(self.name).and_then(|state| state.branches.get(self.branch)).map_or(0, |branch| branch.ups)
     }
 
     /// It works.
@@ -164,7 +155,7 @@ impl Component {
         if let Some(state) = parts.get_mut(self.name) {
             let was_up = state.is_up();
             if let Some(branch) = state.branches.get_mut(self.branch) {
-                branch.proven |= down.is_none();
+                branch.ups += u64::from(down.is_none());
                 branch.down = down;
             }
             state.failures += u64::from(was_up && !state.is_up());
@@ -210,8 +201,7 @@ mod tests {
         auth.up();
         task.up();
         assert_eq!(said(), "ticks: starting");
-        assert!(auth.has_worked());
-        assert!(!ticks.has_worked(), "another branch has");
+        assert_eq!((auth.ups(), ticks.ups()), (1, 0));
         ticks.up();
         assert_eq!(said(), "up");
         auth.down("refused");

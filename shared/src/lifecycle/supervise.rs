@@ -48,10 +48,10 @@ where
 {
     let mut backoff = Backoff::for_servers();
     loop {
-        let started = Instant::now();
+        let (started, ups) = (Instant::now(), component.ups());
         let error = match role().await {
             Ok(()) => return Ok(()),
-            Err(Interruption::Fatal(error)) if !component.has_worked() => return Err(error),
+            Err(Interruption::Fatal(error)) if component.ups() == 0 => return Err(error),
             Err(Interruption::Fatal(error)) => {
                 tracing::error!(
                     %component,
@@ -67,7 +67,7 @@ where
         }
         let chain = error_chain(error.as_ref());
         // One that waited for its deadline was no success, however long it is.
-        if component.is_up() && started.elapsed() >= HEALTHY_AFTER {
+        if component.ups() > ups && started.elapsed() >= HEALTHY_AFTER {
             backoff.reset();
         }
         component.down(&chain);

@@ -22,9 +22,17 @@ use crate::broker::{
 use crate::contracts::Exchange;
 use crate::database;
 use crate::lifecycle::{Component, Interruption, supervise};
+use crate::telemetry::error_chain;
 
 /// How often one that has nothing to send looks whether its connections are still there.
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How much goes at once while the last window was not answered: what comes for a queue that is silent leaves a copy there with
+/// each try, and below 200 unanswered messages RabbitMQ reads on, so that it sees the connection end. (Not less: rows that were tried take
+/// half of it, and what is fresh, and may be for another queue of the exchange, must go on.)
+const UNANSWERED_WINDOW: u16 = 100;
+/// How long one waits for another that connects, and so for its deadline.
+const TURN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What the lanes of a relay have in common.
 #[derive(Debug, Default)]
@@ -44,8 +52,7 @@ pub(super) struct Lane<'a> {
     exchange: Exchange,
     component: Component,
     woken: Notify,
-    /// Whether the last window was not answered in time. Until something is, it sends one message at a time: each try leaves a
-    /// copy with a queue that will answer some day, and with hundreds of them RabbitMQ would not even read that the connection ends.
+    /// Whether a window was not answered in time, and rows that were tried are there still.
     is_unanswered: AtomicBool,
 }
 
@@ -71,6 +78,8 @@ impl<'a> Lane<'a> {
             match self.session(stop).await {
                 // As for a part that has worked: what somebody did to the broker is no reason to end the program.
                 Err(Interruption::Fatal(error)) if self.common.proven.load(Ordering::Relaxed) => {
+                    let words = error_chain(error.as_ref());
+                    tracing::error!(component = %self.component, error = words, "an operator is needed");
                     Err(Interruption::Passing(error))
                 }
                 result => result,
@@ -89,7 +98,7 @@ impl<'a> Lane<'a> {
         let blocks = metrics.blocked.of([self.exchange.name()]);
         let mut blocked = BlockedWatch::of(&broker, self.component.clone(), blocks);
         metrics.connected(self.exchange);
-        let result = self.send_over(&mut database, &broker, stop).await;
+        let result = self.send_over(&mut database, &broker, &blocked, stop).await;
         // What it has in hand waits in the outbox by now; nothing more is sent before the broker takes it.
         drop(database);
         tokio::select! {
@@ -105,7 +114,8 @@ impl<'a> Lane<'a> {
     }
 
     async fn connect(&self) -> Result<(PgConnection, Object), Interruption> {
-        let _turn = self.common.connecting.lock().await;
+        // One whose own try would succeed does not wait for long.
+        let _turn = tokio::time::timeout(TURN_DEADLINE, self.common.connecting.lock()).await;
         let database = self.relay.connect().await?;
         let pool = &self.relay.broker[self.exchange as usize];
         let broker =
@@ -117,6 +127,7 @@ impl<'a> Lane<'a> {
         &self,
         database: &mut PgConnection,
         broker: &Object,
+        blocked: &BlockedWatch,
         stop: &CancellationToken,
     ) -> Result<(), Interruption> {
         let settings = &self.relay.settings;
@@ -126,16 +137,14 @@ impl<'a> Lane<'a> {
             Ok::<_, Interruption>(ConfirmedChannel::open(broker, self.relay.program).await?)
         })
         .await?;
-        let mut proven = false;
         loop {
-            let window = if self.is_unanswered.load(Ordering::Relaxed) { 1 } else { settings.window };
+            let is_unanswered = self.is_unanswered.load(Ordering::Relaxed);
+            let window = if is_unanswered { settings.window.min(UNANSWERED_WINDOW) } else { settings.window };
             let sent = self.send_window(database, &channel, window).await?;
-            let is_answered = self.is_answered(sent, database).await?;
-            if !proven && is_answered {
+            if (!is_unanswered || self.is_answered_again(database).await?) && !blocked.is_blocked() {
                 // Broker and database have both answered.
                 self.component.up();
                 self.common.proven.store(true, Ordering::Relaxed);
-                proven = true;
             }
             if stop.is_cancelled() {
                 return Ok(());
@@ -156,13 +165,11 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Whether the broker answers, as far as it was asked: with nothing sent that is known once nothing waits for another try.
-    async fn is_answered(&self, sent: usize, database: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        if !self.is_unanswered.load(Ordering::Relaxed) {
-            return Ok(true);
-        }
+    /// Whether nothing is left of what was not answered, as far as can be told: a window in which nothing was for the silent queue
+    /// says little. What another queue refuses counts, too.
+    async fn is_answered_again(&self, database: &mut PgConnection) -> Result<bool, sqlx::Error> {
         let waits = is_waiting(database, self.exchange);
-        let is_answered = sent > 0 || !database::within(self.relay.settings.deadline, waits).await?;
+        let is_answered = !database::within(self.relay.settings.deadline, waits).await?;
         self.is_unanswered.store(!is_answered, Ordering::Relaxed);
         Ok(is_answered)
     }
@@ -181,6 +188,9 @@ impl<'a> Lane<'a> {
         let began = Instant::now();
         let messages: Vec<Message> = rows.iter().map(|row| row.message.clone()).collect();
         let (verdicts, sent) = channel.publish_window(&messages, settings.deadline).await;
+        if matches!(sent, Err(PublishError::Deadline(_))) {
+            self.is_unanswered.store(true, Ordering::Relaxed);
+        }
         metrics.judged(self.exchange, &verdicts);
         let plan = Plan::new(&rows, &verdicts, clock.now(), entropy);
         let settled = database::within(settings.deadline, async {
@@ -191,9 +201,6 @@ impl<'a> Lane<'a> {
         .await?;
         metrics.settled(self.exchange, rows.len(), settled.parked, began.elapsed());
         log(self.exchange, settled);
-        if matches!(sent, Err(PublishError::Deadline(_))) {
-            self.is_unanswered.store(true, Ordering::Relaxed);
-        }
         sent?;
         Ok(rows.len())
     }
