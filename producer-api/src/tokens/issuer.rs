@@ -11,8 +11,8 @@ use shared::ids::{SessionId, UserId};
 use uuid::Uuid;
 
 use super::claims::{Claims, SESSION_CLAIM, TokenFault, TokenKind};
-use super::judge::{Rules, Verifier, judge};
-use super::keys::{KeyRing, Keys, SigningError};
+use super::judge::{Rules, judge};
+use super::keys::{Keys, SigningError};
 use crate::config::{TokensConfig, UserIdField};
 
 /// Why a token could not be made.
@@ -281,16 +281,6 @@ fn until(now: DateTime<Utc>, lifetime: Duration, session_end: Option<DateTime<Ut
 
 fn delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
-}
-
-impl Verifier for KeyRing {
-    fn algorithm(&self) -> &'static str {
-        self.algorithm()
-    }
-
-    fn verifies(&self, kid: Option<&str>, message: &[u8], signature: &str) -> bool {
-        self.verifies(kid, message, signature)
-    }
 }
 
 #[cfg(test)]

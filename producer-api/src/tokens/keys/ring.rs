@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::algorithm::Algorithm;
 use super::private_key::PrivateKey;
+use crate::tokens::judge::Verifier;
 
 /// Why a token could not be signed.
 #[derive(Debug, thiserror::Error)]
@@ -143,4 +144,14 @@ fn header(algorithm: Algorithm, kid: Option<&str>) -> String {
         header["kid"] = kid.into();
     }
     URL_SAFE_NO_PAD.encode(header.to_string())
+}
+
+impl Verifier for KeyRing {
+    fn algorithm(&self) -> &'static str {
+        self.algorithm()
+    }
+
+    fn verifies(&self, kid: Option<&str>, message: &[u8], signature: &str) -> bool {
+        self.verifies(kid, message, signature)
+    }
 }
