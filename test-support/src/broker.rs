@@ -1,7 +1,9 @@
 //! A virtual host of a test's own, gone when the test ends.
 
-use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
+use lapin::options::{
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Connection};
 use reqwest::Method;
 use shared::config::BrokerConfig;
@@ -122,6 +124,22 @@ impl TestBroker {
     pub async fn declare_topology(&self) {
         let connection = self.connect().await;
         shared::broker::declare(&connection).await.expect("the topology can be declared");
+        close(connection).await;
+    }
+
+    /// Declares a durable queue of somebody else's, with `arguments`, to which all comes that is published to `exchange`.
+    pub async fn bind_queue(&self, queue: &str, exchange: &str, arguments: &[(&str, AMQPValue)]) {
+        let connection = self.connect().await;
+        let channel = connection.create_channel().await.expect("a channel");
+        let mut table = FieldTable::default();
+        for (name, value) in arguments {
+            table.insert((*name).into(), value.clone());
+        }
+        let declared = channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), table).await;
+        declared.expect("the queue can be declared");
+        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+        let bound = channel.queue_bind(queue.into(), exchange.into(), "#".into(), options, none).await;
+        bound.expect("the queue can be bound");
         close(connection).await;
     }
 

@@ -31,7 +31,7 @@ struct State {
 #[derive(Debug, Clone)]
 struct Branch {
     down: Option<String>,
-    /// How often it said that it is up.
+    /// How often it went from down to up.
     ups: u64,
 }
 
@@ -134,7 +134,7 @@ impl Component {
         self
     }
 
-    /// How often it has said that it works in this life of the program.
+    /// How often it has begun to work in this life of the program.
     pub(super) fn ups(&self) -> u64 {
         let parts = self.health.0.lock().unwrap_or_else(PoisonError::into_inner);
         parts.get(self.name).and_then(|state| state.branches.get(self.branch)).map_or(0, |branch| branch.ups)
@@ -155,7 +155,7 @@ impl Component {
         if let Some(state) = parts.get_mut(self.name) {
             let was_up = state.is_up();
             if let Some(branch) = state.branches.get_mut(self.branch) {
-                branch.ups += u64::from(down.is_none());
+                branch.ups += u64::from(branch.down.is_some() && down.is_none());
                 branch.down = down;
             }
             state.failures += u64::from(was_up && !state.is_up());
@@ -198,6 +198,7 @@ mod tests {
         let [auth, task, ticks] = ["auth", "task", "ticks"].map(|branch| relay.branch(branch));
         let said = || health.readiness().checks["relay"].clone();
         assert_eq!(said(), "starting");
+        auth.up();
         auth.up();
         task.up();
         assert_eq!(said(), "ticks: starting");

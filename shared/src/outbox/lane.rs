@@ -141,6 +141,10 @@ impl<'a> Lane<'a> {
             let is_unanswered = self.is_unanswered.load(Ordering::Relaxed);
             let window = if is_unanswered { settings.window.min(UNANSWERED_WINDOW) } else { settings.window };
             let sent = self.send_window(database, &channel, window).await?;
+            if !broker.status().connected() {
+                // One who has nothing to send would not notice, and be called well.
+                return Err(Interruption::Passing(anyhow!("the connection to RabbitMQ is closed")));
+            }
             if (!is_unanswered || self.is_answered_again(database).await?) && !blocked.is_blocked() {
                 // Broker and database have both answered.
                 self.component.up();
@@ -148,10 +152,6 @@ impl<'a> Lane<'a> {
             }
             if stop.is_cancelled() {
                 return Ok(());
-            }
-            if !broker.status().connected() {
-                // One who has nothing to send would not notice, and be called well.
-                return Err(Interruption::Passing(anyhow!("the connection to RabbitMQ is closed")));
             }
             // Whatever was not delivered waits until later, so that this is no circle.
             if sent == usize::from(window) {

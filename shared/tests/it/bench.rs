@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use lapin::options::{QueueBindOptions, QueueDeclareOptions};
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::AMQPValue;
 use shared::broker;
 use shared::clock::Clock;
 use shared::config::{BrokerConfig, TopologyAtStart};
@@ -108,15 +107,9 @@ pub(crate) async fn arrived(broker: &TestBroker, queue: &str) -> Vec<Uuid> {
 
 /// A queue that refuses everything but its first message.
 pub(crate) async fn bind_a_queue_for_one(broker: &TestBroker, exchange: &str) {
-    let connection = broker.connect().await;
-    let channel = connection.create_channel().await.unwrap();
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-max-length".into(), AMQPValue::LongInt(1));
-    arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
-    channel.queue_declare("for.one".into(), QueueDeclareOptions::durable(), arguments).await.unwrap();
-    let binding = (QueueBindOptions::default(), FieldTable::default());
-    channel.queue_bind("for.one".into(), exchange.into(), "#".into(), binding.0, binding.1).await.unwrap();
-    connection.close(200, "done".into()).await.unwrap();
+    let refuses = AMQPValue::LongString("reject-publish".into());
+    let arguments = [("x-max-length", AMQPValue::LongInt(1)), ("x-overflow", refuses)];
+    broker.bind_queue("for.one", exchange, &arguments).await;
 }
 
 /// A relay at work; it stops when this is dropped. It has threads of its own: a test that ends holds up its own, and what the relay

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use lapin::options::{QueueBindOptions, QueueDeclareOptions};
-use lapin::types::{AMQPValue, FieldTable};
 use shared::clock::Clock;
 use shared::lifecycle::{Health, Standing};
 use shared::metrics::{Exposition, Figures, Metrics};
@@ -14,7 +12,9 @@ use test_support::metrics::Scrape;
 use test_support::{TestBroker, TestDatabase, eventually};
 use tokio::net::TcpListener;
 
-use crate::bench::{DEADLINE, Fact, LoginFact, RunningRelay, Tick, append_all, outbox, parked, waiting};
+use crate::bench::{
+    DEADLINE, Fact, LoginFact, RunningRelay, Tick, append_all, bind_a_queue_for_one, outbox, parked, waiting,
+};
 
 /// What the outbox and a relay tell of themselves, and the health that they report on.
 fn told(metrics: &Metrics, pool: &PgPool) -> (Exposition, Health) {
@@ -28,7 +28,8 @@ fn told(metrics: &Metrics, pool: &PgPool) -> (Exposition, Health) {
 async fn each_message_is_counted_by_what_became_of_it_each_time_it_is_tried() {
     let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
     broker.declare_topology().await;
-    bind_a_full_queue(&broker, "auth.events").await;
+    bind_a_queue_for_one(&broker, "auth.events").await;
+    broker.publish_raw("auth.events", "any", lapin::BasicProperties::default(), b"{}").await;
     let outbox = outbox();
     append_all(database.pool(), &outbox, (0..7).map(|number| Fact { number })).await;
     append_all(database.pool(), &outbox, ["nobody", "default", "nobody"].map(|queue| Tick { queue })).await;
@@ -73,20 +74,6 @@ async fn each_message_is_counted_by_what_became_of_it_each_time_it_is_tried() {
     assert_eq!(scrape.count("relay_window_messages_sum"), published);
     assert_eq!(connected(&scrape), 0, "it has stopped");
     assert_eq!(scrape.count(r#"relay_blocked{exchange="auth.events"}"#), 0);
-}
-
-/// A queue that holds the one message it has room for and refuses all others.
-async fn bind_a_full_queue(broker: &TestBroker, exchange: &str) {
-    let connection = broker.connect().await;
-    let channel = connection.create_channel().await.unwrap();
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-max-length".into(), AMQPValue::LongInt(1));
-    arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
-    channel.queue_declare("full".into(), QueueDeclareOptions::durable(), arguments).await.unwrap();
-    let binding = (QueueBindOptions::default(), FieldTable::default());
-    channel.queue_bind("full".into(), exchange.into(), "#".into(), binding.0, binding.1).await.unwrap();
-    connection.close(200, "done".into()).await.unwrap();
-    broker.publish_raw(exchange, "any", lapin::BasicProperties::default(), b"{}").await;
 }
 
 #[tokio::test]

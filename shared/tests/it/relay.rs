@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use lapin::options::{QueueBindOptions, QueueDeclareOptions};
+use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use shared::broker::topology::{AUDIT_QUEUE, RUNS_QUEUE};
 use shared::entropy::Entropy;
@@ -192,16 +192,7 @@ async fn a_parked_row_is_tried_again_after_a_wait_that_grows_and_leaves_once_it_
         .await;
         waits.push(wait);
         if parkings == 3 {
-            let (connection, queue) = (broker.connect().await, "for.nobody");
-            let channel = connection.create_channel().await.unwrap();
-            let (options, table) = (QueueDeclareOptions::durable(), FieldTable::default());
-            channel.queue_declare(queue.into(), options, table.clone()).await.unwrap();
-            let options = QueueBindOptions::default();
-            channel
-                .queue_bind(queue.into(), "job.ticks".into(), "nobody.#".into(), options, table)
-                .await
-                .unwrap();
-            connection.close(200, "done".into()).await.unwrap();
+            broker.bind_queue("for.nobody", "job.ticks", &[]).await;
         }
         // Its wait is over.
         sqlx::query("UPDATE outbox_parked SET retry_at = now()").execute(database.pool()).await.unwrap();
