@@ -56,51 +56,67 @@ fn properties(instance: &str, role: &str) -> ConnectionProperties {
 /// Whether the broker blocks a connection (memory or disk alarm). It watches until it is dropped.
 #[derive(Debug)]
 pub struct BlockedWatch {
-    is_blocked: watch::Receiver<bool>,
+    component: Component,
+    /// The broker's words while it does.
+    reason: watch::Receiver<Option<String>>,
     watching: JoinHandle<()>,
 }
 
 impl BlockedWatch {
-    /// Watches `connection` and reports on `gauge`, and on `component` that it is down; that it is up again says who uses it. One a
-    /// connection: lapin's listeners compete for events.
+    /// Watches `connection` and reports on `gauge`, and on `component` that it is down; that it is up again says who uses it, by
+    /// [`BlockedWatch::up_unless_blocked`]. One a connection: lapin's listeners compete for events.
     pub fn of(connection: &Connection, component: Component, gauge: Gauge) -> Self {
         let mut events = connection.events_listener();
-        let (blocks, is_blocked) = watch::channel(false);
+        let (blocks, reason) = watch::channel(None);
+        let reported = component.clone();
         let watching = tokio::spawn(async move {
             while let Some(event) = events.next().await {
                 match event {
                     Event::ConnectionBlocked(reason) => {
                         tracing::warn!(%component, reason, "the broker blocks publishing");
-                        blocks.send_replace(true);
-                        component.down(format!("the broker blocks publishing: {reason}"));
+                        // In this order: who calls it up meanwhile learns of it.
+                        let words = blocked(&reason);
+                        blocks.send_replace(Some(reason));
+                        component.down(words);
                         gauge.set(1.0);
                     }
                     Event::ConnectionUnblocked => {
                         tracing::info!(%component, "the broker takes messages again");
                         gauge.set(0.0);
-                        blocks.send_replace(false);
+                        blocks.send_replace(None);
                     }
                     _ => {}
                 }
             }
         });
-        Self { is_blocked, watching }
+        Self { component: reported, reason, watching }
     }
 
-    /// Whether the broker blocks it now.
-    pub fn is_blocked(&self) -> bool {
-        *self.is_blocked.borrow()
+    /// Says that the component is up, unless the broker blocks the connection now.
+    pub fn up_unless_blocked(&self) {
+        if self.reason.borrow().is_some() {
+            return;
+        }
+        self.component.up();
+        // What came in between has been said before, and is said again.
+        if let Some(reason) = &*self.reason.borrow() {
+            self.component.down(blocked(reason));
+        }
     }
 
     /// Waits while the broker blocks `connection` and it lasts. To be done before one is dropped: lapin writes nothing over
     /// a blocked connection, not even its end, so that each would leave a thread, a socket and all that it was to send, until
     /// the alarm is over (4.12.3).
     pub async fn ended(&mut self, connection: &Connection) {
-        while *self.is_blocked.borrow_and_update() && connection.status().connected() {
+        while self.reason.borrow_and_update().is_some() && connection.status().connected() {
             // Whether it lasts is looked at now and then: lapin tells of its end by no event that surely comes.
-            let _ = tokio::time::timeout(Duration::from_secs(1), self.is_blocked.changed()).await;
+            let _ = tokio::time::timeout(Duration::from_secs(1), self.reason.changed()).await;
         }
     }
+}
+
+fn blocked(reason: &str) -> String {
+    format!("the broker blocks publishing: {reason}")
 }
 
 impl Drop for BlockedWatch {

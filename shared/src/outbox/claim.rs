@@ -39,21 +39,12 @@ pub(super) async fn due(
     Ok(Exchange::ALL.into_iter().filter(|exchange| due.iter().any(|name| name == exchange.name())).collect())
 }
 
-/// Whether a row of `exchange` was tried before and is there still.
-pub(super) async fn is_waiting(
+/// Which of `rows` are there still.
+pub(super) async fn still_there(
     connection: &mut PgConnection,
-    exchange: Exchange,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"
-        SELECT EXISTS (
-            SELECT FROM outbox WHERE exchange = $1 AND not_before > '-infinity' ORDER BY not_before, seq LIMIT 1
-        ) AS "is_waiting!"
-        "#,
-        exchange.name(),
-    )
-    .fetch_one(connection)
-    .await
+    rows: &[i64],
+) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!("SELECT seq FROM outbox WHERE seq = ANY($1)", rows).fetch_all(connection).await
 }
 
 /// Locks the oldest due rows of `exchange`, at most `limit`: those that were tried before and whose wait is over, which

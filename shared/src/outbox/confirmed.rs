@@ -101,6 +101,8 @@ pub(super) async fn park_missing(
     .fetch_all(&mut *transaction)
     .await?;
     if missing.is_empty() {
+        // sqlx sends the end of a transaction that is dropped with the next question, and it holds the trail until then.
+        transaction.rollback().await?;
         return Ok(Vec::new());
     }
     let confirmed_at: Vec<_> = missing.iter().map(|row| row.confirmed_at).collect();

@@ -3,6 +3,7 @@
 //! It shares neither connection nor loop with another: RabbitMQ stops reading a connection while a queue leaves some hundreds of
 //! its messages unanswered, and a window may take until its deadline.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,11 +14,11 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::claim::{Claimed, claim, is_waiting};
+use super::claim::{Claimed, claim, still_there};
 use super::relay::Relay;
 use super::settle::{Plan, Settled};
 use crate::broker::{
-    BlockedWatch, ConfirmedChannel, DeclareError, Message, Needs, PublishError, establish, within,
+    BlockedWatch, ConfirmedChannel, DeclareError, Message, Needs, PublishError, Verdict, establish, within,
 };
 use crate::contracts::Exchange;
 use crate::database;
@@ -27,18 +28,16 @@ use crate::telemetry::error_chain;
 /// How often one that has nothing to send looks whether its connections are still there.
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How much goes at once while the last window was not answered: what comes for a queue that is silent leaves a copy there with
+/// How much goes at once while there are rows that were not answered: what comes for a queue that is silent leaves a copy there with
 /// each try, and below 200 unanswered messages RabbitMQ reads on, so that it sees the connection end. (Not less: rows that were tried take
 /// half of it, and what is fresh, and may be for another queue of the exchange, must go on.)
 const UNANSWERED_WINDOW: u16 = 100;
-/// How long one waits for another that connects, and so for its deadline.
-const TURN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What the lanes of a relay have in common.
 #[derive(Debug, Default)]
 pub(super) struct Common {
-    /// Who connects. Before a server that takes connections and says nothing each try leaves one behind, and a thread, until the
-    /// kernel gives it up (lapin 4.12.3).
+    /// Who connects to RabbitMQ, one at a time. Before a server that takes connections and says nothing each try leaves one behind, and
+    /// a thread, until the kernel gives it up (lapin 4.12.3).
     connecting: Mutex<()>,
     /// Whether any of them has ever worked.
     proven: AtomicBool,
@@ -52,15 +51,16 @@ pub(super) struct Lane<'a> {
     exchange: Exchange,
     component: Component,
     woken: Notify,
-    /// Whether a window was not answered in time, and rows that were tried are there still.
-    is_unanswered: AtomicBool,
+    /// Rows of which nobody knows, since their windows were not answered in time; until a later window with them is, or they are gone.
+    /// No session waits for another's.
+    unanswered: Mutex<BTreeSet<i64>>,
 }
 
 impl<'a> Lane<'a> {
     pub(super) fn new(relay: &'a Relay, common: &'a Common, exchange: Exchange) -> Self {
         let component = relay.component.branch(exchange.name());
-        let (woken, is_unanswered) = (Notify::new(), AtomicBool::new(false));
-        Self { relay, common, exchange, component, woken, is_unanswered }
+        let (woken, unanswered) = (Notify::new(), Mutex::default());
+        Self { relay, common, exchange, component, woken, unanswered }
     }
 
     pub(super) fn exchange(&self) -> Exchange {
@@ -114,9 +114,8 @@ impl<'a> Lane<'a> {
     }
 
     async fn connect(&self) -> Result<(PgConnection, Object), Interruption> {
-        // One whose own try would succeed does not wait for long.
-        let _turn = tokio::time::timeout(TURN_DEADLINE, self.common.connecting.lock()).await;
         let database = self.relay.connect().await?;
+        let _turn = self.common.connecting.lock().await;
         let pool = &self.relay.broker[self.exchange as usize];
         let broker =
             within(self.relay.settings.deadline, async { Ok::<_, Interruption>(pool.get().await?) }).await?;
@@ -137,24 +136,27 @@ impl<'a> Lane<'a> {
             Ok::<_, Interruption>(ConfirmedChannel::open(broker, self.relay.program).await?)
         })
         .await?;
+        let mut unanswered = self.unanswered.lock().await;
         loop {
-            let is_unanswered = self.is_unanswered.load(Ordering::Relaxed);
-            let window = if is_unanswered { settings.window.min(UNANSWERED_WINDOW) } else { settings.window };
-            let sent = self.send_window(database, &channel, window).await?;
+            let all_are_answered = unanswered.is_empty();
+            let window =
+                if all_are_answered { settings.window } else { settings.window.min(UNANSWERED_WINDOW) };
+            let sent = self.send_window(database, &channel, window, &mut unanswered).await?;
             if !broker.status().connected() {
                 // One who has nothing to send would not notice, and be called well.
                 return Err(Interruption::Passing(anyhow!("the connection to RabbitMQ is closed")));
             }
-            if (!is_unanswered || self.is_answered_again(database).await?) && !blocked.is_blocked() {
+            if all_are_answered || self.are_answered_again(database, &mut unanswered).await? {
                 // Broker and database have both answered.
-                self.component.up();
                 self.common.proven.store(true, Ordering::Relaxed);
+                blocked.up_unless_blocked();
             }
             if stop.is_cancelled() {
                 return Ok(());
             }
-            // Whatever was not delivered waits until later, so that this is no circle.
-            if sent == usize::from(window) {
+            // What was tried before takes half of a window at most. Whatever was not delivered waits until later, so that this is no
+            // circle.
+            if sent >= usize::from(window.div_ceil(2)) {
                 continue;
             }
             tokio::select! {
@@ -165,13 +167,18 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Whether nothing is left of what was not answered, as far as can be told: a window in which nothing was for the silent queue
-    /// says little. What another queue refuses counts, too.
-    async fn is_answered_again(&self, database: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        let waits = is_waiting(database, self.exchange);
-        let is_answered = !database::within(self.relay.settings.deadline, waits).await?;
-        self.is_unanswered.store(!is_answered, Ordering::Relaxed);
-        Ok(is_answered)
+    /// Whether nothing is left of what was not answered. That another window was says little: it may have had nothing for a queue that
+    /// is silent.
+    async fn are_answered_again(
+        &self,
+        database: &mut PgConnection,
+        unanswered: &mut BTreeSet<i64>,
+    ) -> Result<bool, sqlx::Error> {
+        let rows: Vec<_> = unanswered.iter().copied().collect();
+        // Another relay may have sent them.
+        let there = database::within(self.relay.settings.deadline, still_there(database, &rows)).await?;
+        *unanswered = there.into_iter().collect();
+        Ok(unanswered.is_empty())
     }
 
     /// Sends at most `window` messages, none if nothing is due or another relay was faster; gives how many. If this process dies
@@ -181,6 +188,7 @@ impl<'a> Lane<'a> {
         database: &mut PgConnection,
         channel: &ConfirmedChannel,
         window: u16,
+        unanswered: &mut BTreeSet<i64>,
     ) -> Result<usize, Interruption> {
         let Relay { metrics, clock, entropy, settings, .. } = self.relay;
         let claimed = database::within(settings.deadline, self.claim(database, window)).await?;
@@ -188,8 +196,14 @@ impl<'a> Lane<'a> {
         let began = Instant::now();
         let messages: Vec<Message> = rows.iter().map(|row| row.message.clone()).collect();
         let (verdicts, sent) = channel.publish_window(&messages, settings.deadline).await;
-        if matches!(sent, Err(PublishError::Deadline(_))) {
-            self.is_unanswered.store(true, Ordering::Relaxed);
+        match sent {
+            Ok(()) => unanswered.retain(|seq| rows.iter().all(|row| row.seq != *seq)),
+            Err(PublishError::Deadline(_)) => {
+                let unknown =
+                    rows.iter().filter(|row| verdicts.get(&row.message.id) == Some(&Verdict::Unknown));
+                unanswered.extend(unknown.map(|row| row.seq));
+            }
+            Err(_) => {}
         }
         metrics.judged(self.exchange, &verdicts);
         let plan = Plan::new(&rows, &verdicts, clock.now(), entropy);

@@ -1,12 +1,13 @@
 //! What the outbox's tests have in common: events, relays, and a look at what is left.
 
+use std::array::from_fn;
 use std::time::Duration;
 
 use lapin::types::AMQPValue;
 use shared::broker;
 use shared::clock::Clock;
 use shared::config::{BrokerConfig, TopologyAtStart};
-use shared::contracts::{Event, EventType};
+use shared::contracts::{Event, EventType, Exchange};
 use shared::entropy::Entropy;
 use shared::lifecycle::{Health, Standing};
 use shared::metrics::{Exposition, Metrics};
@@ -167,12 +168,22 @@ impl RunningRelay {
         outbox: &Outbox,
         settings: RelaySettings,
     ) -> Self {
+        Self::start_by_ways(database, [broker; Exchange::ALL.len()], outbox, settings)
+    }
+
+    /// One of which each lane has its own way to the broker.
+    pub(crate) fn start_by_ways(
+        database: PgPool,
+        ways: [&BrokerConfig; Exchange::ALL.len()],
+        outbox: &Outbox,
+        settings: RelaySettings,
+    ) -> Self {
         let (health, metrics, stop) = (Health::default(), Metrics::default(), CancellationToken::new());
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let inside = runtime.enter();
         let relay = Relay {
             database,
-            broker: broker::relay_pools(broker, "test").unwrap(),
+            broker: from_fn(|lane| broker::relay_pools(ways[lane], "test").unwrap()[lane].clone()),
             outbox: outbox.clone(),
             program: "test",
             clock: Clock::system(),

@@ -119,6 +119,35 @@ async fn an_event_in_quarantine_has_arrived_and_a_tick_is_not_awaited() {
     settled(DEADLINE, "nothing to be awaited", Vec::<Uuid>::new(), async || confirmed(&database).await).await;
 }
 
+/// Goes red when the look at the trail leaves its transaction open until the next one: who drops a partition, or migrates, waits for
+/// half a second, and gives up.
+#[tokio::test]
+async fn a_relay_with_nothing_to_do_leaves_the_trail_to_others() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    record(database.pool(), later_than(0)).await;
+    let relay = RunningRelay::start(&database, &broker, &outbox(), 100);
+    settled(DEADLINE, "the relay to look", "up".to_owned(), async || {
+        relay.health.readiness().checks["relay"].clone()
+    })
+    .await;
+    // Twenty times running; one that looks each second and holds on is found at nearly each.
+    let mut free = 0;
+    settled(DEADLINE, "nobody to hold the trail", 20, async || {
+        let is_held: bool = sqlx::query_scalar(
+            "SELECT EXISTS (
+                 SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database
+                 WHERE datname = current_database() AND relation = 'audit.quarantine'::regclass
+             )",
+        )
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+        free = if is_held { 0 } else { free + 1 };
+        free
+    })
+    .await;
+}
+
 async fn bind(channel: &lapin::Channel, queue: &str) {
     let (options, table) = (QueueBindOptions::default(), FieldTable::default());
     channel.queue_bind(queue.into(), "task.events".into(), "#".into(), options, table).await.unwrap();

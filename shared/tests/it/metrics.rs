@@ -48,9 +48,15 @@ async fn each_message_is_counted_by_what_became_of_it_each_time_it_is_tried() {
         .unwrap();
         u64::try_from(tries.unwrap_or_default()).unwrap()
     };
-    eventually(DEADLINE, "the refused to be tried twice, and the unroutable to be parked", async || {
-        (tries("auth.events").await >= 4 && parked(&database).await.len() == 2).then_some(())
-    })
+    // What is left is what was refused.
+    eventually(
+        DEADLINE,
+        "the refused to be tried twice, the unroutable to be parked, the others to leave",
+        async || {
+            let twice = tries("auth.events").await >= 4;
+            (twice && parked(&database).await.len() == 2 && waiting(&database).await == 2).then_some(())
+        },
+    )
     .await;
     let connected = |scrape: &Scrape| scrape.count(r#"relay_connected{exchange="auth.events"}"#);
     assert_eq!(connected(&Scrape::from(&exposition).await), 1);
