@@ -51,9 +51,19 @@ pub(super) struct Lane<'a> {
     exchange: Exchange,
     component: Component,
     woken: Notify,
-    /// Rows of which nobody knows, since their windows were not answered in time; until a later window with them is, or they are gone.
+    /// Rows of which nobody knows, since their windows were not answered in time; until a later window of this lane with them is, or they are
+    /// gone.
     /// No session waits for another's.
     unanswered: Mutex<BTreeSet<i64>>,
+}
+
+/// A window that was sent.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sent {
+    /// Of how many rows.
+    rows: usize,
+    /// How many of them have left the outbox.
+    left: usize,
 }
 
 impl<'a> Lane<'a> {
@@ -137,26 +147,33 @@ impl<'a> Lane<'a> {
         })
         .await?;
         let mut unanswered = self.unanswered.lock().await;
+        let mut looked_at = None::<Instant>;
         loop {
-            let all_are_answered = unanswered.is_empty();
+            if !unanswered.is_empty() && looked_at.is_none_or(|at| at.elapsed() >= IDLE_INTERVAL) {
+                // Another relay may have sent them.
+                let rows: Vec<_> = unanswered.iter().copied().collect();
+                let there = database::within(settings.deadline, still_there(database, &rows)).await?;
+                (*unanswered, looked_at) = (there.into_iter().collect(), Some(Instant::now()));
+            }
             let window =
-                if all_are_answered { settings.window } else { settings.window.min(UNANSWERED_WINDOW) };
+                if unanswered.is_empty() { settings.window } else { settings.window.min(UNANSWERED_WINDOW) };
             let sent = self.send_window(database, &channel, window, &mut unanswered).await?;
             if !broker.status().connected() {
                 // One who has nothing to send would not notice, and be called well.
                 return Err(Interruption::Passing(anyhow!("the connection to RabbitMQ is closed")));
             }
-            if all_are_answered || self.are_answered_again(database, &mut unanswered).await? {
-                // Broker and database have both answered.
+            // That some window was answered says little: it may have had nothing for a queue that is silent.
+            if unanswered.is_empty() {
                 self.common.proven.store(true, Ordering::Relaxed);
                 blocked.up_unless_blocked();
             }
             if stop.is_cancelled() {
                 return Ok(());
             }
-            // What was tried before takes half of a window at most. Whatever was not delivered waits until later, so that this is no
-            // circle.
-            if sent >= usize::from(window.div_ceil(2)) {
+            // What was tried before takes half of a window at most. Of that more is asked for at once only while some of it leaves: what
+            // one queue refuses is a copy more in each other queue.
+            let has_fresh = sent.rows == usize::from(window);
+            if has_fresh || (sent.left > 0 && sent.rows >= usize::from(window.div_ceil(2))) {
                 continue;
             }
             tokio::select! {
@@ -167,21 +184,7 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Whether nothing is left of what was not answered. That another window was says little: it may have had nothing for a queue that
-    /// is silent.
-    async fn are_answered_again(
-        &self,
-        database: &mut PgConnection,
-        unanswered: &mut BTreeSet<i64>,
-    ) -> Result<bool, sqlx::Error> {
-        let rows: Vec<_> = unanswered.iter().copied().collect();
-        // Another relay may have sent them.
-        let there = database::within(self.relay.settings.deadline, still_there(database, &rows)).await?;
-        *unanswered = there.into_iter().collect();
-        Ok(unanswered.is_empty())
-    }
-
-    /// Sends at most `window` messages, none if nothing is due or another relay was faster; gives how many. If this process dies
+    /// Sends at most `window` messages, none if nothing is due or another relay was faster. If this process dies
     /// here, its locks go and another relay sends the rows again.
     async fn send_window(
         &self,
@@ -189,15 +192,19 @@ impl<'a> Lane<'a> {
         channel: &ConfirmedChannel,
         window: u16,
         unanswered: &mut BTreeSet<i64>,
-    ) -> Result<usize, Interruption> {
+    ) -> Result<Sent, Interruption> {
         let Relay { metrics, clock, entropy, settings, .. } = self.relay;
         let claimed = database::within(settings.deadline, self.claim(database, window)).await?;
-        let Some((mut transaction, rows)) = claimed else { return Ok(0) };
+        let Some((mut transaction, rows)) = claimed else { return Ok(Sent::default()) };
         let began = Instant::now();
         let messages: Vec<Message> = rows.iter().map(|row| row.message.clone()).collect();
         let (verdicts, sent) = channel.publish_window(&messages, settings.deadline).await;
         match sent {
-            Ok(()) => unanswered.retain(|seq| rows.iter().all(|row| row.seq != *seq)),
+            Ok(()) => {
+                for row in &rows {
+                    unanswered.remove(&row.seq);
+                }
+            }
             Err(PublishError::Deadline(_)) => {
                 let unknown =
                     rows.iter().filter(|row| verdicts.get(&row.message.id) == Some(&Verdict::Unknown));
@@ -216,7 +223,7 @@ impl<'a> Lane<'a> {
         metrics.settled(self.exchange, rows.len(), settled.parked, began.elapsed());
         log(self.exchange, settled);
         sent?;
-        Ok(rows.len())
+        Ok(Sent { rows: rows.len(), left: settled.delivered + settled.parked })
     }
 
     /// Locks what is due.

@@ -15,7 +15,9 @@ use test_support::faults::{PrivatePostgres, PrivateRabbitmq, Proxy};
 use test_support::{TestBroker, TestDatabase, assert_same_ids, eventually, settled};
 use uuid::Uuid;
 
-use crate::bench::{DEADLINE, Fact, LoginFact, RunningRelay, Tick, append_all, arrived, outbox, waiting};
+use crate::bench::{
+    DEADLINE, Fact, LoginFact, RunningRelay, Tick, append_all, arrived, bind_a_queue_for_one, outbox, waiting,
+};
 
 /// A server that was killed takes a while to come back, and the relay a while to notice.
 const RECOVERY_DEADLINE: Duration = Duration::from_mins(3);
@@ -228,7 +230,7 @@ async fn a_queue_that_neither_confirms_nor_refuses_starves_no_other_exchange() {
     // All of them went in one window. Each further try is of some of them, and the relay does not call itself well meanwhile.
     let unanswered = r#"relay_messages_total{exchange="auth.events",verdict="unknown"}"#;
     let mut tried = 0;
-    eventually(DEADLINE, "two more tries", async || {
+    eventually(DEADLINE, "three more tries", async || {
         let now = relay.count(database.pool(), unanswered).await;
         let said = relay.health.readiness().checks["relay"].clone();
         assert_ne!(said, "up");
@@ -241,7 +243,16 @@ async fn a_queue_that_neither_confirms_nor_refuses_starves_no_other_exchange() {
     .await;
     let waits = i64::try_from(LOGINS).unwrap();
     assert_eq!(waiting(&database).await, waits, "nobody has confirmed a login");
+    // That all are refused by another queue is an answer, too.
+    bind_a_queue_for_one(&broker, "auth.events").await;
+    broker.publish_raw("auth.events", "any", lapin::BasicProperties::default(), b"{}").await;
     rabbitmq.control(&["eval", &to_the_queue("resume")]).await.unwrap();
+    settled(DEADLINE, "the relay to be well", "up".to_owned(), async || {
+        relay.health.readiness().checks["relay"].clone()
+    })
+    .await;
+    assert_eq!(waiting(&database).await, waits, "all are refused");
+    assert_eq!(broker.delete_queues("for.one").await, 1);
     settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
     settled(DEADLINE, "the relay to be well", "up".to_owned(), async || {
         relay.health.readiness().checks["relay"].clone()

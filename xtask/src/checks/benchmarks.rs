@@ -9,7 +9,7 @@ use super::tests_lane::server_urls;
 /// Builds the programs and the benchmark, and runs it; it prints what it measured.
 pub(super) fn bench(session: &mut Session, name: &str) -> Result<()> {
     // Both for the whole workspace, as in the lane `tests`: the same features, and so one build of each dependency.
-    let build = ["build", "--release", "--workspace", "--bins", "--benches", "--locked"];
+    let build = ["build", "--release", "--workspace", "--bins", "--bench", name, "--locked"];
     run(&mut session.workspace.cargo(build))?;
     let mut command = session.workspace.cargo(["bench", "--workspace", "--locked", "--bench", name]);
     command.envs(server_urls(session)?).env("WARREN_TEST_BIN_DIR", session.workspace.target.join("release"));

@@ -107,7 +107,7 @@ pub(super) fn faults(session: &mut Session, arguments: &FaultsArguments) -> Resu
     let profile = if arguments.short || arguments.control.is_some() { "dev" } else { "release" };
     let folder = if profile == "dev" { "debug" } else { "release" };
     // Both for the whole workspace, as in the lane `tests`: the same features, and so one build of each dependency.
-    let build = ["build", "--profile", profile, "--workspace", "--bins", "--benches", "--locked"];
+    let build = ["build", "--profile", profile, "--workspace", "--bins", "--bench", "faults", "--locked"];
     run(&mut session.workspace.cargo(build))?;
     // Started by us and not by cargo, which would die of a Ctrl-C and let nobody wait until the suite has tidied up. An absolute
     // path stays what it is.
