@@ -192,6 +192,20 @@ mod tests {
         assert_eq!(next("0 0 */2 * 1", "2026-11-23T00:00:00Z").unwrap(), "2026-12-07T00:00:00Z");
     }
 
+    /// messaging.md F.4. So the crate is given wall time alone.
+    #[test]
+    fn with_a_time_zone_the_crate_leaves_out_an_hour_and_walks_backwards_where_clocks_go_back() {
+        let minutely: cron::Schedule = "0 * * * * *".parse().unwrap();
+        let next = |after: &str| {
+            let after = at(after).with_timezone(&chrono_tz::America::Chicago);
+            minutely.after(&after).take(2).map(|instant| instant.to_utc()).collect::<Vec<_>>()
+        };
+        // Chicago shows 01:00 to 02:00 twice: from 06:00 and from 07:00 UTC on.
+        assert_eq!(next("2026-11-01T06:58:00Z"), ["2026-11-01T06:59:00Z", "2026-11-01T07:59:00Z"].map(at));
+        assert_eq!(next("2026-11-01T06:59:00Z")[0], at("2026-11-01T08:00:00Z"));
+        assert_eq!(next("2026-11-01T07:10:30Z")[0], at("2026-11-01T06:11:00Z"));
+    }
+
     #[test]
     fn what_never_comes_is_never_due() {
         assert_eq!(next("0 0 30 2 *", "2026-11-21T00:00:00Z"), None);

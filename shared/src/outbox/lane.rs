@@ -51,9 +51,8 @@ pub(super) struct Lane<'a> {
     exchange: Exchange,
     component: Component,
     woken: Notify,
-    /// Rows of which nobody knows, since their windows were not answered in time; until a later window of this lane with them is, or they are
-    /// gone.
-    /// No session waits for another's.
+    /// Rows of which nobody knows, since their windows were not answered in time, until a later window of this lane with them is or they
+    /// are gone. No session waits for another's.
     unanswered: Mutex<BTreeSet<i64>>,
 }
 
@@ -184,8 +183,8 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Sends at most `window` messages, none if nothing is due or another relay was faster. If this process dies
-    /// here, its locks go and another relay sends the rows again.
+    /// Sends at most `window` messages, none if nothing is due or another relay was faster. If this process dies here, its locks go and
+    /// another relay sends the rows again.
     async fn send_window(
         &self,
         database: &mut PgConnection,
