@@ -22,8 +22,8 @@ const WELL: Duration = Duration::from_secs(1);
 
 /// What is older than this is told at once: whoever waits for the run sees it as an operator would.
 const TOLD_BEYOND: Duration = Duration::from_secs(10);
-/// How often that is told.
-const TOLD_EVERY: Duration = Duration::from_secs(5);
+/// How often that is told: so seldom that a test that failed shows all of it.
+const TOLD_EVERY: Duration = Duration::from_secs(20);
 
 /// How often the consumers are asked.
 const ASKED_EVERY: Duration = Duration::from_secs(1);
