@@ -1,7 +1,8 @@
 //! Runs that no schedule makes: enqueued by code, in the transaction of the fact that wants them.
 //!
 //! Such a run is a row of `job_runs` like any other, with its tick in the outbox; a worker of the scheduler executes it.
-//! Its instant is the present one, or the next free microsecond: `(job_key, scheduled_at)` stays the key of every run.
+//! Its instant is the present one, or the next free microsecond: `(schedule_key, scheduled_at)` is the key of every run,
+//! and that of a run without a schedule begins with its job.
 
 use std::time::Duration;
 
@@ -111,17 +112,19 @@ async fn insert(
         TickDue,
         r#"
         INSERT INTO job_runs
-            (id, job_key, scheduled_at, queue, args, attempts_max, timeout_seconds, run_after, queued_at)
-        SELECT given.id, $3, free.instant + (given.place - 1) * interval '1 microsecond', $5, given.args, $6, $7, $4, $4
+            (id, schedule_key, job_key, kind, scheduled_at, queue, args, attempts_max, timeout_seconds, run_after,
+             queued_at)
+        SELECT given.id, $3, $3, 'enqueued', free.instant + (given.place - 1) * interval '1 microsecond', $5, given.args,
+            $6, $7, $4, $4
         FROM UNNEST($1::uuid[], $2::jsonb[]) WITH ORDINALITY AS given (id, args, place),
             (SELECT COALESCE(
                 -- After the last one that is not before this moment.
                 (SELECT max(scheduled_at) + interval '1 microsecond' FROM job_runs
-                 WHERE job_key = $3 AND scheduled_at >= $4),
+                 WHERE schedule_key = $3 AND scheduled_at >= $4),
                 $4
             ) AS instant) AS free
         ORDER BY given.place
-        ON CONFLICT (job_key, scheduled_at) DO NOTHING
+        ON CONFLICT (schedule_key, scheduled_at) DO NOTHING
         RETURNING id AS "run_id: RunId", job_key, queue, scheduled_at, args
         "#,
         &ids,

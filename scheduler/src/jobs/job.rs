@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use shared::clock::Clock;
+use shared::contracts::jobs::DEFAULT_QUEUE;
 use shared::ids::RunId;
 use shared::outbox::Outbox;
 use shared::telemetry::TraceContext;
@@ -22,18 +23,94 @@ use super::printer::Printer;
 pub struct Definition {
     /// Its name for ever, such as `print-user-tasks`.
     pub key: &'static str,
-    /// When it is due, as cron(5) writes it, in UTC; none if only code enqueues it.
-    pub cron: Option<&'static str>,
+    /// What people call it.
+    pub verbose_name: &'static str,
+    /// When it is due, as [`Timetable`](crate::schedule::timetable) reads it; none if only code enqueues it.
+    pub timetable: Option<&'static str>,
+    /// By the clocks of which time zone, an IANA name.
+    pub time_zone: &'static str,
+    /// It is not due before.
+    pub starts_at: Option<DateTime<Utc>>,
+    /// It is not due afterwards.
+    pub ends_at: Option<DateTime<Utc>>,
+    /// How much later than its instants it may be due: always the same of it, drawn from its key. Whole seconds.
+    pub jitter: Duration,
     /// What it is given.
     pub args: serde_json::Value,
+    /// Who works on it.
+    pub queue: &'static str,
+    /// Of two that wait in a queue the one with the higher number goes first.
+    pub priority: i16,
     /// How many of the instants that passed unseen are run: the newest so many; 0: none.
     pub catch_up_max: i32,
     /// How old they may be.
     pub catch_up_window: Duration,
+    /// What becomes of an instant while another run of the schedule is not over.
+    pub overlap: Overlap,
     /// How long an attempt may take.
     pub timeout: Duration,
     /// How often a run is tried.
     pub attempts_max: i32,
+    /// What the wait after a first failed attempt is drawn below; it doubles with each further one. Whole seconds.
+    pub backoff: Duration,
+    /// What it doubles up to.
+    pub backoff_max: Duration,
+}
+
+impl Definition {
+    /// A job called `key` that only code enqueues, in the default queue, with half a minute for each of three attempts.
+    pub const fn new(key: &'static str) -> Self {
+        Self {
+            key,
+            verbose_name: "",
+            timetable: None,
+            time_zone: "UTC",
+            starts_at: None,
+            ends_at: None,
+            jitter: Duration::ZERO,
+            args: serde_json::Value::Null,
+            queue: DEFAULT_QUEUE,
+            priority: 0,
+            catch_up_max: 1,
+            catch_up_window: Duration::from_hours(24),
+            overlap: Overlap::Allow,
+            timeout: Duration::from_secs(30),
+            attempts_max: 3,
+            backoff: Duration::from_secs(5),
+            backoff_max: Duration::from_mins(10),
+        }
+    }
+}
+
+/// What becomes of an instant while another run of its schedule is not over: queued, running or waiting for another attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// It is run, too, perhaps beside the other.
+    Allow,
+    /// It is skipped, and lies in a gap.
+    Skip,
+    /// One waits until the other is over; further ones are skipped.
+    Queue,
+}
+
+impl Overlap {
+    /// As `job_schedules.overlap` has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Skip => "skip",
+            Self::Queue => "queue",
+        }
+    }
+
+    /// How many runs of a schedule may be there that are not over; none: any number.
+    pub fn unfinished_max(name: &str) -> Option<usize> {
+        match name {
+            "skip" => Some(1),
+            "queue" => Some(2),
+            _ => None,
+        }
+    }
 }
 
 /// What a run may use.

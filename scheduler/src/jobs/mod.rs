@@ -12,7 +12,7 @@ mod tasks;
 mod tokens;
 
 pub use audit::{drop_partitions, make_partitions};
-pub use job::{Definition, Job, JobContext, JobError, JobResult};
+pub use job::{Definition, Job, JobContext, JobError, JobResult, Overlap};
 pub use mail::{
     MailConfig, Mailer, config as mail_config, purge as purge_mail, send as send_mail, smtp_config,
 };

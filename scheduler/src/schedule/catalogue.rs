@@ -1,26 +1,34 @@
-//! Brings `job_schedules` in step with the registry, once at start: new jobs are added, changed ones updated, vanished
-//! ones retired. History stays.
+//! Keeps `job_schedules` in step with the registry: new jobs are added, changed ones updated, vanished ones retired. What
+//! operators have said stays: pauses, and timetables of their own. History stays, too.
+//!
+//! Several builds may run at once while one takes over from another, each with its own registry. So every running build says
+//! again and again which schedules are its own ([`PROOF`]); a schedule is retired only when nobody has done so for
+//! [`PROOF_HOLDS`], and what a newer build has declared is changed back by an older one only when no newer one runs any more.
 
-use chrono::{DateTime, Utc};
-use serde_json::Value;
-use shared::contracts::jobs::DEFAULT_QUEUE;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
-use super::cron_time::{Cron, CronError};
 use super::due::{EXAMINED_MAX, Gap, GapReason, due_instants};
+use super::jitter;
 use super::store::{self, ScheduleRow};
+use super::timetable::{Timetable, TimetableError};
 use crate::jobs::Definition;
 use crate::worker::Registry;
 
 /// Keeps two programs that sync apart; "jobs" in ASCII.
 const LOCK: i64 = 0x6a_6f_62_73;
+/// How often a running build says which schedules are its own.
+pub const PROOF: std::time::Duration = std::time::Duration::from_secs(20);
+/// How long that holds.
+pub const PROOF_HOLDS: TimeDelta = TimeDelta::seconds(90);
 
 /// Why the schedules could not be synced.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
     /// A job of this build has a schedule that can't be read, a fault of ours.
     #[error("the schedule of {0} is wrong")]
-    Cron(&'static str, #[source] CronError),
+    Timetable(&'static str, #[source] TimetableError),
     /// The database refuses.
     #[error("the schedules can't be synced")]
     Database(#[source] sqlx::Error),
@@ -39,162 +47,331 @@ pub struct Synced {
     pub added: usize,
     /// Something about them is new.
     pub changed: usize,
-    /// Not in the registry any more.
+    /// Not in the registry of any build that runs.
     pub retired: usize,
     /// As they were.
     pub unchanged: usize,
+    /// Another build that runs has declared them otherwise, or has them alone.
+    pub of_others: usize,
+}
+
+/// When a build syncs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// It begins: of two of the same version the one that began last is in force.
+    Start,
+    /// It goes on.
+    Proof,
+}
+
+/// Which build this is: of two the one with the higher number is newer.
+pub fn generation() -> i64 {
+    let number = |text: &str| text.parse::<i64>().unwrap_or(0);
+    let [major, minor, patch] =
+        [env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"), env!("CARGO_PKG_VERSION_PATCH")]
+            .map(number);
+    (major * 1_000_000 + minor) * 1_000_000 + patch
 }
 
 /// Syncs in one transaction on the database's clock.
-pub async fn sync(database: &PgPool, registry: &Registry) -> Result<Synced, SyncError> {
+pub async fn sync(database: &PgPool, registry: &Registry, occasion: Occasion) -> Result<Synced, SyncError> {
     let mut transaction = database.begin().await?;
     sqlx::query!("SELECT pg_advisory_xact_lock($1)", LOCK).fetch_one(&mut *transaction).await?;
     let now = store::now(&mut transaction).await?;
-    let synced = sync_at(&mut transaction, registry, now).await?;
+    let synced = sync_at(&mut transaction, (registry, generation()), occasion, now).await?;
     transaction.commit().await?;
-    let Synced { added, changed, retired, unchanged } = synced;
-    tracing::info!(added, changed, retired, unchanged, "the schedules are in step with this build");
+    let Synced { added, changed, retired, unchanged, of_others } = synced;
+    if occasion == Occasion::Start || added + changed + retired > 0 {
+        tracing::info!(added, changed, retired, unchanged, of_others, "the schedules are in step with this build");
+    }
     Ok(synced)
 }
 
-/// Syncs in the caller's transaction, at `now`.
+/// Syncs in the caller's transaction, at `now`, with the registry of a build of that generation.
 pub async fn sync_at(
     connection: &mut PgConnection,
-    registry: &Registry,
+    (registry, generation): (&Registry, i64),
+    occasion: Occasion,
     now: DateTime<Utc>,
 ) -> Result<Synced, SyncError> {
-    let rows = store::lock_all(connection).await?;
+    let rows = store::lock_registered(connection).await?;
     let mut synced = Synced::default();
+    let mut proven = Vec::new();
     for (definition, line) in registry.scheduled() {
-        let cron: Cron = line.parse().map_err(|error| SyncError::Cron(definition.key, error))?;
-        let row = rows.iter().find(|row| row.job_key == definition.key);
-        match row {
-            Some(row) if row.retired_at.is_none() && is_as_defined(row, definition, line) => {
-                synced.unchanged += 1;
+        let key = definition.key;
+        let timetable = Timetable::new(line, definition.time_zone);
+        timetable.map_err(|error| SyncError::Timetable(key, error))?;
+        let declared = Declaration::of(definition, line);
+        let row = rows.iter().find(|row| row.schedule_key == key && row.retired_at.is_none());
+        let Some(row) = row else {
+            let before = rows.iter().find(|row| row.schedule_key == key);
+            add(connection, key, &declared, (before, generation), now).await?;
+            synced.added += 1;
+            continue;
+        };
+        let is_proven = row.declared_until.is_some_and(|until| until >= now);
+        if Declaration::in_force(row) == declared {
+            synced.unchanged += 1;
+            // An older build that agrees is no proof that the newer one runs.
+            if row.generation <= generation || !is_proven {
+                proven.push(key.to_owned());
             }
-            Some(row) if row.retired_at.is_none() => {
-                change(connection, row, (definition, line), &cron, now).await?;
-                synced.changed += 1;
+        } else if is_proven && (row.generation > generation || occasion == Occasion::Proof) {
+            synced.of_others += 1;
+            if row.generation == generation {
+                proven.push(key.to_owned());
             }
-            _ => {
-                put(connection, (definition, line), now, cron.next_after(now), now).await?;
-                synced.added += 1;
-            }
+        } else {
+            change(connection, row, &declared, generation, now).await?;
+            synced.changed += 1;
         }
     }
-    let is_scheduled = |key: &str| registry.scheduled().any(|(definition, _)| definition.key == key);
-    for row in rows.iter().filter(|row| row.retired_at.is_none() && !is_scheduled(&row.job_key)) {
+    prove(connection, &proven, generation, now).await?;
+    let is_ours = |key: &str| registry.scheduled().any(|(definition, _)| definition.key == key);
+    for row in rows.iter().filter(|row| row.retired_at.is_none() && !is_ours(&row.schedule_key)) {
+        if row.declared_until.is_some_and(|until| until >= now) {
+            synced.of_others += 1;
+            continue;
+        }
         close(connection, row, now).await?;
-        retire(connection, &row.job_key, now).await?;
+        retire(connection, &row.schedule_key, now).await?;
         synced.retired += 1;
     }
     Ok(synced)
 }
 
-/// Whether a row says what its definition says.
-fn is_as_defined(row: &ScheduleRow, definition: &Definition, line: &str) -> bool {
-    let Columns { window_seconds, timeout_seconds } = Columns::of(definition);
-    row.cron == line
-        && row.queue == DEFAULT_QUEUE
-        && row.args == definition.args
-        && row.catch_up_max == definition.catch_up_max
-        && row.catch_up_window_seconds == window_seconds
-        && row.timeout_seconds == timeout_seconds
-        && row.attempts_max == definition.attempts_max
-}
-
-struct Columns {
-    window_seconds: i32,
+/// What a definition says, as the columns have it.
+#[derive(Debug, Clone, PartialEq)]
+struct Declaration {
+    job_key: String,
+    verbose_name: String,
+    timetable: String,
+    time_zone: String,
+    starts_at: Option<DateTime<Utc>>,
+    ends_at: Option<DateTime<Utc>>,
+    jitter_seconds: i32,
+    queue: String,
+    priority: i16,
+    args: Value,
+    catch_up_max: i32,
+    catch_up_window_seconds: i32,
+    overlap: String,
     timeout_seconds: i32,
+    attempts_max: i32,
+    backoff_seconds: i32,
+    backoff_max_seconds: i32,
 }
 
-impl Columns {
-    fn of(definition: &Definition) -> Self {
+impl Declaration {
+    fn of(definition: &Definition, line: &str) -> Self {
         let seconds = |duration: std::time::Duration| i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
+        let args = if definition.args.is_null() { json!({}) } else { definition.args.clone() };
         Self {
-            window_seconds: seconds(definition.catch_up_window),
+            job_key: definition.key.to_owned(),
+            verbose_name: definition.verbose_name.to_owned(),
+            timetable: line.to_owned(),
+            time_zone: definition.time_zone.to_owned(),
+            starts_at: definition.starts_at,
+            ends_at: definition.ends_at,
+            jitter_seconds: seconds(definition.jitter),
+            queue: definition.queue.to_owned(),
+            priority: definition.priority,
+            args,
+            catch_up_max: definition.catch_up_max,
+            catch_up_window_seconds: seconds(definition.catch_up_window),
+            overlap: definition.overlap.as_str().to_owned(),
             timeout_seconds: seconds(definition.timeout),
+            attempts_max: definition.attempts_max,
+            backoff_seconds: seconds(definition.backoff),
+            backoff_max_seconds: seconds(definition.backoff_max),
         }
     }
+
+    /// What the table has of the registry, whatever an operator has put over it.
+    fn in_force(row: &ScheduleRow) -> Self {
+        let row = row.clone();
+        Self {
+            job_key: row.job_key,
+            verbose_name: row.verbose_name,
+            timetable: row.registry_timetable.unwrap_or(row.timetable),
+            time_zone: row.registry_time_zone.unwrap_or(row.time_zone),
+            starts_at: row.starts_at,
+            ends_at: row.ends_at,
+            jitter_seconds: row.jitter_seconds,
+            queue: row.queue,
+            priority: row.priority,
+            args: row.args,
+            catch_up_max: row.catch_up_max,
+            catch_up_window_seconds: row.catch_up_window_seconds,
+            overlap: row.overlap,
+            timeout_seconds: row.timeout_seconds,
+            attempts_max: row.attempts_max,
+            backoff_seconds: row.backoff_seconds,
+            backoff_max_seconds: row.backoff_max_seconds,
+        }
+    }
+}
+
+/// Adds a schedule, or takes up one that was retired; an operator's timetable of that time is forgotten.
+async fn add(
+    connection: &mut PgConnection,
+    key: &str,
+    declared: &Declaration,
+    (before, generation): (Option<&ScheduleRow>, i64),
+    now: DateTime<Utc>,
+) -> Result<(), SyncError> {
+    let Declaration { timetable, time_zone, .. } = declared;
+    let places = InForce { timetable, time_zone, registry: None };
+    let watermark = begin(&places, declared, now).unwrap_or(now);
+    // What was answered stays so.
+    let watermark = before.map_or(watermark, |row| watermark.max(row.watermark.min(now)));
+    put(connection, key, declared, &places, (watermark, generation), now).await?;
+    Ok(())
 }
 
 async fn change(
     connection: &mut PgConnection,
     row: &ScheduleRow,
-    (definition, line): (&Definition, &str),
-    cron: &Cron,
+    declared: &Declaration,
+    generation: i64,
     now: DateTime<Utc>,
 ) -> Result<(), SyncError> {
-    // Another cron line begins now; the instants that the old one still owed get their answer first.
-    let watermark = if row.cron == line {
+    let Declaration { timetable, time_zone, .. } = declared;
+    // An operator's word stays in force.
+    let places = if row.registry_timetable.is_some() {
+        let registry = Some((timetable.as_str(), time_zone.as_str()));
+        InForce { timetable: &row.timetable, time_zone: &row.time_zone, registry }
+    } else {
+        InForce { timetable, time_zone, registry: None }
+    };
+    let same_instants = row.timetable == places.timetable
+        && row.time_zone == places.time_zone
+        && row.starts_at == declared.starts_at
+        && row.ends_at == declared.ends_at;
+    // Another timetable begins now; the instants that the old one still owed get their answer first.
+    let watermark = if same_instants {
         row.watermark
     } else {
         close(connection, row, now).await?;
-        now
+        begin(&places, declared, now).unwrap_or(now)
     };
-    put(connection, (definition, line), watermark, cron.next_after(watermark), now).await?;
+    put(connection, &row.schedule_key, declared, &places, (watermark, generation), now).await?;
     Ok(())
 }
 
-/// Records the instants that a schedule still owes at its end as missed.
-async fn close(
+/// The timetable in force, and the registry's if that is another.
+struct InForce<'a> {
+    timetable: &'a str,
+    time_zone: &'a str,
+    registry: Option<(&'a str, &'a str)>,
+}
+
+impl InForce<'_> {
+    fn read(&self, declared: &Declaration) -> Option<Timetable> {
+        let timetable = Timetable::new(self.timetable, self.time_zone).ok()?;
+        Some(timetable.within(declared.starts_at, declared.ends_at))
+    }
+}
+
+fn begin(places: &InForce<'_>, declared: &Declaration, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    places.read(declared).map(|timetable| timetable.begin(now))
+}
+
+/// Records the instants that a schedule still owes as not run: paused if it is, missed otherwise. What its jitter has put off
+/// is owed, too.
+pub async fn close(
     connection: &mut PgConnection,
     row: &ScheduleRow,
     now: DateTime<Utc>,
-) -> Result<(), SyncError> {
+) -> Result<(), sqlx::Error> {
+    let reason = if row.paused_at.is_some() { GapReason::Paused } else { GapReason::Missed };
     // What an older build wrote and this one can't read owes nothing that anybody could name.
-    let Ok(cron) = row.cron.parse::<Cron>() else { return Ok(()) };
+    let Ok(timetable) = row.timetable() else { return Ok(()) };
     let mut after = row.watermark;
     loop {
-        let owed: Vec<_> = due_instants(&cron, after, now, EXAMINED_MAX).collect();
+        let owed: Vec<_> = due_instants(&timetable, after, now, EXAMINED_MAX).collect();
         let (Some(first_at), Some(last_at)) = (owed.first().copied(), owed.last().copied()) else {
             return Ok(());
         };
         let instants = i64::try_from(owed.len()).unwrap_or(i64::MAX);
-        let gap = Gap { first_at, last_at, instants, reason: GapReason::Missed };
-        store::record_gap(connection, &row.job_key, after, &gap, now).await?;
+        let gap = Gap { first_at, last_at, instants, reason };
+        store::record_gap(connection, &row.schedule_key, after, &gap, now).await?;
         after = last_at;
     }
 }
 
 async fn put(
     connection: &mut PgConnection,
-    (definition, line): (&Definition, &str),
-    watermark: DateTime<Utc>,
-    next_due_at: Option<DateTime<Utc>>,
+    key: &str,
+    declared: &Declaration,
+    places: &InForce<'_>,
+    (watermark, generation): (DateTime<Utc>, i64),
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    let Columns { window_seconds, timeout_seconds } = Columns::of(definition);
-    let args: &Value = &definition.args;
+    let next = places.read(declared).and_then(|timetable| timetable.next_after(watermark));
+    // One that can't be read is looked at, so that it is told about.
+    let next = if places.read(declared).is_none() { Some(now) } else { next };
+    let next_due_at = next.map(|next| next + jitter::offset(key, declared.jitter_seconds));
     sqlx::query!(
         r#"
         INSERT INTO job_schedules
-            (job_key, cron, queue, args, catch_up_max, catch_up_window_seconds, timeout_seconds, attempts_max,
-             watermark, next_due_at, created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
-        ON CONFLICT (job_key) DO UPDATE
-        SET cron = excluded.cron,
+            (schedule_key, job_key, verbose_name, timetable, time_zone, registry_timetable, registry_time_zone,
+             starts_at, ends_at, jitter_seconds, queue, priority, args, catch_up_max, catch_up_window_seconds, overlap,
+             timeout_seconds, attempts_max, backoff_seconds, backoff_max_seconds, watermark, next_due_at, generation,
+             declared_until, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
+                $24, $25, $25)
+        ON CONFLICT (schedule_key) DO UPDATE
+        SET job_key = excluded.job_key,
+            verbose_name = excluded.verbose_name,
+            timetable = excluded.timetable,
+            time_zone = excluded.time_zone,
+            registry_timetable = excluded.registry_timetable,
+            registry_time_zone = excluded.registry_time_zone,
+            starts_at = excluded.starts_at,
+            ends_at = excluded.ends_at,
+            jitter_seconds = excluded.jitter_seconds,
             queue = excluded.queue,
+            priority = excluded.priority,
             args = excluded.args,
             catch_up_max = excluded.catch_up_max,
             catch_up_window_seconds = excluded.catch_up_window_seconds,
+            overlap = excluded.overlap,
             timeout_seconds = excluded.timeout_seconds,
             attempts_max = excluded.attempts_max,
+            backoff_seconds = excluded.backoff_seconds,
+            backoff_max_seconds = excluded.backoff_max_seconds,
             watermark = excluded.watermark,
             next_due_at = excluded.next_due_at,
+            generation = excluded.generation,
+            declared_until = excluded.declared_until,
             retired_at = NULL,
             updated_at = excluded.updated_at
         "#,
-        definition.key,
-        line,
-        DEFAULT_QUEUE,
-        args,
-        definition.catch_up_max,
-        window_seconds,
-        timeout_seconds,
-        definition.attempts_max,
+        key,
+        declared.job_key,
+        declared.verbose_name,
+        places.timetable,
+        places.time_zone,
+        places.registry.map(|(timetable, _)| timetable),
+        places.registry.map(|(_, time_zone)| time_zone),
+        declared.starts_at,
+        declared.ends_at,
+        declared.jitter_seconds,
+        declared.queue,
+        declared.priority,
+        declared.args,
+        declared.catch_up_max,
+        declared.catch_up_window_seconds,
+        declared.overlap,
+        declared.timeout_seconds,
+        declared.attempts_max,
+        declared.backoff_seconds,
+        declared.backoff_max_seconds,
         watermark,
         next_due_at,
+        generation,
+        now + PROOF_HOLDS,
         now,
     )
     .execute(connection)
@@ -202,10 +379,30 @@ async fn put(
     .map(|_| ())
 }
 
-async fn retire(connection: &mut PgConnection, job_key: &str, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+/// Says that a build with these schedules runs.
+async fn prove(
+    connection: &mut PgConnection,
+    keys: &[String],
+    generation: i64,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let proven = sqlx::query!(
+        "UPDATE job_schedules SET generation = $2, declared_until = $3 WHERE schedule_key = ANY($1)",
+        keys,
+        generation,
+        now + PROOF_HOLDS,
+    );
+    proven.execute(connection).await.map(|_| ())
+}
+
+async fn retire(
+    connection: &mut PgConnection,
+    schedule_key: &str,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE job_schedules SET retired_at = $2, updated_at = $2 WHERE job_key = $1",
-        job_key,
+        "UPDATE job_schedules SET retired_at = $2, updated_at = $2 WHERE schedule_key = $1",
+        schedule_key,
         now,
     )
     .execute(connection)
@@ -230,8 +427,8 @@ mod tests {
         let keys: HashSet<_> = all.iter().map(|job| job.definition.key).collect();
         assert_eq!(keys.len(), all.len());
         for (definition, line) in Registry::new(all).scheduled() {
-            let cron: Cron = line.parse().unwrap();
-            assert!(cron.next_after(DateTime::UNIX_EPOCH).is_some(), "{}", definition.key);
+            let timetable = Timetable::new(line, definition.time_zone).unwrap();
+            assert!(timetable.next_after(DateTime::UNIX_EPOCH).is_some(), "{}", definition.key);
             assert!((0..=100).contains(&definition.catch_up_max));
         }
     }

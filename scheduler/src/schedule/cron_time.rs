@@ -3,13 +3,14 @@
 //! The crate `cron` wants seconds first, counts Sunday as 1 and requires both the day of the month and the weekday to
 //! match. Here five fields begin with the minute (six with the second), Sunday is 0 or 7, and when neither day field
 //! begins with `*` either of them suffices. The crate never sees a time zone: with one, its iterator walks backwards
-//! where clocks do. Wall time is UTC's for now; mapping another zone's wall time to instants belongs in
-//! [`Cron::next_after`] alone.
+//! where clocks do (the tests show it). A timetable maps wall time to instants.
 
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
+use chrono::NaiveDateTime;
+use cron::TimeUnitSpec;
 
+const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 /// Why a cron expression can't be read.
@@ -52,8 +53,9 @@ impl FromStr for Cron {
         }
         let weekdays =
             translate(weekday).ok_or_else(|| CronError::Weekday(text.to_owned(), weekday.to_owned()))?;
+        let months = numbered(month);
         let pattern = |day: &str, weekdays: &str| {
-            format!("{seconds} {minutes} {hours} {day} {month} {weekdays}")
+            format!("{seconds} {minutes} {hours} {day} {months} {weekdays}")
                 .parse::<cron::Schedule>()
                 .map_err(|error| CronError::Field(text.to_owned(), error.to_string()))
         };
@@ -68,20 +70,30 @@ impl FromStr for Cron {
 }
 
 impl Cron {
-    /// The first instant later than `after`; `None` when there is none before the year 2101.
-    pub fn next_after(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// The first wall time later than `after`; `None` when there is none before the year 2101.
+    pub fn next_after(&self, after: NaiveDateTime) -> Option<NaiveDateTime> {
         self.patterns
             .iter()
-            .filter_map(|pattern| pattern.after(&after).next())
-            // Not the crate's promise, so ours: a schedule never goes back.
-            .filter(|instant| *instant > after)
+            // The crate is given no zone but UTC, in which wall time never goes back.
+            .filter_map(|pattern| pattern.after(&after.and_utc()).next())
+            .map(|instant| instant.naive_utc())
             .min()
     }
 
-    /// Every instant later than `after`, in order.
-    pub fn instants_after(&self, after: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
-        std::iter::successors(self.next_after(after), |instant| self.next_after(*instant))
+    /// Whether it names no hour: it is due in each of the day.
+    pub fn is_of_every_hour(&self) -> bool {
+        self.patterns.iter().all(|pattern| pattern.hours().count() == 24)
     }
+}
+
+/// Months by their numbers: the crate reads no range from a number to a name. What is no month stays, and the crate refuses it.
+fn numbered(field: &str) -> String {
+    let number = |word: &str| MONTHS.iter().position(|name| name.eq_ignore_ascii_case(word)).map(|place| place + 1);
+    let words = field.split_inclusive([',', '-', '/']).map(|word| {
+        let (name, end) = word.split_at(word.trim_end_matches([',', '-', '/']).len());
+        number(name).map_or_else(|| word.to_owned(), |number| format!("{number}{end}"))
+    });
+    words.collect()
 }
 
 /// Weekdays of cron(5) as the crate's names: `1-5` becomes `mon,tue,wed,thu,fri`.
@@ -128,33 +140,30 @@ fn weekday(text: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{Datelike, TimeDelta, Timelike};
+    use chrono::{DateTime, Datelike, TimeDelta, Timelike};
     use proptest::prelude::*;
 
     use super::*;
 
-    fn at(text: &str) -> DateTime<Utc> {
-        text.parse().unwrap()
-    }
-
     fn next(expression: &str, after: &str) -> Option<String> {
         let cron: Cron = expression.parse().unwrap();
-        cron.next_after(at(after)).map(|instant| instant.format("%FT%TZ").to_string())
+        cron.next_after(after.parse().unwrap()).map(|wall| wall.format("%FT%T").to_string())
     }
 
     #[test]
     fn five_fields_begin_with_the_minute_and_six_with_the_second() {
         for (expression, after, expected) in [
-            ("* * * * *", "2026-11-21T09:00:00Z", "2026-11-21T09:01:00Z"),
-            ("* * * * *", "2026-11-21T08:59:59.999999Z", "2026-11-21T09:00:00Z"),
-            ("*/15 * * * *", "2026-11-21T09:50:00Z", "2026-11-21T10:00:00Z"),
-            ("0 3 * * *", "2026-11-21T03:00:00Z", "2026-11-22T03:00:00Z"),
-            ("0 0 1 1 *", "2026-11-21T03:00:00Z", "2027-01-01T00:00:00Z"),
-            ("0 0 29 2 *", "2026-11-21T03:00:00Z", "2028-02-29T00:00:00Z"),
-            ("0 0 31 * *", "2026-11-30T00:00:00Z", "2026-12-31T00:00:00Z"),
-            ("*/10 * * * * *", "2026-11-21T09:00:05Z", "2026-11-21T09:00:10Z"),
-            ("59 59 23 31 12 *", "2026-12-31T23:59:59Z", "2027-12-31T23:59:59Z"),
-            ("0 0 * jan,JUL *", "2026-11-21T03:00:00Z", "2027-01-01T00:00:00Z"),
+            ("* * * * *", "2026-11-21T09:00:00", "2026-11-21T09:01:00"),
+            ("* * * * *", "2026-11-21T08:59:59.999999", "2026-11-21T09:00:00"),
+            ("*/15 * * * *", "2026-11-21T09:50:00", "2026-11-21T10:00:00"),
+            ("0 3 * * *", "2026-11-21T03:00:00", "2026-11-22T03:00:00"),
+            ("0 0 1 1 *", "2026-11-21T03:00:00", "2027-01-01T00:00:00"),
+            ("0 0 29 2 *", "2026-11-21T03:00:00", "2028-02-29T00:00:00"),
+            ("0 0 31 * *", "2026-11-30T00:00:00", "2026-12-31T00:00:00"),
+            ("*/10 * * * * *", "2026-11-21T09:00:05", "2026-11-21T09:00:10"),
+            ("59 59 23 31 12 *", "2026-12-31T23:59:59", "2027-12-31T23:59:59"),
+            ("0 0 * jan,JUL *", "2026-11-21T03:00:00", "2027-01-01T00:00:00"),
+            ("0 0 * 2-may/3 *", "2027-02-28T03:00:00", "2027-05-01T00:00:00"),
         ] {
             assert_eq!(next(expression, after).as_deref(), Some(expected), "{expression} after {after}");
         }
@@ -178,18 +187,18 @@ mod tests {
             ("*/2", "2026-11-22"),
             ("3/2", "2026-11-22"),
         ] {
-            let found = next(&format!("0 0 * * {weekday}"), "2026-11-21T00:00:00Z");
-            assert_eq!(found, Some(format!("{expected}T00:00:00Z")), "{weekday}");
+            let found = next(&format!("0 0 * * {weekday}"), "2026-11-21T00:00:00");
+            assert_eq!(found, Some(format!("{expected}T00:00:00")), "{weekday}");
         }
     }
 
     #[test]
     fn a_day_of_the_month_or_a_weekday_suffices_unless_one_of_them_begins_with_a_star() {
         // Friday the 13th, in cron's words, is every Friday and every 13th.
-        assert_eq!(next("0 0 13 * 5", "2026-11-21T00:00:00Z").unwrap(), "2026-11-27T00:00:00Z");
-        assert_eq!(next("0 0 13 * 5", "2026-12-12T00:00:00Z").unwrap(), "2026-12-13T00:00:00Z");
-        assert_eq!(next("0 0 */2 * 5", "2026-11-21T00:00:00Z").unwrap(), "2026-11-27T00:00:00Z");
-        assert_eq!(next("0 0 */2 * 1", "2026-11-23T00:00:00Z").unwrap(), "2026-12-07T00:00:00Z");
+        assert_eq!(next("0 0 13 * 5", "2026-11-21T00:00:00").unwrap(), "2026-11-27T00:00:00");
+        assert_eq!(next("0 0 13 * 5", "2026-12-12T00:00:00").unwrap(), "2026-12-13T00:00:00");
+        assert_eq!(next("0 0 */2 * 5", "2026-11-21T00:00:00").unwrap(), "2026-11-27T00:00:00");
+        assert_eq!(next("0 0 */2 * 1", "2026-11-23T00:00:00").unwrap(), "2026-12-07T00:00:00");
     }
 
     /// messaging.md F.4. So the crate is given wall time alone.
@@ -208,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_never_comes_is_never_due() {
-        assert_eq!(next("0 0 30 2 *", "2026-11-21T00:00:00Z"), None);
+        assert_eq!(next("0 0 30 2 *", "2026-11-21T00:00:00"), None);
     }
 
     #[test]
@@ -228,6 +237,8 @@ mod tests {
             "* * * * 1/0",
             "* * * * 1-",
             "* * ? * *",
+            "* * * janu *",
+            "* * * dec-jan *",
             "*/0 * * * *",
             "a * * * *",
             "1- * * * *",
@@ -264,6 +275,10 @@ mod tests {
         ]
     }
 
+    fn at(text: &str) -> DateTime<chrono::Utc> {
+        text.parse().unwrap()
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -278,12 +293,12 @@ mod tests {
         ) {
             let expression = format!("{minute} {hour} {day} {month} {weekday}");
             let cron: Cron = expression.parse().unwrap();
-            let after = DateTime::from_timestamp(1_700_000_000 + start % 100_000_000, 0).unwrap();
+            let after = DateTime::from_timestamp(1_700_000_000 + start % 100_000_000, 0).unwrap().naive_utc();
             let (minutes, hours) = (values(&minute, 0, 59), values(&hour, 0, 23));
             let (days, months) = (values(&day, 1, 31), values(&month, 1, 12));
             let weekdays = values(&weekday, 0, 7);
             let either = !day.starts_with('*') && !weekday.starts_with('*');
-            let on = |date: DateTime<Utc>| {
+            let on = |date: NaiveDateTime| {
                 let of_month = days.contains(&date.day());
                 let sunday_based = date.weekday().num_days_from_sunday();
                 let of_week = weekdays.iter().any(|weekday| weekday % 7 == sunday_based);

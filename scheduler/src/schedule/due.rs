@@ -1,14 +1,14 @@
-//! Which instants are due, and what is done with each: run it, or say that it was missed. Pure.
+//! Which instants are due, and what is done with each: run it, or say why not. Pure.
 //!
 //! Every instant between the watermark and now is answered exactly once: it becomes a run or it lies in a gap. The
 //! work of one plan is bounded; what it leaves is due at once and comes next.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::cron_time::Cron;
+use super::timetable::Timetable;
 
 /// The most runs one plan writes.
 pub const RUNS_MAX: usize = 100;
@@ -26,11 +26,26 @@ pub struct CatchUp {
     pub window: Duration,
 }
 
-/// Why instants were not run.
+/// What is done with instants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// With late ones.
+    pub catch_up: CatchUp,
+    /// Those later than this are not run: somebody has paused the schedule.
+    pub paused_from: Option<DateTime<Utc>>,
+    /// At most so many runs: others are not over, and may not overlap.
+    pub room: usize,
+}
+
+/// Why instants were not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GapReason {
     /// They were too old, or too many, when somebody looked.
     Missed,
+    /// Another run was not over.
+    Skipped,
+    /// The schedule was paused.
+    Paused,
 }
 
 impl GapReason {
@@ -38,6 +53,8 @@ impl GapReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Missed => "missed",
+            Self::Skipped => "skipped",
+            Self::Paused => "paused",
         }
     }
 }
@@ -60,7 +77,7 @@ pub struct Gap {
 pub struct Plan {
     /// To be run, in order.
     pub runs: Vec<DateTime<Utc>>,
-    /// Not to be run; earlier than all runs.
+    /// Not to be run, in order: those that were missed are earlier than all runs, the others later.
     pub gaps: Vec<Gap>,
     /// Everything up to here is answered now.
     pub watermark: DateTime<Utc>,
@@ -70,51 +87,90 @@ pub struct Plan {
 
 /// The instants later than `after` and not later than `until`, at most `limit`.
 pub fn due_instants(
-    cron: &Cron,
+    timetable: &Timetable,
     after: DateTime<Utc>,
     until: DateTime<Utc>,
     limit: usize,
 ) -> impl Iterator<Item = DateTime<Utc>> {
-    cron.instants_after(after).take_while(move |instant| *instant <= until).take(limit)
+    timetable.instants_after(after).take_while(move |instant| *instant <= until).take(limit)
 }
 
-/// Answers the instants between `watermark` and `now`.
-pub fn plan(watermark: DateTime<Utc>, now: DateTime<Utc>, cron: &Cron, catch_up: CatchUp) -> Plan {
-    let mut missed = None;
+/// Answers the instants between `watermark` and `now`, but for those that are `answered` already.
+pub fn plan(
+    watermark: DateTime<Utc>,
+    now: DateTime<Utc>,
+    timetable: &Timetable,
+    rules: Rules,
+    answered: &BTreeSet<DateTime<Utc>>,
+) -> Plan {
+    let mut gaps = Gaps { answered, missed: Vec::new(), skipped: Vec::new(), paused: Vec::new() };
     let mut late = VecDeque::new();
     let mut on_time = Vec::new();
-    let mut examined = 0;
-    for instant in due_instants(cron, watermark, now, EXAMINED_MAX) {
-        examined += 1;
-        if instant > now - ON_TIME {
-            on_time.push(instant);
+    let (mut examined, mut last) = (0, watermark);
+    for instant in due_instants(timetable, watermark, now, EXAMINED_MAX) {
+        (examined, last) = (examined + 1, instant);
+        if answered.contains(&instant) {
             continue;
         }
-        late.push_back(instant);
-        let too_old = instant <= now - catch_up.window;
-        if too_old || late.len() > catch_up.max {
-            missed = late.pop_front().map(|oldest| extend(missed, oldest));
+        if rules.paused_from.is_some_and(|from| instant > from) {
+            gaps.add(GapReason::Paused, instant);
+        } else if instant > now - ON_TIME {
+            on_time.push(instant);
+        } else {
+            late.push_back(instant);
+            // What is to be once is late and not missed.
+            let too_old = instant <= now - rules.catch_up.window || late.len() > rules.catch_up.max;
+            if too_old && !timetable.is_once() && let Some(oldest) = late.pop_front() {
+                gaps.add(GapReason::Missed, oldest);
+            }
         }
     }
-    let mut answered = missed.map_or(watermark, |gap: Gap| gap.last_at);
     let mut runs = Vec::new();
-    // A plan that has not seen every instant doesn't know yet which late ones are the newest.
-    if examined < EXAMINED_MAX {
-        runs.extend(late.into_iter().chain(on_time).take(RUNS_MAX));
-        answered = runs.last().copied().unwrap_or(answered);
-    }
-    Plan {
-        runs,
-        gaps: missed.into_iter().collect(),
-        watermark: answered,
-        next_due_at: cron.next_after(answered),
-    }
+    // A plan that has not seen every instant that is not paused doesn't know yet which late ones are the newest.
+    let watermark = if examined < EXAMINED_MAX || !gaps.paused.is_empty() {
+        let mut chosen: VecDeque<_> = late.into_iter().chain(on_time).collect();
+        runs.extend(chosen.drain(..chosen.len().min(rules.room).min(RUNS_MAX)));
+        if runs.len() >= rules.room {
+            chosen.drain(..).for_each(|instant| gaps.add(GapReason::Skipped, instant));
+        }
+        if chosen.is_empty() {
+            last
+        } else {
+            // What this plan leaves comes before what is paused.
+            gaps.paused.clear();
+            runs.last().copied().unwrap_or(watermark)
+        }
+    } else {
+        gaps.missed.last().map_or(watermark, |gap| gap.last_at)
+    };
+    let next_due_at = timetable.next_after(watermark);
+    Plan { runs, gaps: [gaps.missed, gaps.skipped, gaps.paused].concat(), watermark, next_due_at }
 }
 
-fn extend(gap: Option<Gap>, instant: DateTime<Utc>) -> Gap {
-    let begun = Gap { first_at: instant, last_at: instant, instants: 0, reason: GapReason::Missed };
-    let gap = gap.unwrap_or(begun);
-    Gap { last_at: instant, instants: gap.instants + 1, ..gap }
+/// Gaps while they grow: an instant that is answered already lies in none.
+struct Gaps<'a> {
+    answered: &'a BTreeSet<DateTime<Utc>>,
+    missed: Vec<Gap>,
+    skipped: Vec<Gap>,
+    paused: Vec<Gap>,
+}
+
+impl Gaps<'_> {
+    /// Adds an instant that is later than the others of its reason.
+    fn add(&mut self, reason: GapReason, instant: DateTime<Utc>) {
+        let gaps = match reason {
+            GapReason::Missed => &mut self.missed,
+            GapReason::Skipped => &mut self.skipped,
+            GapReason::Paused => &mut self.paused,
+        };
+        match gaps.last_mut() {
+            Some(gap) if self.answered.range(gap.last_at..instant).next().is_none() => {
+                gap.last_at = instant;
+                gap.instants += 1;
+            }
+            _ => gaps.push(Gap { first_at: instant, last_at: instant, instants: 1, reason }),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -128,25 +184,31 @@ mod tests {
         format!("2026-11-21T{text}Z").parse().unwrap()
     }
 
-    fn minutely() -> Cron {
-        "* * * * *".parse().unwrap()
+    fn minutely() -> Timetable {
+        Timetable::new("* * * * *", "UTC").unwrap()
     }
 
-    fn catch_up(max: usize, window_seconds: u64) -> CatchUp {
-        CatchUp { max, window: Duration::from_secs(window_seconds) }
+    fn catch_up(max: usize, window_seconds: u64) -> Rules {
+        let catch_up = CatchUp { max, window: Duration::from_secs(window_seconds) };
+        Rules { catch_up, paused_from: None, room: usize::MAX }
     }
 
-    /// `runs`, and `first..last xN` of each gap, as minutes of the hour.
+    /// Runs, and `first..last xN` of each gap, with its reason's first letter if that isn't `missed`, in order; as minutes of the
+    /// hour.
     fn told(plan: &Plan) -> String {
-        let mut words: Vec<String> = plan
-            .gaps
-            .iter()
-            .map(|gap| {
-                format!("{}..{} x{}", gap.first_at.format("%M"), gap.last_at.format("%M"), gap.instants)
-            })
-            .collect();
-        words.extend(plan.runs.iter().map(|run| run.format("%M").to_string()));
-        words.join(" ")
+        let mut words: Vec<(DateTime<Utc>, String)> =
+            plan.runs.iter().map(|run| (*run, run.format("%M").to_string())).collect();
+        words.extend(plan.gaps.iter().map(|gap| {
+            let reason = match gap.reason {
+                GapReason::Missed => "",
+                GapReason::Skipped => "s",
+                GapReason::Paused => "p",
+            };
+            let (first, last) = (gap.first_at.format("%M"), gap.last_at.format("%M"));
+            (gap.first_at, format!("{first}..{last} x{}{reason}", gap.instants))
+        }));
+        words.sort();
+        words.into_iter().map(|(_, word)| word).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -168,15 +230,52 @@ mod tests {
                 "01 02 03 04 05 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20",
             ),
         ] {
-            let plan = plan(at(watermark), at(now), &minutely(), rule);
+            let plan = plan(at(watermark), at(now), &minutely(), rule, &BTreeSet::new());
             assert_eq!(told(&plan), expected, "{watermark} {now} {rule:?}");
             assert!(plan.next_due_at.unwrap() > at(now));
         }
     }
 
     #[test]
+    fn what_may_not_overlap_is_skipped_and_what_is_paused_is_not_run() {
+        let rules = |room, paused_from: Option<&str>| Rules {
+            room,
+            paused_from: paused_from.map(at),
+            ..catch_up(3, 300)
+        };
+        for (now, rules, expected) in [
+            ("09:01:02", rules(1, None), "01"),
+            ("09:01:02", rules(0, None), "01..01 x1s"),
+            ("09:05:02", rules(1, None), "01..01 x1 02 03..05 x3s"),
+            ("09:05:02", rules(0, None), "01..01 x1 02..05 x4s"),
+            ("09:05:02", rules(9, None), "01..01 x1 02 03 04 05"),
+            ("09:05:02", rules(9, Some("09:06:00")), "01..01 x1 02 03 04 05"),
+            ("09:05:02", rules(9, Some("09:03:00")), "01 02 03 04..05 x2p"),
+            ("09:05:02", rules(1, Some("09:03:59")), "01 02..03 x2s 04..05 x2p"),
+            ("09:05:02", rules(9, Some("09:00:00")), "01..05 x5p"),
+            ("09:05:02", rules(9, Some("08:00:00")), "01..05 x5p"),
+        ] {
+            let plan = plan(at("09:00:00"), at(now), &minutely(), rules, &BTreeSet::new());
+            assert_eq!(told(&plan), expected, "{now} {rules:?}");
+            assert_eq!(plan.watermark, at(now) - TimeDelta::seconds(2), "all are answered");
+        }
+    }
+
+    #[test]
+    fn what_is_due_once_runs_however_late_and_once() {
+        let once = Timetable::new("at 2026-11-21T09:00:00Z", "UTC").unwrap();
+        let new = once.begin(at("23:59:00"));
+        let first = plan(new, at("23:59:00"), &once, catch_up(0, 1), &BTreeSet::new());
+        assert_eq!((first.runs, first.gaps.len(), first.next_due_at), (vec![at("09:00:00")], 0, None));
+        let second = plan(first.watermark, at("23:59:59"), &once, catch_up(5, 300), &BTreeSet::new());
+        assert!(second.runs.is_empty());
+        assert_eq!(once.begin(at("08:00:00")), at("08:00:00"));
+        assert_eq!(minutely().begin(at("08:00:00")), at("08:00:00"));
+    }
+
+    #[test]
     fn a_watermark_ahead_of_now_answers_nothing_and_stays() {
-        let plan = plan(at("10:00:00"), at("09:00:00"), &minutely(), catch_up(5, 300));
+        let plan = plan(at("10:00:00"), at("09:00:00"), &minutely(), catch_up(5, 300), &BTreeSet::new());
         assert_eq!((plan.runs.len(), plan.gaps.len(), plan.watermark), (0, 0, at("10:00:00")));
     }
 
@@ -186,7 +285,7 @@ mod tests {
         let mut watermark = now - TimeDelta::days(365);
         let (mut missed, mut rounds) = (0, 0);
         loop {
-            let plan = plan(watermark, now, &minutely(), catch_up(5, 300));
+            let plan = plan(watermark, now, &minutely(), catch_up(5, 300), &BTreeSet::new());
             missed += plan.gaps.iter().map(|gap| gap.instants).sum::<i64>();
             watermark = plan.watermark;
             rounds += 1;
@@ -202,12 +301,12 @@ mod tests {
 
     #[test]
     fn more_than_a_hundred_on_time_are_run_in_portions() {
-        let secondly: Cron = "* * * * * *".parse().unwrap();
+        let secondly = Timetable::new("* * * * * *", "UTC").unwrap();
         let now = at("09:10:00");
-        let first = plan(at("09:00:00"), now, &secondly, catch_up(100, 600));
+        let first = plan(at("09:00:00"), now, &secondly, catch_up(100, 600), &BTreeSet::new());
         assert_eq!((first.runs.len(), first.gaps[0].instants), (RUNS_MAX, 600 - 115));
         assert!(first.next_due_at.unwrap() <= now);
-        let second = plan(first.watermark, now, &secondly, catch_up(100, 600));
+        let second = plan(first.watermark, now, &secondly, catch_up(100, 600), &BTreeSet::new());
         assert_eq!((second.runs.len(), second.gaps.len()), (15, 0));
     }
 
@@ -221,26 +320,34 @@ mod tests {
             ],
             max in 0_usize..=100,
             window in 1_u64..100_000,
-            looks in proptest::collection::vec(0_i64..200_000, 1..6),
+            looks in proptest::collection::vec((0_i64..200_000, prop_oneof![3 => Just(usize::MAX), 1 => 0_usize..3], 0_i64..400_000), 1..6),
+            known in proptest::collection::vec(proptest::bool::weighted(0.2), 0..200),
         ) {
-            let cron: Cron = expression.parse().unwrap();
-            let rule = catch_up(max, window);
+            let timetable = Timetable::new(expression, "UTC").unwrap();
             let begin = at("00:00:30");
             let (mut now, mut watermark) = (begin, begin);
+            let ahead = timetable.instants_after(begin).take(200);
+            let known: BTreeSet<_> = ahead.zip(known).filter(|(_, known)| *known).map(|(instant, _)| instant).collect();
             let mut answered = Vec::new();
-            for wait in looks {
+            for (wait, room, paused) in looks {
                 now += TimeDelta::seconds(wait);
+                // Sometimes later than now: not paused yet.
+                let paused_from = (paused < 300_000).then(|| begin + TimeDelta::seconds(paused));
+                let rules = Rules { room, paused_from, ..catch_up(max, window) };
                 loop {
-                    let plan = plan(watermark, now, &cron, rule);
+                    let plan = plan(watermark, now, &timetable, rules, &known);
+                    prop_assert!(plan.runs.len() <= room);
                     prop_assert!(plan.runs.len() <= RUNS_MAX);
                     for gap in &plan.gaps {
                         let inside: Vec<_> =
-                            due_instants(&cron, gap.first_at - TimeDelta::seconds(1), gap.last_at, usize::MAX).collect();
+                            due_instants(&timetable, gap.first_at - TimeDelta::seconds(1), gap.last_at, usize::MAX).collect();
                         prop_assert_eq!(inside.len(), usize::try_from(gap.instants).unwrap());
                         answered.extend(inside);
                     }
                     for run in &plan.runs {
-                        prop_assert!(*run > now - ON_TIME || *run > now - rule.window, "too old to run");
+                        let window = rules.catch_up.window;
+                        prop_assert!(*run > now - ON_TIME || *run > now - window, "too old to run");
+                        prop_assert!(paused_from.is_none_or(|from| *run <= from), "paused");
                     }
                     answered.extend(&plan.runs);
                     prop_assert!(plan.watermark >= watermark);
@@ -250,7 +357,10 @@ mod tests {
                     }
                 }
             }
-            let all: Vec<_> = due_instants(&cron, begin, now, usize::MAX).collect();
+            prop_assert!(answered.iter().all(|instant| !known.contains(instant)));
+            answered.extend(known.iter().filter(|instant| **instant <= now));
+            answered.sort();
+            let all: Vec<_> = due_instants(&timetable, begin, now, usize::MAX).collect();
             prop_assert_eq!(answered, all);
         }
     }

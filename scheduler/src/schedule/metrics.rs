@@ -1,14 +1,18 @@
 //! What the ticker counts, and how the schedules stand: read when somebody asks.
 
-use shared::metrics::{BoxFuture, Counter, Figures, Gauges, Metrics};
+use chrono::{DateTime, Utc};
+use shared::metrics::{BoxFuture, Counter, Counters, Figures, Gauges, Histogram, LAGS, Metrics};
 use sqlx::PgConnection;
 
+use super::due::GapReason;
 use super::publish_tick::Published;
 use super::store;
 use crate::worker::{Registry, RescueMetrics};
 
 /// The states of a run that is not over.
 const UNFINISHED: [&str; 3] = ["queued", "running", "retrying"];
+/// Why instants are not run.
+const REASONS: [GapReason; 3] = [GapReason::Missed, GapReason::Skipped, GapReason::Paused];
 /// Runs are counted up to so many a state.
 const COUNTED_MAX: i64 = 10_000;
 
@@ -16,7 +20,8 @@ const COUNTED_MAX: i64 = 10_000;
 #[derive(Debug, Clone)]
 pub struct TickerMetrics {
     written: Counter,
-    missed: Counter,
+    not_run: Counters<1>,
+    lateness: Histogram,
     /// What it counts of stuck runs.
     pub(super) rescues: RescueMetrics,
 }
@@ -36,16 +41,33 @@ impl TickerMetrics {
         Self {
             written: metrics
                 .counter("scheduler_ticks_written", "Runs written because their instant had come"),
-            missed: metrics
-                .counter("scheduler_instants_missed", "Instants that were not run, each of them in job_gaps"),
+            not_run: metrics.counters(
+                (
+                    "scheduler_instants_not_run",
+                    "Instants that were not run, each of them in job_gaps: missed (nobody looked in time), skipped (a run of \
+                     the schedule was not over), paused",
+                ),
+                ["reason"],
+                REASONS.map(|reason| [reason.as_str()]),
+            ),
+            lateness: metrics.histogram(
+                "scheduler_tick_lateness_seconds",
+                "From when a run was due to the commit of its row, on the database's clock",
+                LAGS,
+            ),
             rescues: RescueMetrics::new(metrics),
         }
     }
 
     /// What was due is committed.
-    pub(super) fn published(&self, published: Published) {
-        self.written.inc_by(u64::try_from(published.runs).unwrap_or(u64::MAX));
-        self.missed.inc_by(u64::try_from(published.missed).unwrap_or(0));
+    pub(super) fn published(&self, published: &Published, committed_at: DateTime<Utc>) {
+        self.written.inc_by(u64::try_from(published.runs()).unwrap_or(u64::MAX));
+        for (reason, instants) in &published.not_run {
+            self.not_run.of([reason.as_str()]).inc_by(u64::try_from(*instants).unwrap_or(0));
+        }
+        for due in &published.due_since {
+            self.lateness.observe((committed_at - *due).as_seconds_f64().max(0.0));
+        }
     }
 }
 

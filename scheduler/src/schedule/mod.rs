@@ -7,10 +7,13 @@
 pub mod catalogue;
 pub mod cron_time;
 pub mod due;
+mod jitter;
 mod metrics;
 pub mod publish_tick;
 pub mod store;
 mod ticker;
+pub mod timetable;
+mod wall_clock;
 pub mod watermark;
 
 pub use metrics::{ScheduleFigures, TickerMetrics};

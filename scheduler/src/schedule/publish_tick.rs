@@ -1,19 +1,24 @@
-//! Answers what is due: locks due schedules, plans, writes runs with their ticks, gaps and the new watermark. One
+//! Answers what is due: locks due schedules, plans, writes runs with their ticks, gaps and the new watermarks. One
 //! transaction, the caller's.
+
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::entropy::Entropy;
 use shared::outbox::{AppendError, Outbox};
 use shared::telemetry::TraceContext;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use super::cron_time::Cron;
-use super::due::{self, Plan};
-use super::store::{self, ScheduleRow};
-use crate::worker::runs_store::{self, NewRuns};
+use super::due::{self, GapReason, Plan, Rules};
+use super::store::{self, Advances, ScheduleRow};
+use crate::jobs::Overlap;
+use crate::worker::runs_store::{self, DueRun};
 
 /// The most schedules answered in one transaction.
-const SCHEDULES_MAX: i64 = 20;
+const SCHEDULES_MAX: usize = 200;
+/// When a transaction has so many runs it takes no further schedule.
+const ENOUGH_RUNS: usize = 1_000;
 /// When a schedule that this build can't read is looked at again: a newer build may be about to take over.
 const UNREADABLE_PUT_OFF: TimeDelta = TimeDelta::minutes(1);
 
@@ -35,14 +40,26 @@ impl From<sqlx::Error> for PublishTickError {
 }
 
 /// What was answered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Published {
-    /// Runs that were written.
-    pub runs: usize,
-    /// Instants that lie in gaps now.
-    pub missed: i64,
+    /// Since when each run that was written had been due.
+    pub due_since: Vec<DateTime<Utc>>,
+    /// Instants that lie in gaps now, by reason.
+    pub not_run: HashMap<GapReason, i64>,
     /// Whether more is due already.
     pub more: bool,
+}
+
+impl Published {
+    /// How many runs were written.
+    pub fn runs(&self) -> usize {
+        self.due_since.len()
+    }
+
+    /// How many instants were missed.
+    pub fn missed(&self) -> i64 {
+        self.not_run.get(&GapReason::Missed).copied().unwrap_or(0)
+    }
 }
 
 /// Answers what is due at `now`.
@@ -52,64 +69,123 @@ pub async fn publish_ticks(
     entropy: &Entropy,
     now: DateTime<Utc>,
 ) -> Result<Published, PublishTickError> {
-    let due = store::lock_due(connection, now, SCHEDULES_MAX).await?;
-    let mut published = Published {
-        more: i64::try_from(due.len()).is_ok_and(|count| count >= SCHEDULES_MAX),
-        ..Published::default()
-    };
+    let limit = i64::try_from(SCHEDULES_MAX).unwrap_or(i64::MAX);
+    let due = store::lock_due(connection, now, limit).await?;
+    let mut published = Published { more: due.len() >= SCHEDULES_MAX, ..Published::default() };
+    if due.is_empty() {
+        return Ok(published);
+    }
+    let limited = |row: &&ScheduleRow| Overlap::unfinished_max(&row.overlap).is_some();
+    let limited: Vec<String> = due.iter().filter(limited).map(|row| row.schedule_key.clone()).collect();
+    let unfinished =
+        if limited.is_empty() { HashMap::new() } else { store::unfinished(connection, &limited).await? };
+    let (mut runs, mut offsets, mut advances) = (Vec::new(), HashMap::new(), Advances::default());
     for schedule in &due {
-        let cron = match schedule.cron.parse::<Cron>() {
-            Ok(cron) => cron,
+        if runs.len() >= ENOUGH_RUNS {
+            published.more = true;
+            break;
+        }
+        let timetable = match schedule.timetable() {
+            Ok(timetable) => timetable,
             Err(error) => {
-                tracing::error!(job.key = schedule.job_key, %error, "a schedule can't be read");
-                store::put_off(connection, &schedule.job_key, now + UNREADABLE_PUT_OFF).await?;
+                tracing::error!(schedule = schedule.schedule_key, %error, "a schedule can't be read");
+                store::put_off(connection, &schedule.schedule_key, now + UNREADABLE_PUT_OFF).await?;
                 continue;
             }
         };
-        let plan = due::plan(schedule.watermark, now, &cron, schedule.catch_up());
-        published.runs += write(connection, outbox, entropy, schedule, &plan, now).await?;
-        published.missed += plan.gaps.iter().map(|gap| gap.instants).sum::<i64>();
-        published.more |= plan.next_due_at.is_some_and(|next| next <= now);
+        let offset = schedule.offset();
+        let running = unfinished.get(&schedule.schedule_key).copied().unwrap_or(0);
+        let room = Overlap::unfinished_max(&schedule.overlap).map_or(usize::MAX, |max| max.saturating_sub(running));
+        let paused_from = schedule.paused_at.map(|at| at - offset);
+        let rules = Rules { catch_up: schedule.catch_up(), paused_from, room };
+        // As if it were so much earlier: what is due later by the offset is planned as what is due now.
+        let answered = answered(connection, schedule, now).await?;
+        let plan = due::plan(schedule.watermark, now - offset, &timetable, rules, &answered);
+        record_gaps(connection, schedule, (&plan, &answered), now).await?;
+        for gap in &plan.gaps {
+            *published.not_run.entry(gap.reason).or_default() += gap.instants;
+        }
+        let next_due_at = plan.next_due_at.map(|next| next + offset);
+        published.more |= next_due_at.is_some_and(|next| next <= now);
+        advances.push(&schedule.schedule_key, plan.watermark, next_due_at);
+        offsets.insert(schedule.schedule_key.as_str(), offset);
+        runs.extend(plan.runs.iter().map(|scheduled_at| DueRun {
+            id: entropy.uuid_v7(now),
+            schedule_key: schedule.schedule_key.clone(),
+            scheduled_at: *scheduled_at,
+        }));
     }
+    let inserted = write(connection, outbox, entropy, &runs, now).await?;
+    let by_id: HashMap<Uuid, &DueRun> = runs.iter().map(|run| (run.id, run)).collect();
+    published.due_since = inserted
+        .into_iter()
+        .filter_map(|id| by_id.get(&id))
+        .map(|run| run.scheduled_at + offsets.get(run.schedule_key.as_str()).copied().unwrap_or_default())
+        .collect();
+    store::advance(connection, &advances).await?;
     Ok(published)
 }
 
-/// Writes a plan; gives how many runs are new.
+/// The instants that were run before they came, by a clock that was ahead.
+async fn answered(
+    connection: &mut PgConnection,
+    schedule: &ScheduleRow,
+    now: DateTime<Utc>,
+) -> Result<BTreeSet<DateTime<Utc>>, sqlx::Error> {
+    if schedule.set_back_from.is_none_or(|from| schedule.watermark >= from) {
+        return Ok(BTreeSet::new());
+    }
+    runs_store::instants(connection, &schedule.schedule_key, schedule.watermark, now).await
+}
+
+async fn record_gaps(
+    connection: &mut PgConnection,
+    schedule: &ScheduleRow,
+    (plan, answered): (&Plan, &BTreeSet<DateTime<Utc>>),
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let mut after = schedule.watermark;
+    for gap in &plan.gaps {
+        let (first_at, last_at, instants) = (gap.first_at, gap.last_at, gap.instants);
+        let (schedule_key, reason) = (schedule.schedule_key.as_str(), gap.reason.as_str());
+        if gap.reason == GapReason::Missed {
+            tracing::warn!(schedule = schedule_key, %first_at, %last_at, instants, "instants were missed");
+        } else {
+            tracing::info!(schedule = schedule_key, %first_at, %last_at, instants, reason, "instants are not run");
+        }
+        // One that begins after a run doesn't go on with the gap before that run.
+        let run = plan.runs.iter().rev().find(|run| **run < first_at).copied();
+        let known = answered.range(..first_at).next_back().copied();
+        let before = [run, known].into_iter().flatten().fold(after, DateTime::max);
+        store::record_gap(connection, schedule_key, before, gap, now).await?;
+        after = last_at;
+    }
+    Ok(())
+}
+
+/// Writes runs with their ticks; gives which are new.
 async fn write(
     connection: &mut PgConnection,
     outbox: &Outbox,
     entropy: &Entropy,
-    schedule: &ScheduleRow,
-    plan: &Plan,
+    runs: &[DueRun],
     now: DateTime<Utc>,
-) -> Result<usize, PublishTickError> {
-    let job_key = schedule.job_key.as_str();
-    for gap in &plan.gaps {
-        let (first_at, last_at, instants) = (gap.first_at, gap.last_at, gap.instants);
-        tracing::warn!(job.key = job_key, %first_at, %last_at, instants, "instants were missed");
-        store::record_gap(connection, job_key, schedule.watermark, gap, now).await?;
+) -> Result<Vec<Uuid>, PublishTickError> {
+    if runs.is_empty() {
+        return Ok(Vec::new());
     }
-    let runs = NewRuns {
-        job_key,
-        queue: &schedule.queue,
-        args: &schedule.args,
-        attempts_max: schedule.attempts_max,
-        timeout_seconds: schedule.timeout_seconds,
-    };
-    let ids: Vec<_> = plan.runs.iter().map(|_| entropy.uuid_v7(now)).collect();
-    let inserted = runs_store::insert(connection, &runs, &ids, &plan.runs, now).await?;
-    let count = inserted.len();
+    let inserted = runs_store::insert(connection, runs, now).await?;
     let trace = TraceContext::new(entropy);
-    for tick in inserted {
+    for tick in &inserted {
         tracing::info!(
-            job.key = job_key,
+            job.key = tick.job_key,
             run.id = %tick.run_id,
             scheduled_at = %tick.scheduled_at,
             trace_id = trace.trace_id(),
             "a run is due"
         );
-        outbox.append(connection, &trace, tick).await.map_err(PublishTickError::Append)?;
     }
-    store::advance(connection, job_key, plan.watermark, plan.next_due_at).await?;
-    Ok(count)
+    let ids = inserted.iter().map(|tick| tick.run_id.0).collect();
+    outbox.append_all(connection, &trace, inserted).await.map_err(PublishTickError::Append)?;
+    Ok(ids)
 }

@@ -1,39 +1,87 @@
 //! The rows of `job_schedules` and `job_gaps`.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::due::{CatchUp, Gap};
+use super::jitter;
+use super::timetable::{Timetable, TimetableError};
 
 /// A schedule as the table has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScheduleRow {
-    /// The job.
+    /// The schedule.
+    pub schedule_key: String,
+    /// Its job.
     pub job_key: String,
+    /// What people call it.
+    pub verbose_name: String,
     /// When it is due.
-    pub cron: String,
+    pub timetable: String,
+    /// By the clocks of which time zone.
+    pub time_zone: String,
+    /// It is not due before.
+    pub starts_at: Option<DateTime<Utc>>,
+    /// It is not due afterwards.
+    pub ends_at: Option<DateTime<Utc>>,
+    /// How much later than its instants it may be due.
+    pub jitter_seconds: i32,
     /// Its queue.
     pub queue: String,
+    /// Its rank in the queue.
+    pub priority: i16,
     /// What its runs are given.
     pub args: Value,
     /// How many late instants are run.
     pub catch_up_max: i32,
     /// How old they may be.
     pub catch_up_window_seconds: i32,
+    /// What becomes of an instant while another run is not over.
+    pub overlap: String,
     /// How long an attempt may take.
     pub timeout_seconds: i32,
     /// How many attempts.
     pub attempts_max: i32,
+    /// The ceiling of the wait after the first failed attempt.
+    pub backoff_seconds: i32,
+    /// The highest ceiling.
+    pub backoff_max_seconds: i32,
     /// Up to where every instant is answered.
     pub watermark: DateTime<Utc>,
+    /// Since when the watermark has been seen ahead of the clock.
+    pub watermark_ahead_since: Option<DateTime<Utc>>,
+    /// Where the watermark was when it was set back: instants up to there may have runs already.
+    pub set_back_from: Option<DateTime<Utc>>,
+    /// Since when it has been paused.
+    pub paused_at: Option<DateTime<Utc>>,
+    /// What the registry says of its timetable, if an operator has overridden it.
+    pub registry_timetable: Option<String>,
+    /// What the registry says of its time zone then.
+    pub registry_time_zone: Option<String>,
+    /// Which build declared it.
+    pub generation: i64,
+    /// Until when such a build counts as running.
+    pub declared_until: Option<DateTime<Utc>>,
     /// Since when it has not been in the registry.
     pub retired_at: Option<DateTime<Utc>>,
 }
 
 impl ScheduleRow {
+    /// When it is due.
+    pub fn timetable(&self) -> Result<Timetable, TimetableError> {
+        let timetable = Timetable::new(&self.timetable, &self.time_zone)?;
+        Ok(timetable.within(self.starts_at, self.ends_at))
+    }
+
+    /// How much later than its instants it is due.
+    pub fn offset(&self) -> TimeDelta {
+        jitter::offset(&self.schedule_key, self.jitter_seconds)
+    }
+
     /// The rule for late instants.
     pub fn catch_up(&self) -> CatchUp {
         CatchUp {
@@ -48,60 +96,166 @@ pub async fn now(connection: &mut PgConnection) -> Result<DateTime<Utc>, sqlx::E
     sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(connection).await
 }
 
-/// Locks the schedules that are due, those first that have waited longest, skipping those another ticker holds.
+/// Whether there is anything to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    /// The database's clock when it looked.
+    pub now: DateTime<Utc>,
+    /// A schedule is due, or has been ahead of the clock.
+    pub is_due: bool,
+    /// A run waits for another attempt, or its worker or its message may be lost.
+    pub is_stuck: bool,
+}
+
+/// Looks whether there is anything to do: one question, most of the time all there is to ask.
+pub async fn work(connection: &mut PgConnection) -> Result<Work, sqlx::Error> {
+    sqlx::query_as!(
+        Work,
+        r#"
+        SELECT
+            clock.now AS "now!",
+            EXISTS (SELECT FROM job_schedules WHERE retired_at IS NULL AND next_due_at <= clock.now)
+                OR EXISTS (SELECT FROM job_schedules WHERE retired_at IS NULL AND watermark > clock.now)
+                OR EXISTS (SELECT FROM job_schedules WHERE watermark_ahead_since IS NOT NULL) AS "is_due!",
+            EXISTS (
+                SELECT FROM job_runs WHERE state = 'retrying' AND run_after <= clock.now
+            ) OR EXISTS (
+                SELECT FROM job_runs WHERE state = 'running' AND lease_until < clock.now
+            ) OR EXISTS (
+                SELECT FROM job_runs WHERE state = 'queued' AND run_after <= clock.now
+                  AND (queued_at IS NULL OR queued_at <= clock.now - interval '1 minute')
+            ) AS "is_stuck!"
+        -- One moment for all of them, which an index can be asked for.
+        FROM (SELECT clock_timestamp() AS now OFFSET 0) AS clock
+        "#
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Locks the schedules that are due, those first that have waited longest and then the more important ones, skipping those
+/// another ticker holds.
 pub async fn lock_due(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<ScheduleRow>, sqlx::Error> {
-    sqlx::query_as!(
-        ScheduleRow,
+    let keys = sqlx::query_scalar!(
         r#"
-        SELECT
-            job_key, cron, queue, args, catch_up_max, catch_up_window_seconds, timeout_seconds, attempts_max,
-            watermark, retired_at
+        SELECT schedule_key
         FROM job_schedules
         WHERE retired_at IS NULL AND next_due_at <= $1
-        ORDER BY next_due_at
+        ORDER BY next_due_at, priority DESC
         LIMIT $2
         FOR UPDATE SKIP LOCKED
         "#,
         now,
         limit,
     )
-    .fetch_all(connection)
-    .await
+    .fetch_all(&mut *connection)
+    .await?;
+    if keys.is_empty() { Ok(Vec::new()) } else { lock(connection, &keys).await }
 }
 
-/// Locks every schedule, retired or not.
-pub async fn lock_all(connection: &mut PgConnection) -> Result<Vec<ScheduleRow>, sqlx::Error> {
+/// Locks the schedules of the registry, retired or not.
+pub async fn lock_registered(connection: &mut PgConnection) -> Result<Vec<ScheduleRow>, sqlx::Error> {
+    let keys = sqlx::query_scalar!("SELECT schedule_key FROM job_schedules WHERE origin = 'registry'");
+    let keys = keys.fetch_all(&mut *connection).await?;
+    lock(connection, &keys).await
+}
+
+/// Locks the schedules whose watermark lies ahead of `now`, or did.
+pub async fn lock_ahead(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+) -> Result<Vec<ScheduleRow>, sqlx::Error> {
+    let keys = sqlx::query_scalar!(
+        r#"
+        SELECT schedule_key
+        FROM job_schedules
+        WHERE retired_at IS NULL AND (watermark > $1 OR watermark_ahead_since IS NOT NULL)
+        FOR UPDATE SKIP LOCKED
+        "#,
+        now,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    if keys.is_empty() { Ok(Vec::new()) } else { lock(connection, &keys).await }
+}
+
+/// Locks schedules, those first that are due first.
+pub async fn lock(connection: &mut PgConnection, keys: &[String]) -> Result<Vec<ScheduleRow>, sqlx::Error> {
     sqlx::query_as!(
         ScheduleRow,
         r#"
         SELECT
-            job_key, cron, queue, args, catch_up_max, catch_up_window_seconds, timeout_seconds, attempts_max,
-            watermark, retired_at
+            schedule_key, job_key, verbose_name, timetable, time_zone, starts_at, ends_at, jitter_seconds, queue, priority,
+            args, catch_up_max, catch_up_window_seconds, overlap, timeout_seconds, attempts_max, backoff_seconds,
+            backoff_max_seconds, watermark, watermark_ahead_since, set_back_from, paused_at, registry_timetable, registry_time_zone,
+            generation, declared_until, retired_at
         FROM job_schedules
-        ORDER BY job_key
+        WHERE schedule_key = ANY($1)
+        ORDER BY next_due_at, priority DESC, schedule_key
         FOR UPDATE
         "#,
+        keys,
     )
     .fetch_all(connection)
     .await
 }
 
-/// Moves a schedule on.
-pub async fn advance(
+/// How many runs of exclusive schedules are not over; those that have none are left out.
+pub async fn unfinished(
     connection: &mut PgConnection,
-    job_key: &str,
-    watermark: DateTime<Utc>,
-    next_due_at: Option<DateTime<Utc>>,
-) -> Result<(), sqlx::Error> {
+    keys: &[String],
+) -> Result<HashMap<String, usize>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT schedule_key, count(*) AS "runs!"
+        FROM job_runs
+        WHERE schedule_key = ANY($1) AND state IN ('queued', 'running', 'retrying') AND is_exclusive
+        GROUP BY schedule_key
+        "#,
+        keys,
+    )
+    .fetch_all(connection)
+    .await?;
+    let counted = |runs: i64| usize::try_from(runs).unwrap_or(usize::MAX);
+    Ok(rows.into_iter().map(|row| (row.schedule_key, counted(row.runs))).collect())
+}
+
+/// How far schedules have come.
+#[derive(Debug, Default)]
+pub struct Advances {
+    /// Which.
+    pub keys: Vec<String>,
+    /// Up to where each is answered.
+    pub watermarks: Vec<DateTime<Utc>>,
+    /// When each is looked at again.
+    pub next_due_at: Vec<Option<DateTime<Utc>>>,
+}
+
+impl Advances {
+    /// Adds a schedule.
+    pub fn push(&mut self, key: &str, watermark: DateTime<Utc>, next_due_at: Option<DateTime<Utc>>) {
+        self.keys.push(key.to_owned());
+        self.watermarks.push(watermark);
+        self.next_due_at.push(next_due_at);
+    }
+}
+
+/// Moves schedules on.
+pub async fn advance(connection: &mut PgConnection, advances: &Advances) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE job_schedules SET watermark = $2, next_due_at = $3 WHERE job_key = $1",
-        job_key,
-        watermark,
-        next_due_at,
+        r#"
+        UPDATE job_schedules
+        SET watermark = advance.watermark, next_due_at = advance.next_due_at
+        FROM UNNEST($1::text[], $2::timestamptz[], $3::timestamptz[]) AS advance (schedule_key, watermark, next_due_at)
+        WHERE job_schedules.schedule_key = advance.schedule_key
+        "#,
+        &advances.keys,
+        &advances.watermarks,
+        &advances.next_due_at as &[Option<DateTime<Utc>>],
     )
     .execute(connection)
     .await
@@ -111,20 +265,24 @@ pub async fn advance(
 /// Has a schedule looked at again at `next_look_at`, its watermark as it was.
 pub async fn put_off(
     connection: &mut PgConnection,
-    job_key: &str,
+    schedule_key: &str,
     next_look_at: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query!("UPDATE job_schedules SET next_due_at = $2 WHERE job_key = $1", job_key, next_look_at)
-        .execute(connection)
-        .await
-        .map(|_| ())
+    sqlx::query!(
+        "UPDATE job_schedules SET next_due_at = $2 WHERE schedule_key = $1",
+        schedule_key,
+        next_look_at
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
 }
 
 /// Writes a gap. One that goes on where the last one ended, at `after`, lengthens it: an outage is one row however many
 /// portions it is recorded in.
 pub async fn record_gap(
     connection: &mut PgConnection,
-    job_key: &str,
+    schedule_key: &str,
     after: DateTime<Utc>,
     gap: &Gap,
     now: DateTime<Utc>,
@@ -133,9 +291,9 @@ pub async fn record_gap(
         r#"
         UPDATE job_gaps
         SET last_at = $3, instants = instants + $4, recorded_at = $6
-        WHERE job_key = $1 AND last_at = $2 AND reason = $5
+        WHERE schedule_key = $1 AND last_at = $2 AND reason = $5
         "#,
-        job_key,
+        schedule_key,
         after,
         gap.last_at,
         gap.instants,
@@ -149,11 +307,11 @@ pub async fn record_gap(
     }
     sqlx::query!(
         r#"
-        INSERT INTO job_gaps (job_key, first_at, last_at, instants, reason, recorded_at)
+        INSERT INTO job_gaps (schedule_key, first_at, last_at, instants, reason, recorded_at)
         VALUES ($1, $2, $3, $4, $5, $6)
-        ON CONFLICT (job_key, first_at) DO NOTHING
+        ON CONFLICT (schedule_key, first_at) DO NOTHING
         "#,
-        job_key,
+        schedule_key,
         gap.first_at,
         gap.last_at,
         gap.instants,
@@ -165,51 +323,69 @@ pub async fn record_gap(
     .map(|_| ())
 }
 
-/// A schedule whose watermark lies ahead of the clock, or did.
-#[derive(Debug)]
-pub struct AheadRow {
-    /// The job.
-    pub job_key: String,
-    /// When it is due.
-    pub cron: String,
-    /// Its watermark.
-    pub watermark: DateTime<Utc>,
-    /// Since when it has been seen ahead.
-    pub ahead_since: Option<DateTime<Utc>>,
+/// Sets back a watermark that is ahead: what it has answered of the time to come counts no longer, but for the runs.
+pub async fn set_back(
+    connection: &mut PgConnection,
+    schedule_key: &str,
+    now: DateTime<Utc>,
+    next_due_at: Option<DateTime<Utc>>,
+) -> Result<(), sqlx::Error> {
+    let set_back = sqlx::query!(
+        r#"
+        UPDATE job_schedules
+        SET watermark = $2, next_due_at = $3, watermark_ahead_since = NULL,
+            set_back_from = GREATEST(set_back_from, watermark)
+        WHERE schedule_key = $1
+        "#,
+        schedule_key,
+        now,
+        next_due_at,
+    );
+    set_back.execute(&mut *connection).await?;
+    let void = sqlx::query!("DELETE FROM job_gaps WHERE schedule_key = $1 AND first_at > $2", schedule_key, now);
+    void.execute(connection).await.map(|_| ())
 }
 
-/// Locks the schedules whose watermark lies ahead of `now`, or did.
-pub async fn lock_ahead(
+/// The gap that reaches beyond `now`, if there is one: its key and its first instant.
+pub async fn gap_across(
     connection: &mut PgConnection,
+    schedule_key: &str,
     now: DateTime<Utc>,
-) -> Result<Vec<AheadRow>, sqlx::Error> {
-    sqlx::query_as!(
-        AheadRow,
-        r#"
-        SELECT job_key, cron, watermark, watermark_ahead_since AS ahead_since
-        FROM job_schedules
-        WHERE retired_at IS NULL AND (watermark > $1 OR watermark_ahead_since IS NOT NULL)
-        FOR UPDATE SKIP LOCKED
-        "#,
+) -> Result<Option<(i64, DateTime<Utc>)>, sqlx::Error> {
+    let gap = sqlx::query!(
+        "SELECT id, first_at FROM job_gaps WHERE schedule_key = $1 AND first_at <= $2 AND last_at > $2",
+        schedule_key,
         now,
-    )
-    .fetch_all(connection)
-    .await
+    );
+    Ok(gap.fetch_optional(connection).await?.map(|row| (row.id, row.first_at)))
+}
+
+/// Has a gap end earlier.
+pub async fn shorten_gap(
+    connection: &mut PgConnection,
+    id: i64,
+    last_at: DateTime<Utc>,
+    instants: i64,
+) -> Result<(), sqlx::Error> {
+    let shortened = sqlx::query!("UPDATE job_gaps SET last_at = $2, instants = $3 WHERE id = $1", id, last_at, instants);
+    shortened.execute(connection).await.map(|_| ())
 }
 
 /// Notes since when a watermark has been ahead; `None`: it is not.
 pub async fn note_ahead(
     connection: &mut PgConnection,
-    job_key: &str,
+    schedule_key: &str,
     since: Option<DateTime<Utc>>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query!("UPDATE job_schedules SET watermark_ahead_since = $2 WHERE job_key = $1", job_key, since)
-        .execute(connection)
-        .await
-        .map(|_| ())
+    let noted = sqlx::query!(
+        "UPDATE job_schedules SET watermark_ahead_since = $2 WHERE schedule_key = $1",
+        schedule_key,
+        since,
+    );
+    noted.execute(connection).await.map(|_| ())
 }
 
-/// A schedule's next instant, for those who watch.
+/// The next instant of a job's schedules, for those who watch.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct DueInstant {
     /// Of which job.
@@ -220,15 +396,16 @@ pub(super) struct DueInstant {
     pub(super) overdue_seconds: f64,
 }
 
-/// When each schedule in force is due next.
+/// When each job that has a schedule in force is due next.
 pub(super) async fn next_due(connection: &mut PgConnection) -> Result<Vec<DueInstant>, sqlx::Error> {
     sqlx::query_as!(
         DueInstant,
         r#"
-        SELECT job_key, EXTRACT(EPOCH FROM next_due_at)::float8 AS "next_due_seconds!",
-            GREATEST(EXTRACT(EPOCH FROM clock_timestamp() - next_due_at)::float8, 0) AS "overdue_seconds!"
+        SELECT job_key, EXTRACT(EPOCH FROM min(next_due_at))::float8 AS "next_due_seconds!",
+            GREATEST(EXTRACT(EPOCH FROM clock_timestamp() - min(next_due_at))::float8, 0) AS "overdue_seconds!"
         FROM job_schedules
         WHERE retired_at IS NULL AND next_due_at IS NOT NULL
+        GROUP BY job_key
         "#,
     )
     .fetch_all(connection)

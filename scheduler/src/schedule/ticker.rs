@@ -1,15 +1,17 @@
 //! The ticker: again and again, writes whatever has become due. Any number run side by side.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use shared::entropy::Entropy;
 use shared::lifecycle::{Component, Interruption, supervise};
 use shared::outbox::Outbox;
 use sqlx::PgPool;
-use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::catalogue::{SyncError, sync};
+use super::catalogue::{Occasion, PROOF, SyncError, sync};
 use super::metrics::TickerMetrics;
 use super::publish_tick::publish_ticks;
 use super::{store, watermark};
@@ -37,16 +39,10 @@ pub struct Ticker {
 impl Ticker {
     /// Ticks until `stop`.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        // Once a process, as soon as the database answers.
-        let synced = OnceCell::new();
+        let synced_at = Mutex::new(None);
         supervise(&self.component, &stop, &self.entropy, || async {
-            synced.get_or_try_init(|| sync(&self.database, &self.registry)).await.map_err(
-                |error| match error {
-                    SyncError::Cron(..) => Interruption::Fatal(error.into()),
-                    SyncError::Database(_) => Interruption::Passing(error.into()),
-                },
-            )?;
             while !stop.is_cancelled() {
+                self.sync(&synced_at).await?;
                 let more = self.tick().await.map_err(Interruption::Passing)?;
                 self.component.up();
                 if more {
@@ -62,27 +58,54 @@ impl Ticker {
         .await
     }
 
-    /// Writes what is due now, in two transactions: stuck runs must not keep ticks waiting, nor the other way round.
-    /// Whether more is due already.
-    pub async fn tick(&self) -> anyhow::Result<bool> {
-        let mut transaction = self.database.begin().await?;
-        let now = store::now(&mut transaction).await?;
-        watermark::watch(&mut transaction, now).await?;
-        let published = publish_ticks(&mut transaction, &self.outbox, &self.entropy, now).await?;
-        transaction.commit().await?;
-        self.metrics.published(published);
-        if published.runs > 0 {
-            self.outbox.wake();
-        }
+    /// Syncs as soon as the database answers, and then says now and then that this build runs.
+    async fn sync(&self, synced_at: &Mutex<Option<Instant>>) -> Result<(), Interruption> {
+        let before = *synced_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let occasion = match before {
+            None => Occasion::Start,
+            Some(at) if at.elapsed() >= PROOF => Occasion::Proof,
+            Some(_) => return Ok(()),
+        };
+        sync(&self.database, &self.registry, occasion).await.map_err(|error| match error {
+            SyncError::Timetable(..) => Interruption::Fatal(error.into()),
+            SyncError::Database(_) => Interruption::Passing(error.into()),
+        })?;
+        *synced_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(())
+    }
 
-        let mut transaction = self.database.begin().await?;
-        let now = store::now(&mut transaction).await?;
-        let rescued = rescue::rescue(&mut transaction, &self.outbox, &self.entropy, now).await?;
-        transaction.commit().await?;
-        self.metrics.rescues.rescued(rescued);
-        if rescued.any() {
-            self.outbox.wake();
+    /// Writes what is due now, in two transactions: stuck runs must not keep ticks waiting, nor the other way round. Nothing is
+    /// begun where nothing is due. Whether more is due already.
+    pub async fn tick(&self) -> anyhow::Result<bool> {
+        let looked_at = Instant::now();
+        let mut connection = self.database.acquire().await?;
+        let work = store::work(&mut connection).await?;
+        drop(connection);
+        let mut more = false;
+        if work.is_due {
+            let mut transaction = self.database.begin().await?;
+            watermark::watch(&mut transaction, work.now).await?;
+            let published = publish_ticks(&mut transaction, &self.outbox, &self.entropy, work.now).await?;
+            transaction.commit().await?;
+            // On the database's clock: as much later as this took.
+            let committed_at = work.now + TimeDelta::from_std(looked_at.elapsed()).unwrap_or_default();
+            self.metrics.published(&published, committed_at);
+            if published.runs() > 0 {
+                self.outbox.wake();
+            }
+            more |= published.more;
         }
-        Ok(published.more || rescued.more())
+        if work.is_stuck {
+            let mut transaction = self.database.begin().await?;
+            let now = store::now(&mut transaction).await?;
+            let rescued = rescue::rescue(&mut transaction, &self.outbox, &self.entropy, now).await?;
+            transaction.commit().await?;
+            self.metrics.rescues.rescued(rescued);
+            if rescued.any() {
+                self.outbox.wake();
+            }
+            more |= rescued.more();
+        }
+        Ok(more)
     }
 }

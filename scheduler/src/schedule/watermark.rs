@@ -6,11 +6,10 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
-use super::cron_time::Cron;
-use super::store;
+use super::store::{self, ScheduleRow};
 
 /// How long a schedule stands still before its watermark is set back.
 const STANDSTILL_MAX: Duration = Duration::from_hours(1);
@@ -46,29 +45,44 @@ pub fn judge(watermark: DateTime<Utc>, ahead_since: Option<DateTime<Utc>>, now: 
 /// Looks after the watermarks that are ahead, in the caller's transaction.
 pub async fn watch(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     for row in store::lock_ahead(connection, now).await? {
-        let (job_key, watermark) = (row.job_key.as_str(), row.watermark);
-        match judge(watermark, row.ahead_since, now) {
+        let (key, watermark) = (row.schedule_key.as_str(), row.watermark);
+        match judge(watermark, row.watermark_ahead_since, now) {
             Verdict::Leave => {}
             Verdict::Report => {
-                tracing::error!(job.key = job_key, %watermark, %now, "a schedule is ahead of the clock and stands still");
-                store::note_ahead(connection, job_key, Some(now)).await?;
+                tracing::error!(schedule = key, %watermark, %now, "a schedule is ahead of the clock and stands still");
+                store::note_ahead(connection, key, Some(now)).await?;
             }
-            Verdict::Forget => store::note_ahead(connection, job_key, None).await?,
+            Verdict::Forget => store::note_ahead(connection, key, None).await?,
             Verdict::SetBack => {
-                tracing::error!(job.key = job_key, %watermark, %now, "a schedule ahead of the clock is set back");
-                let next_due_at = row.cron.parse::<Cron>().ok().and_then(|cron| cron.next_after(now));
-                store::advance(connection, job_key, now, next_due_at).await?;
-                store::note_ahead(connection, job_key, None).await?;
+                tracing::error!(schedule = key, %watermark, %now, "a schedule ahead of the clock is set back");
+                set_back(connection, &row, now).await?;
             }
         }
     }
     Ok(())
 }
 
+async fn set_back(
+    connection: &mut PgConnection,
+    row: &ScheduleRow,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let key = row.schedule_key.as_str();
+    // One that can't be read is looked at, so that it is told about.
+    let Ok(timetable) = row.timetable() else { return store::set_back(connection, key, now, Some(now)).await };
+    let next = timetable.next_after(now).map(|next| next + row.offset());
+    store::set_back(connection, key, now, next).await?;
+    if let Some((gap, first_at)) = store::gap_across(connection, key, now).await? {
+        let before = first_at - TimeDelta::microseconds(1);
+        let kept = timetable.instants_after(before).take_while(|instant| *instant <= now);
+        let (instants, last_at) = kept.fold((0, first_at), |(count, _), instant| (count + 1, instant));
+        store::shorten_gap(connection, gap, last_at, instants).await?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::*;
 
     #[test]

@@ -9,7 +9,7 @@ use tracing::Instrument;
 
 use super::Workshop;
 use super::claim::Claim;
-use super::lease;
+use super::lease::{self, Over};
 use super::metrics::Ended;
 use super::outcome::{End, Outcome};
 use super::record::{Recorded, record};
@@ -32,14 +32,17 @@ async fn execute_in_span(workshop: &Workshop, claim: &Claim) {
     let started = Instant::now();
     let end = tokio::select! {
         end = attempt(workshop, claim) => end,
-        reason = lease::keep(workshop, claim) => {
-            tracing::warn!(reason, "a run is abandoned");
-            workshop.metrics.ended(&claim.run.job_key, Ended::Abandoned, started.elapsed());
-            return;
-        }
+        over = lease::keep(workshop, claim) => match over {
+            Over::Lost(reason) => {
+                tracing::warn!(reason, "a run is abandoned");
+                workshop.metrics.ended(&claim.run.job_key, Ended::Abandoned, started.elapsed());
+                return;
+            }
+            Over::Canceled(reason) => End::Canceled(reason),
+        },
     };
     let took = started.elapsed();
-    let outcome = Outcome::of(end, claim.run.attempt, claim.run.attempts_max, &workshop.entropy);
+    let outcome = Outcome::of(end, claim.run.attempt, &claim.run.retry_policy(), &workshop.entropy);
     let recorded = record_patiently(workshop, claim, &outcome, took).await;
     workshop.metrics.ended(&claim.run.job_key, ended(&outcome, recorded), took);
     log(&outcome, recorded, took);
@@ -109,9 +112,9 @@ fn log(outcome: &Outcome, recorded: Recorded, took: Duration) {
             tracing::warn!(duration_ms, "a run has passed to another attempt, this one's outcome is dropped");
         }
         (Recorded::Written, Outcome::Succeeded { .. }) => tracing::info!(duration_ms, "a run succeeded"),
-        (Recorded::Written, Outcome::Retry { wait, error }) => {
+        (Recorded::Written, Outcome::Retry { wait, error, .. }) => {
             tracing::warn!(duration_ms, error, ?wait, "an attempt failed, the run is tried again");
         }
-        (Recorded::Written, Outcome::Failed { error }) => tracing::error!(duration_ms, error, "a run failed"),
+        (Recorded::Written, Outcome::Failed { error, .. }) => tracing::error!(duration_ms, error, "a run failed"),
     }
 }

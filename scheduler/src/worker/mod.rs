@@ -13,6 +13,7 @@
 //! ```
 
 mod claim;
+pub mod error_kind;
 mod execute;
 mod lease;
 mod metrics;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use shared::entropy::Entropy;
 
-use super::retry_policy::{Next, after_failure};
+use super::error_kind::ErrorKind;
+use super::retry_policy::{Next, RetryPolicy, after_failure};
 use crate::jobs::{JobError, JobResult};
 
 /// The most of an output that is kept, in bytes.
@@ -24,6 +25,8 @@ pub(super) enum End {
     TimedOut(Duration),
     /// This build has no such job.
     UnknownJob(String),
+    /// Somebody wanted it to end; why.
+    Canceled(String),
 }
 
 /// What is to be recorded.
@@ -32,27 +35,34 @@ pub(super) enum Outcome {
     /// It did what it should.
     Succeeded { output: String },
     /// It is tried again after a wait.
-    Retry { wait: Duration, error: String },
+    Retry { wait: Duration, error: String, kind: ErrorKind },
     /// It is over.
-    Failed { error: String },
+    Failed { error: String, kind: ErrorKind },
 }
 
 impl Outcome {
-    /// Judges the end of attempt `attempt` of at most `attempts_max`.
-    pub(super) fn of(end: End, attempt: i32, attempts_max: i32, entropy: &Entropy) -> Self {
-        let (error, lasting) = match end {
+    /// Judges the end of attempt `attempt`.
+    pub(super) fn of(end: End, attempt: i32, policy: &RetryPolicy, entropy: &Entropy) -> Self {
+        let (error, kind) = match end {
             End::Finished(Ok(output)) => return Self::Succeeded { output: bounded(&output, OUTPUT_MAX) },
-            End::Finished(Err(error)) => (chain(&error), matches!(error, JobError::Lasting(_))),
-            End::Panicked(words) => (format!("the job panicked: {words}"), false),
-            End::TimedOut(limit) => {
-                (format!("the job was not done within its {} s", limit.as_secs_f64()), false)
+            End::Finished(Err(error)) => {
+                let is_lasting = matches!(error, JobError::Lasting(_));
+                (chain(&error), if is_lasting { ErrorKind::Lasting } else { ErrorKind::Passing })
             }
-            End::UnknownJob(key) => (format!("this build of the scheduler has no job {key:?}"), true),
+            End::Panicked(words) => (format!("the job panicked: {words}"), ErrorKind::Panicked),
+            End::TimedOut(limit) => {
+                let words = format!("the job was not done within its {} s", limit.as_secs_f64());
+                (words, ErrorKind::TimedOut)
+            }
+            End::UnknownJob(key) => {
+                (format!("this build of the scheduler has no job {key:?}"), ErrorKind::UnknownJob)
+            }
+            End::Canceled(reason) => (format!("canceled: {reason}"), ErrorKind::Canceled),
         };
         let error = bounded(&error, ERROR_MAX);
-        match after_failure(attempt, attempts_max, entropy) {
-            Next::Retry(wait) if !lasting => Self::Retry { wait, error },
-            _ => Self::Failed { error },
+        match after_failure(attempt, policy, entropy) {
+            Next::Retry(wait) if kind.may_pass() => Self::Retry { wait, error, kind },
+            _ => Self::Failed { error, kind },
         }
     }
 }
@@ -83,7 +93,7 @@ mod tests {
     use super::*;
 
     fn outcome(end: End, attempt: i32) -> Outcome {
-        Outcome::of(end, attempt, 3, &Entropy::seeded(1))
+        Outcome::of(end, attempt, &RetryPolicy::new(0, 3, 5, 600), &Entropy::seeded(1))
     }
 
     fn passing() -> End {
@@ -93,21 +103,27 @@ mod tests {
 
     #[test]
     fn what_may_pass_is_tried_again_until_the_attempts_are_used_up() {
-        let Outcome::Retry { error, .. } = outcome(passing(), 2) else { panic!("attempts are left") };
+        let Outcome::Retry { error, kind, .. } = outcome(passing(), 2) else { panic!("attempts are left") };
         assert_eq!(error, "the mail can't be sent: connection reset");
-        assert_eq!(outcome(passing(), 3), Outcome::Failed { error });
+        assert_eq!(outcome(passing(), 3), Outcome::Failed { error, kind });
         assert!(matches!(outcome(End::TimedOut(Duration::from_secs(30)), 1), Outcome::Retry { .. }));
         assert!(matches!(outcome(End::Panicked("a fault".to_owned()), 1), Outcome::Retry { .. }));
+        // Another build may know it, while one takes over from another.
+        let Outcome::Retry { error, .. } = outcome(End::UnknownJob("gone".to_owned()), 1) else {
+            panic!("attempts are left");
+        };
+        assert!(error.contains("\"gone\""));
+        assert!(matches!(outcome(End::UnknownJob("gone".to_owned()), 3), Outcome::Failed { .. }));
     }
 
     #[test]
     fn what_can_only_fail_again_fails_at_once() {
         let lasting = End::Finished(Err(JobError::Lasting("no user_id".to_owned())));
-        assert_eq!(outcome(lasting, 1), Outcome::Failed { error: "no user_id".to_owned() });
-        let Outcome::Failed { error } = outcome(End::UnknownJob("gone".to_owned()), 1) else {
-            panic!("no build of ours will ever know it better");
-        };
-        assert!(error.contains("\"gone\""));
+        let kind = ErrorKind::Lasting;
+        assert_eq!(outcome(lasting, 1), Outcome::Failed { error: "no user_id".to_owned(), kind });
+        let (error, kind) = ("canceled: it is the wrong month".to_owned(), ErrorKind::Canceled);
+        let canceled = End::Canceled("it is the wrong month".to_owned());
+        assert_eq!(outcome(canceled, 1), Outcome::Failed { error, kind });
     }
 
     #[test]

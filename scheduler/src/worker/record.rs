@@ -47,10 +47,13 @@ pub(super) async fn record(
         Outcome::Succeeded { output } => {
             runs_store::succeed(&mut transaction, run.id, run.attempt, output).await?
         }
-        Outcome::Retry { wait, error } => {
-            runs_store::retry(&mut transaction, run.id, run.attempt, wait.as_secs_f64(), error).await?
+        Outcome::Retry { wait, error, kind } => {
+            let (wait, error) = (wait.as_secs_f64(), (error.as_str(), *kind));
+            runs_store::retry(&mut transaction, run.id, run.attempt, wait, error).await?
         }
-        Outcome::Failed { error } => runs_store::fail(&mut transaction, run.id, run.attempt, error).await?,
+        Outcome::Failed { error, kind } => {
+            runs_store::fail(&mut transaction, run.id, run.attempt, (error, *kind)).await?
+        }
     };
     if !ours {
         return Ok(Recorded::Fenced);
@@ -63,7 +66,7 @@ pub(super) async fn record(
             let event = RunSucceeded { run_id, job_key, scheduled_at, attempt, duration_ms };
             workshop.outbox.append(&mut transaction, &claim.trace, event).await.map(|_| ())
         }
-        Outcome::Failed { error } => {
+        Outcome::Failed { error, .. } => {
             let (duration_ms, error) = (Some(duration_ms), error.clone());
             let event = RunFailed { run_id, job_key, scheduled_at, attempt, duration_ms, error };
             workshop.outbox.append(&mut transaction, &claim.trace, event).await.map(|_| ())
@@ -72,6 +75,12 @@ pub(super) async fn record(
         Outcome::Retry { .. } => Ok(()),
     };
     appended.map_err(RecordError::Append)?;
+    if run.is_exclusive
+        && let Some(next) = runs_store::requeue_next_exclusive(&mut transaction, &run.schedule_key).await?
+    {
+        let appended = workshop.outbox.append(&mut transaction, &claim.trace, next).await;
+        appended.map_err(RecordError::Append)?;
+    }
     transaction.commit().await?;
     workshop.outbox.wake();
     Ok(Recorded::Written)

@@ -25,8 +25,9 @@ impl Registry {
         self.0.keys().copied()
     }
 
-    /// The definitions of the jobs that have a schedule, each with its cron line, in the order of their keys.
+    /// The definitions of the jobs that have a schedule, each with its timetable, in the order of their keys.
     pub fn scheduled(&self) -> impl Iterator<Item = (&Definition, &'static str)> {
-        self.0.values().filter_map(|job| job.definition.cron.map(|cron| (&job.definition, cron)))
+        let definitions = self.0.values().map(|job| &job.definition);
+        definitions.filter_map(|definition| Some((definition, definition.timetable?)))
     }
 }

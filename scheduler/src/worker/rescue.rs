@@ -2,12 +2,13 @@
 //! message was lost. Part of `scheduler tick`, one transaction a round, safe beside others.
 
 use chrono::{DateTime, Utc};
-use shared::contracts::jobs::{RunFailed, TickDue};
+use shared::contracts::jobs::RunFailed;
 use shared::entropy::Entropy;
 use shared::outbox::{AppendError, Outbox};
 use shared::telemetry::TraceContext;
 use sqlx::PgConnection;
 
+use super::error_kind::ErrorKind;
 use super::retry_policy::{Next, after_failure};
 use super::runs_store::{self, LostRun};
 
@@ -34,6 +35,8 @@ impl From<sqlx::Error> for RescueError {
 /// What a round did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rescued {
+    /// Runs whose time has come that were queued.
+    pub queued: usize,
     /// Retries that were queued.
     pub retried: usize,
     /// Runs whose lease had run out.
@@ -50,7 +53,7 @@ impl Rescued {
 
     /// Whether there may be more.
     pub fn more(self) -> bool {
-        [self.retried, self.lost, self.resent]
+        [self.queued, self.retried, self.lost, self.resent]
             .iter()
             .any(|count| i64::try_from(*count).is_ok_and(|n| n >= ROUND_MAX))
     }
@@ -68,25 +71,17 @@ pub async fn rescue(
     for run in &lost {
         give_up_attempt(connection, outbox, entropy, &trace, run).await?;
     }
+    let queued = runs_store::queue_due(connection, now, ROUND_MAX).await?;
     let retried = runs_store::requeue_retries(connection, now, ROUND_MAX).await?;
     let resent = runs_store::requeue_unclaimed(connection, now, ROUND_MAX).await?;
-    let counts = Rescued { retried: retried.len(), lost: lost.len(), resent: resent.len() };
+    let (retries, lost) = (retried.len(), lost.len());
+    let counts = Rescued { queued: queued.len(), retried: retries, lost, resent: resent.len() };
     for tick in &resent {
         tracing::warn!(run.id = %tick.run_id, job.key = tick.job_key, "nobody claimed a run, sending its tick again");
     }
-    for tick in retried.into_iter().chain(resent) {
-        append(connection, outbox, &trace, tick).await?;
-    }
+    let ticks = queued.into_iter().chain(retried).chain(resent);
+    outbox.append_all(connection, &trace, ticks).await.map_err(RescueError::Append)?;
     Ok(counts)
-}
-
-async fn append(
-    connection: &mut PgConnection,
-    outbox: &Outbox,
-    trace: &TraceContext,
-    tick: TickDue,
-) -> Result<(), RescueError> {
-    outbox.append(connection, trace, tick).await.map(|_| ()).map_err(RescueError::Append)
 }
 
 /// The attempt of a worker that is gone is spent like one that failed.
@@ -103,12 +98,17 @@ async fn give_up_attempt(
         run.attempt
     );
     tracing::warn!(run.id = %run.id, job.key = run.job_key, job.attempt = run.attempt, worker, "a lease ran out");
-    match after_failure(run.attempt, run.attempts_max, entropy) {
-        Next::Retry(wait) => {
-            runs_store::retry(connection, run.id, run.attempt, wait.as_secs_f64(), &error).await?;
+    // What was to end has ended, somehow.
+    let (error, kind) = match &run.cancel_reason {
+        Some(reason) => (format!("canceled: {reason}; {error}"), ErrorKind::Canceled),
+        None => (error, ErrorKind::LeaseLost),
+    };
+    match after_failure(run.attempt, &run.retry_policy(), entropy) {
+        Next::Retry(wait) if kind.may_pass() => {
+            runs_store::retry(connection, run.id, run.attempt, wait.as_secs_f64(), (&error, kind)).await?;
         }
-        Next::GiveUp => {
-            runs_store::fail(connection, run.id, run.attempt, &error).await?;
+        _ => {
+            runs_store::fail(connection, run.id, run.attempt, (&error, kind)).await?;
             let event = RunFailed {
                 run_id: run.id,
                 job_key: run.job_key.clone(),
@@ -119,6 +119,11 @@ async fn give_up_attempt(
             };
             outbox.append(connection, trace, event).await.map_err(RescueError::Append)?;
         }
+    }
+    if run.is_exclusive
+        && let Some(next) = runs_store::requeue_next_exclusive(connection, &run.schedule_key).await?
+    {
+        outbox.append(connection, trace, next).await.map_err(RescueError::Append)?;
     }
     Ok(())
 }

@@ -5,8 +5,27 @@ use std::time::Duration;
 use shared::entropy::Entropy;
 use shared::lifecycle::Backoff;
 
-const FIRST_WAIT: Duration = Duration::from_secs(5);
-const LONGEST_WAIT: Duration = Duration::from_mins(10);
+/// How often a run is tried, and how long it waits in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// How many attempts it had before somebody gave it new ones.
+    pub attempts_before: i32,
+    /// The last attempt it may have.
+    pub attempts_max: i32,
+    /// What the first wait is drawn below; it doubles with each further failure.
+    pub first_wait: Duration,
+    /// What it doubles up to.
+    pub longest_wait: Duration,
+}
+
+impl RetryPolicy {
+    /// As the columns of a run have it.
+    pub fn new(attempts_before: i32, attempts_max: i32, backoff_seconds: i32, backoff_max_seconds: i32) -> Self {
+        let seconds = |seconds: i32| Duration::from_secs(u64::try_from(seconds).unwrap_or(1).max(1));
+        let (first_wait, longest_wait) = (seconds(backoff_seconds), seconds(backoff_max_seconds));
+        Self { attempts_before, attempts_max, first_wait, longest_wait }
+    }
+}
 
 /// What follows a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,13 +36,13 @@ pub enum Next {
     GiveUp,
 }
 
-/// After attempt `attempt` of at most `attempts_max` has failed in a way that may pass.
-pub fn after_failure(attempt: i32, attempts_max: i32, entropy: &Entropy) -> Next {
-    if attempt >= attempts_max {
+/// After attempt `attempt` has failed in a way that may pass.
+pub fn after_failure(attempt: i32, policy: &RetryPolicy, entropy: &Entropy) -> Next {
+    if attempt >= policy.attempts_max {
         return Next::GiveUp;
     }
-    let failures_before = u32::try_from(attempt - 1).unwrap_or(0);
-    Next::Retry(Backoff::new(FIRST_WAIT, LONGEST_WAIT).after(failures_before).next(entropy))
+    let failures_before = u32::try_from(attempt - policy.attempts_before - 1).unwrap_or(0);
+    Next::Retry(Backoff::new(policy.first_wait, policy.longest_wait).after(failures_before).next(entropy))
 }
 
 #[cfg(test)]
@@ -36,7 +55,7 @@ mod tests {
         for (attempt, attempts_max, again) in
             [(1, 3, true), (2, 3, true), (3, 3, false), (4, 3, false), (1, 1, false)]
         {
-            let next = after_failure(attempt, attempts_max, &entropy);
+            let next = after_failure(attempt, &RetryPolicy::new(0, attempts_max, 5, 600), &entropy);
             assert_eq!(matches!(next, Next::Retry(_)), again, "attempt {attempt} of {attempts_max}");
         }
     }
@@ -44,10 +63,13 @@ mod tests {
     #[test]
     fn waits_are_drawn_below_a_ceiling_that_doubles_up_to_ten_minutes() {
         let entropy = Entropy::seeded(2);
-        for (attempt, ceiling) in [(1, 5), (2, 10), (3, 20), (5, 80), (9, 600), (1_000, 600)] {
+        for (before, attempt, ceiling) in
+            [(0, 1, 5), (0, 2, 10), (0, 3, 20), (0, 5, 80), (0, 9, 600), (0, 1_000, 600), (25, 26, 5), (25, 27, 10)]
+        {
+            let policy = RetryPolicy::new(before, i32::MAX, 5, 600);
             let mut longest = Duration::ZERO;
             for _ in 0..500 {
-                let Next::Retry(wait) = after_failure(attempt, i32::MAX, &entropy) else {
+                let Next::Retry(wait) = after_failure(attempt, &policy, &entropy) else {
                     panic!("attempts are left");
                 };
                 assert!(wait <= Duration::from_secs(ceiling), "{wait:?} after attempt {attempt}");

@@ -1,5 +1,7 @@
 //! The rows of `job_runs`.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use shared::contracts::jobs::TickDue;
@@ -7,23 +9,43 @@ use shared::ids::RunId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::error_kind::ErrorKind;
+use super::retry_policy::RetryPolicy;
+
 /// A run that is ours until its lease ends.
 #[derive(Debug, Clone)]
 pub struct ClaimedRun {
     /// The run.
     pub id: RunId,
+    /// Its schedule; of a run that none made, its job.
+    pub schedule_key: String,
     /// Its job.
     pub job_key: String,
     /// The due instant.
     pub scheduled_at: DateTime<Utc>,
+    /// Whether no other run of its schedule may run beside it.
+    pub is_exclusive: bool,
     /// What the job is given.
     pub args: Value,
     /// The attempt this claim began: the fencing number.
     pub attempt: i32,
-    /// How many attempts it may have.
+    /// How many attempts it had before somebody gave it new ones.
+    pub attempts_before: i32,
+    /// The last attempt it may have.
     pub attempts_max: i32,
     /// How long an attempt may take.
     pub timeout_seconds: i32,
+    /// The ceiling of the wait after the first failed attempt.
+    pub backoff_seconds: i32,
+    /// The highest ceiling.
+    pub backoff_max_seconds: i32,
+}
+
+impl ClaimedRun {
+    /// How often it is tried.
+    pub fn retry_policy(&self) -> RetryPolicy {
+        RetryPolicy::new(self.attempts_before, self.attempts_max, self.backoff_seconds, self.backoff_max_seconds)
+    }
 }
 
 /// A run whose worker let its lease run out.
@@ -31,113 +53,223 @@ pub struct ClaimedRun {
 pub struct LostRun {
     /// The run.
     pub id: RunId,
+    /// Its schedule; of a run that none made, its job.
+    pub schedule_key: String,
     /// Its job.
     pub job_key: String,
     /// The due instant.
     pub scheduled_at: DateTime<Utc>,
+    /// Whether no other run of its schedule may run beside it.
+    pub is_exclusive: bool,
+    /// Why somebody wants it to end.
+    pub cancel_reason: Option<String>,
     /// The attempt that is spent.
     pub attempt: i32,
-    /// How many it may have.
+    /// How many attempts it had before somebody gave it new ones.
+    pub attempts_before: i32,
+    /// The last attempt it may have.
     pub attempts_max: i32,
+    /// The ceiling of the wait after the first failed attempt.
+    pub backoff_seconds: i32,
+    /// The highest ceiling.
+    pub backoff_max_seconds: i32,
     /// Who had it.
     pub worker: Option<String>,
 }
 
-/// New runs of one schedule.
-#[derive(Debug)]
-pub struct NewRuns<'a> {
-    /// The job.
-    pub job_key: &'a str,
-    /// Its queue.
-    pub queue: &'a str,
-    /// What it is given.
-    pub args: &'a Value,
-    /// How many attempts.
-    pub attempts_max: i32,
-    /// How long an attempt may take.
-    pub timeout_seconds: i32,
+impl LostRun {
+    /// How often it is tried.
+    pub fn retry_policy(&self) -> RetryPolicy {
+        RetryPolicy::new(self.attempts_before, self.attempts_max, self.backoff_seconds, self.backoff_max_seconds)
+    }
 }
 
-/// Inserts one run for each `(id, instant)`; gives those that were not there yet.
+/// A run to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueRun {
+    /// Its id.
+    pub id: Uuid,
+    /// Of which schedule.
+    pub schedule_key: String,
+    /// The due instant.
+    pub scheduled_at: DateTime<Utc>,
+}
+
+/// Inserts runs, each as its schedule has it; gives those that were not there yet, the more important ones first and then in
+/// the order of their instants.
 pub async fn insert(
     connection: &mut PgConnection,
-    runs: &NewRuns<'_>,
-    ids: &[Uuid],
-    instants: &[DateTime<Utc>],
+    runs: &[DueRun],
     now: DateTime<Utc>,
 ) -> Result<Vec<TickDue>, sqlx::Error> {
-    let mut inserted = sqlx::query_as!(
+    let ids: Vec<Uuid> = runs.iter().map(|run| run.id).collect();
+    let keys: Vec<String> = runs.iter().map(|run| run.schedule_key.clone()).collect();
+    let instants: Vec<_> = runs.iter().map(|run| run.scheduled_at).collect();
+    sqlx::query_as!(
         TickDue,
         r#"
-        INSERT INTO job_runs
-            (id, job_key, scheduled_at, queue, args, attempts_max, timeout_seconds, run_after, queued_at)
-        SELECT tick.id, $3, tick.scheduled_at, $4, $5, $6, $7, $8, $8
-        FROM UNNEST($1::uuid[], $2::timestamptz[]) AS tick (id, scheduled_at)
-        ON CONFLICT (job_key, scheduled_at) DO NOTHING
-        RETURNING id AS "run_id: RunId", job_key, queue, scheduled_at, args
+        WITH inserted AS (
+            INSERT INTO job_runs
+                (id, schedule_key, job_key, scheduled_at, queue, priority, args, attempts_max, timeout_seconds,
+                 backoff_seconds, backoff_max_seconds, is_exclusive, creator, run_after, queued_at)
+            SELECT
+                due.id, schedule_key, job_key, due.scheduled_at, queue, priority, args, attempts_max, timeout_seconds,
+                backoff_seconds, backoff_max_seconds, overlap <> 'allow', creator, $4, $4
+            FROM UNNEST($1::uuid[], $2::text[], $3::timestamptz[]) AS due (id, schedule_key, scheduled_at)
+            JOIN job_schedules USING (schedule_key)
+            ON CONFLICT (schedule_key, scheduled_at) DO NOTHING
+            RETURNING id, job_key, queue, scheduled_at, args, priority
+        )
+        SELECT id AS "run_id: RunId", job_key, queue, scheduled_at, args
+        FROM inserted
+        ORDER BY priority DESC, scheduled_at, id
         "#,
-        ids,
-        instants,
-        runs.job_key,
-        runs.queue,
-        runs.args,
-        runs.attempts_max,
-        runs.timeout_seconds,
+        &ids,
+        &keys,
+        &instants,
         now,
     )
     .fetch_all(connection)
-    .await?;
-    inserted.sort_by_key(|tick| tick.scheduled_at);
-    Ok(inserted)
+    .await
 }
 
-/// Makes a queued run ours for `lease_seconds`; `None`: it is somebody else's, finished, waiting, or not there.
+/// The instants of a schedule's runs later than `after` and not later than `until`.
+pub async fn instants(
+    connection: &mut PgConnection,
+    schedule_key: &str,
+    after: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<BTreeSet<DateTime<Utc>>, sqlx::Error> {
+    let instants = sqlx::query_scalar!(
+        "SELECT scheduled_at FROM job_runs WHERE schedule_key = $1 AND scheduled_at > $2 AND scheduled_at <= $3",
+        schedule_key,
+        after,
+        until,
+    );
+    Ok(instants.fetch_all(connection).await?.into_iter().collect())
+}
+
+/// Makes a queued run ours for `lease_seconds`: the named one, unless a more important one waits in its queue; if the named one
+/// is somebody else's or finished, whichever waits. `None`: there is nothing to do, or what there is must wait for another run of
+/// its schedule.
+///
+/// A message is a turn in its queue more than a run: there is one for each run that waits, and who is more important takes the
+/// turn of another.
 pub async fn claim(
     connection: &mut PgConnection,
     run_id: RunId,
     worker: &str,
     lease_seconds: f64,
 ) -> Result<Option<ClaimedRun>, sqlx::Error> {
-    sqlx::query_as!(
+    let claimed = sqlx::query_as!(
         ClaimedRun,
         r#"
+        WITH named AS MATERIALIZED (SELECT queue, priority FROM job_runs WHERE id = $1)
         UPDATE job_runs
         SET state = 'running',
             attempt = attempt + 1,
             worker = $2,
             started_at = clock_timestamp(),
             lease_until = clock_timestamp() + make_interval(secs => $3)
-        WHERE id = $1 AND state = 'queued'
-        RETURNING id AS "id: RunId", job_key, scheduled_at, args, attempt, attempts_max, timeout_seconds
+        WHERE state = 'queued' AND id = COALESCE(
+            (
+                SELECT waiting.id FROM job_runs AS waiting JOIN named USING (queue)
+                WHERE waiting.state = 'queued' AND waiting.queued_at IS NOT NULL AND waiting.priority > named.priority
+                  AND NOT (waiting.is_exclusive AND EXISTS (
+                      SELECT FROM job_runs AS other
+                      WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running' AND other.is_exclusive))
+                ORDER BY waiting.priority DESC, waiting.run_after, waiting.id
+                LIMIT 1
+                FOR UPDATE OF waiting SKIP LOCKED
+            ),
+            (
+                SELECT waiting.id FROM job_runs AS waiting
+                WHERE waiting.id = $1 AND waiting.state = 'queued' AND waiting.queued_at IS NOT NULL
+                  AND NOT (waiting.is_exclusive AND EXISTS (
+                      SELECT FROM job_runs AS other
+                      WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running' AND other.is_exclusive))
+                FOR UPDATE OF waiting SKIP LOCKED
+            ),
+            (
+                SELECT waiting.id FROM job_runs AS waiting JOIN named USING (queue)
+                WHERE waiting.state = 'queued' AND waiting.queued_at IS NOT NULL
+                  AND NOT (waiting.is_exclusive AND EXISTS (
+                      SELECT FROM job_runs AS other
+                      WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running' AND other.is_exclusive))
+                ORDER BY waiting.priority DESC, waiting.run_after, waiting.id
+                LIMIT 1
+                FOR UPDATE OF waiting SKIP LOCKED
+            )
+        )
+        RETURNING id AS "id: RunId", schedule_key, job_key, scheduled_at, is_exclusive, args, attempt, attempts_before,
+            attempts_max, timeout_seconds, backoff_seconds, backoff_max_seconds
         "#,
         run_id.0,
         worker,
         lease_seconds,
     )
     .fetch_optional(connection)
-    .await
+    .await;
+    match claimed {
+        // Two were claimed at once, and this is the one that came later.
+        Err(sqlx::Error::Database(error)) if error.constraint() == Some("job_runs_exclusive") => Ok(None),
+        other => other,
+    }
 }
 
-/// Holds the claim for another `lease_seconds`; whether it is still ours.
+/// What a worker learns when it renews its lease.
+#[derive(Debug)]
+pub struct Renewed {
+    /// Why somebody wants the run to end.
+    pub cancel_reason: Option<String>,
+}
+
+/// Holds the claim for another `lease_seconds`; `None`: it is not ours any more.
 pub async fn renew_lease(
     connection: &mut PgConnection,
     run_id: RunId,
     attempt: i32,
     lease_seconds: f64,
-) -> Result<bool, sqlx::Error> {
-    let renewed = sqlx::query!(
+) -> Result<Option<Renewed>, sqlx::Error> {
+    sqlx::query_as!(
+        Renewed,
         r#"
         UPDATE job_runs
         SET lease_until = clock_timestamp() + make_interval(secs => $3)
         WHERE id = $1 AND attempt = $2 AND state = 'running'
+        RETURNING cancel_reason
         "#,
         run_id.0,
         attempt,
         lease_seconds,
     )
-    .execute(connection)
-    .await?;
-    Ok(renewed.rows_affected() == 1)
+    .fetch_optional(connection)
+    .await
+}
+
+/// Queues anew the first run that has to wait until none of its schedule runs: its message found the way barred.
+pub async fn requeue_next_exclusive(
+    connection: &mut PgConnection,
+    schedule_key: &str,
+) -> Result<Option<TickDue>, sqlx::Error> {
+    sqlx::query_as!(
+        TickDue,
+        r#"
+        UPDATE job_runs
+        SET queued_at = clock_timestamp()
+        WHERE id = (
+            SELECT id FROM job_runs
+            WHERE schedule_key = $1 AND state = 'queued' AND queued_at IS NOT NULL AND is_exclusive
+            ORDER BY priority DESC, run_after, id
+            LIMIT 1
+            FOR UPDATE SKIP LOCKED
+        )
+        RETURNING id AS "run_id: RunId", job_key, queue, scheduled_at, args
+        "#,
+        schedule_key,
+    )
+    .fetch_optional(connection)
+    .await
 }
 
 /// Ends a run well, if `attempt` still has it.
@@ -150,7 +282,8 @@ pub async fn succeed(
     let ended = sqlx::query!(
         r#"
         UPDATE job_runs
-        SET state = 'succeeded', lease_until = NULL, finished_at = clock_timestamp(), error = NULL, output = $3
+        SET state = 'succeeded', lease_until = NULL, finished_at = clock_timestamp(), error = NULL, error_kind = NULL,
+            output = $3
         WHERE id = $1 AND attempt = $2 AND state = 'running'
         "#,
         run_id.0,
@@ -167,17 +300,18 @@ pub async fn fail(
     connection: &mut PgConnection,
     run_id: RunId,
     attempt: i32,
-    error: &str,
+    (error, kind): (&str, ErrorKind),
 ) -> Result<bool, sqlx::Error> {
     let ended = sqlx::query!(
         r#"
         UPDATE job_runs
-        SET state = 'failed', lease_until = NULL, finished_at = clock_timestamp(), error = $3
+        SET state = 'failed', lease_until = NULL, finished_at = clock_timestamp(), error = $3, error_kind = $4
         WHERE id = $1 AND attempt = $2 AND state = 'running'
         "#,
         run_id.0,
         attempt,
         error,
+        kind.as_str(),
     )
     .execute(connection)
     .await?;
@@ -190,7 +324,7 @@ pub async fn retry(
     run_id: RunId,
     attempt: i32,
     wait_seconds: f64,
-    error: &str,
+    (error, kind): (&str, ErrorKind),
 ) -> Result<bool, sqlx::Error> {
     let put_off = sqlx::query!(
         r#"
@@ -198,13 +332,15 @@ pub async fn retry(
         SET state = 'retrying',
             lease_until = NULL,
             run_after = clock_timestamp() + make_interval(secs => $3),
-            error = $4
+            error = $4,
+            error_kind = $5
         WHERE id = $1 AND attempt = $2 AND state = 'running'
         "#,
         run_id.0,
         attempt,
         wait_seconds,
         error,
+        kind.as_str(),
     )
     .execute(connection)
     .await?;
@@ -220,7 +356,8 @@ pub async fn lock_lost(
     sqlx::query_as!(
         LostRun,
         r#"
-        SELECT id AS "id: RunId", job_key, scheduled_at, attempt, attempts_max, worker
+        SELECT id AS "id: RunId", schedule_key, job_key, scheduled_at, is_exclusive, cancel_reason, attempt,
+            attempts_before, attempts_max, backoff_seconds, backoff_max_seconds, worker
         FROM job_runs
         WHERE state = 'running' AND lease_until < $1
         ORDER BY lease_until
@@ -253,6 +390,38 @@ pub async fn requeue_retries(
             FOR UPDATE SKIP LOCKED
         )
         RETURNING id AS "run_id: RunId", job_key, queue, scheduled_at, args
+        "#,
+        now,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Has a message tell of those that have waited for their time, at most `limit`.
+pub async fn queue_due(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<TickDue>, sqlx::Error> {
+    sqlx::query_as!(
+        TickDue,
+        r#"
+        WITH due AS (
+            UPDATE job_runs
+            SET queued_at = $1
+            WHERE id IN (
+                SELECT id FROM job_runs
+                WHERE state = 'queued' AND queued_at IS NULL AND run_after <= $1
+                ORDER BY run_after, priority DESC
+                LIMIT $2
+                FOR UPDATE SKIP LOCKED
+            )
+            RETURNING id, job_key, queue, scheduled_at, args, priority, run_after
+        )
+        SELECT id AS "run_id: RunId", job_key, queue, scheduled_at, args
+        FROM due
+        ORDER BY priority DESC, run_after, id
         "#,
         now,
         limit,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use scheduler::jobs::{Definition, Job, JobContext, JobResult, MailConfig, Mailer, Printer};
-use scheduler::schedule::catalogue::{Synced, sync_at};
+use scheduler::schedule::catalogue::{Occasion, Synced, generation, sync_at};
 use scheduler::schedule::publish_tick::{Published, publish_ticks};
 use scheduler::worker::rescue::{Rescued, rescue};
 use scheduler::worker::{Claim, LeaseSettings, Registry, WorkerMetrics, Workshop, claim, execute};
@@ -65,13 +65,12 @@ pub(crate) fn at(time: &str) -> DateTime<Utc> {
 /// A minutely job that tries three times.
 pub(crate) fn definition() -> Definition {
     Definition {
-        key: KEY,
-        cron: Some("* * * * *"),
+        timetable: Some("* * * * *"),
         args: serde_json::json!({}),
         catch_up_max: 5,
         catch_up_window: Duration::from_mins(5),
         timeout: Duration::from_secs(20),
-        attempts_max: 3,
+        ..Definition::new(KEY)
     }
 }
 
@@ -128,9 +127,20 @@ impl Bench {
         }
     }
 
+    /// A program of this build begins.
     pub(crate) async fn sync(&self, registry: &Registry, now: DateTime<Utc>) -> Synced {
+        self.sync_as(registry, generation(), Occasion::Start, now).await
+    }
+
+    pub(crate) async fn sync_as(
+        &self,
+        registry: &Registry,
+        generation: i64,
+        occasion: Occasion,
+        now: DateTime<Utc>,
+    ) -> Synced {
         let mut transaction = self.as_program.begin().await.unwrap();
-        let synced = sync_at(&mut transaction, registry, now).await.unwrap();
+        let synced = sync_at(&mut transaction, (registry, generation), occasion, now).await.unwrap();
         transaction.commit().await.unwrap();
         synced
     }
@@ -157,7 +167,7 @@ impl Bench {
     /// One queued run of the test's own job, its tick in the outbox.
     pub(crate) async fn queued_run(&self) -> RunId {
         self.schedule(at("09:00:00")).await;
-        assert_eq!(self.tick(at("09:01:00")).await.runs, 1);
+        assert_eq!(self.tick(at("09:01:00")).await.runs(), 1);
         let id: Uuid = sqlx::query_scalar("SELECT id FROM job_runs").fetch_one(self.pool()).await.unwrap();
         RunId(id)
     }

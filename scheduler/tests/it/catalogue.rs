@@ -1,7 +1,7 @@
 //! The table of schedules follows the registry.
 
 use scheduler::jobs::{Definition, Job, all};
-use scheduler::schedule::catalogue::{Synced, sync};
+use scheduler::schedule::catalogue::{Occasion, Synced, sync};
 use scheduler::worker::Registry;
 use shared::entropy::Entropy;
 
@@ -16,32 +16,93 @@ fn registry(definitions: impl IntoIterator<Item = Definition>) -> Registry {
 }
 
 fn synced(added: usize, changed: usize, retired: usize, unchanged: usize) -> Synced {
-    Synced { added, changed, retired, unchanged }
+    Synced { added, changed, retired, unchanged, of_others: 0 }
 }
 
 #[tokio::test]
-async fn new_jobs_are_added_changed_ones_updated_and_vanished_ones_retired() {
+async fn new_jobs_are_added_changed_ones_updated_and_vanished_ones_retired_once_no_build_has_them() {
     let bench = Bench::new().await;
     let other = Definition { key: "other", ..definition() };
     let both = registry([definition(), other.clone()]);
     assert_eq!(bench.sync(&both, at("09:00:00")).await, synced(2, 0, 0, 0));
     assert_eq!(bench.sync(&both, at("09:00:10")).await, synced(0, 0, 0, 2));
     let changed = registry([Definition { attempts_max: 9, ..definition() }]);
-    assert_eq!(bench.sync(&changed, at("09:00:20")).await, synced(0, 1, 1, 0));
+    let waits = Synced { of_others: 1, ..synced(0, 1, 0, 0) };
+    assert_eq!(bench.sync(&changed, at("09:00:20")).await, waits, "a build that has it may still run");
     assert_eq!(
         bench.count("SELECT attempts_max::bigint FROM job_schedules WHERE job_key = 'count-sheep'").await,
         9
     );
-    assert_eq!(bench.tick(at("09:01:00")).await.runs, 1, "a retired schedule is due no more");
+    assert_eq!(bench.sync(&changed, at("09:02:30")).await, synced(0, 0, 1, 1));
+    assert_eq!(bench.tick(at("09:03:00")).await.runs(), 3, "a retired schedule is due no more");
     assert_eq!(bench.sync(&both, at("09:30:00")).await, synced(1, 1, 0, 0));
     assert_eq!(bench.count("SELECT count(*) FROM job_schedules WHERE retired_at IS NOT NULL").await, 0);
+}
+
+#[tokio::test]
+async fn while_two_versions_run_the_older_takes_nothing_back_and_neither_retires_what_the_other_has() {
+    let bench = Bench::new().await;
+    let old = registry([definition(), Definition { key: "of-the-old", ..definition() }]);
+    let new =
+        registry([Definition { attempts_max: 9, ..definition() }, Definition { key: "of-the-new", ..definition() }]);
+    let attempts = "SELECT attempts_max::bigint FROM job_schedules WHERE schedule_key = 'count-sheep'";
+    let of_others = |of_others, synced: Synced| Synced { of_others, ..synced };
+
+    bench.sync_as(&old, 1, Occasion::Start, at("09:00:00")).await;
+    assert_eq!(bench.sync_as(&new, 2, Occasion::Start, at("09:00:10")).await, of_others(1, synced(1, 1, 0, 0)));
+    // One of the old ones begins anew, and both go on.
+    assert_eq!(bench.sync_as(&old, 1, Occasion::Start, at("09:00:20")).await, of_others(2, synced(0, 0, 0, 1)));
+    for minute in 1..10 {
+        let now = at(&format!("09:{minute:02}:00"));
+        assert_eq!(bench.sync_as(&old, 1, Occasion::Proof, now).await, of_others(2, synced(0, 0, 0, 1)));
+        assert_eq!(bench.sync_as(&new, 2, Occasion::Proof, now).await, of_others(1, synced(0, 0, 0, 2)));
+        assert_eq!(bench.count(attempts).await, 9);
+    }
+    // The old ones are gone.
+    assert_eq!(bench.sync_as(&new, 2, Occasion::Proof, at("09:10:40")).await, synced(0, 0, 1, 2));
+    // Somebody goes back to the old version.
+    assert_eq!(bench.sync_as(&old, 1, Occasion::Start, at("09:11:00")).await, of_others(2, synced(1, 0, 0, 0)));
+    assert_eq!(bench.sync_as(&old, 1, Occasion::Proof, at("09:12:20")).await, synced(0, 1, 1, 1));
+    assert_eq!(bench.count(attempts).await, 3);
+}
+
+#[tokio::test]
+async fn of_two_builds_of_one_version_the_one_that_began_last_is_in_force_and_they_do_not_quarrel() {
+    let bench = Bench::new().await;
+    let one = registry([definition()]);
+    let other = registry([Definition { attempts_max: 9, ..definition() }]);
+    bench.sync_as(&one, 1, Occasion::Start, at("09:00:00")).await;
+    assert_eq!(bench.sync_as(&other, 1, Occasion::Start, at("09:00:10")).await, synced(0, 1, 0, 0));
+    for _ in 0..3 {
+        let left = bench.sync_as(&one, 1, Occasion::Proof, at("09:00:20")).await;
+        assert_eq!(left, Synced { of_others: 1, ..synced(0, 0, 0, 0) });
+        assert_eq!(bench.sync_as(&other, 1, Occasion::Proof, at("09:00:20")).await, synced(0, 0, 0, 1));
+    }
+}
+
+#[tokio::test]
+async fn what_operators_have_said_outlives_a_new_build() {
+    let bench = Bench::new().await;
+    bench.schedule(at("09:00:00")).await;
+    bench
+        .run_sql(
+            "UPDATE job_schedules SET registry_timetable = timetable, registry_time_zone = time_zone,
+                 timetable = '0 12 * * *', time_zone = 'Europe/London',
+                 paused_at = '2026-05-04T09:00:00Z', paused_by = 'ada', paused_reason = 'a look at it'",
+        )
+        .await;
+    let hourly = registry([Definition { timetable: Some("0 * * * *"), ..definition() }]);
+    assert_eq!(bench.sync(&hourly, at("09:10:30")).await, synced(0, 1, 0, 0));
+    let kept = "SELECT count(*) FROM job_schedules WHERE timetable = '0 12 * * *' AND time_zone = 'Europe/London'
+        AND registry_timetable = '0 * * * *' AND registry_time_zone = 'UTC' AND paused_by = 'ada'";
+    assert_eq!(bench.count(kept).await, 1);
 }
 
 #[tokio::test]
 async fn a_new_job_owes_nothing_from_before_it_was_known() {
     let bench = Bench::new().await;
     bench.schedule(at("09:00:30")).await;
-    assert_eq!(bench.tick(at("09:00:59")).await.runs, 0);
+    assert_eq!(bench.tick(at("09:00:59")).await.runs(), 0);
     assert_eq!(bench.count("SELECT count(*) FROM job_gaps").await, 0);
 }
 
@@ -49,18 +110,19 @@ async fn a_new_job_owes_nothing_from_before_it_was_known() {
 async fn another_cron_line_begins_now_and_what_the_old_one_owed_is_missed() {
     let bench = Bench::new().await;
     bench.schedule(at("09:00:00")).await;
-    let hourly = registry([Definition { cron: Some("0 * * * *"), ..definition() }]);
+    let hourly = registry([Definition { timetable: Some("0 * * * *"), ..definition() }]);
     assert_eq!(bench.sync(&hourly, at("09:10:30")).await, synced(0, 1, 0, 0));
     assert_eq!(bench.count("SELECT instants FROM job_gaps").await, 10);
-    assert_eq!(bench.tick(at("09:59:59")).await.runs, 0);
-    assert_eq!(bench.tick(at("10:00:00")).await.runs, 1);
+    assert_eq!(bench.tick(at("09:59:59")).await.runs(), 0);
+    assert_eq!(bench.tick(at("10:00:00")).await.runs(), 1);
 }
 
 #[tokio::test]
 async fn two_schedulers_that_start_at_once_sync_one_after_the_other() {
     let bench = Bench::new().await;
     let registry = Registry::new(all(mailer(&[]), Entropy::system()));
-    let (one, other) = tokio::join!(sync(&bench.as_program, &registry), sync(&bench.as_program, &registry));
+    let sync = || sync(&bench.as_program, &registry, Occasion::Start);
+    let (one, other) = tokio::join!(sync(), sync());
     let (one, other) = (one.unwrap(), other.unwrap());
     assert_eq!((one.added + other.added, one.unchanged + other.unchanged), (5, 5));
 }

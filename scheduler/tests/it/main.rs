@@ -9,10 +9,13 @@
 mod audit_partitions;
 mod bench;
 mod catalogue;
+mod clocks;
+mod croniter;
 mod enqueued;
 mod jobs;
 mod mail;
 mod metrics;
+mod overlap;
 mod rescue;
 mod runs;
 mod ticks;

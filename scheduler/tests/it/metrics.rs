@@ -70,5 +70,5 @@ async fn a_ticker_counts_what_it_writes_and_what_was_missed() {
     let missed = counted("SELECT sum(instants)::bigint FROM job_gaps").await;
     assert!(written > 0 && missed > 0, "{written} {missed}");
     assert_eq!(scrape.count("scheduler_ticks_written_total"), written);
-    assert_eq!(scrape.count("scheduler_instants_missed_total"), missed);
+    assert_eq!(scrape.count(r#"scheduler_instants_not_run_total{reason="missed"}"#), missed);
 }

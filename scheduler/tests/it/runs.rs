@@ -60,7 +60,7 @@ async fn a_failing_job_is_tried_again_and_then_fails_and_its_schedule_goes_on() 
     let told = "SELECT count(*) FROM job_runs WHERE error = 'the sheep can''t be counted: they moved'";
     assert_eq!(bench.count(told).await, 1);
     assert_eq!(bench.events("default.count-sheep").await, 3, "one tick for each attempt");
-    assert_eq!(bench.tick(at("09:02:00")).await.runs, 1, "a schedule outlives its failed runs");
+    assert_eq!(bench.tick(at("09:02:00")).await.runs(), 1, "a schedule outlives its failed runs");
 }
 
 #[tokio::test]
@@ -72,15 +72,19 @@ async fn what_can_only_fail_again_fails_at_once() {
 }
 
 #[tokio::test]
-async fn a_run_of_an_unknown_job_fails_and_says_so() {
+async fn a_run_of_an_unknown_job_is_left_to_other_builds_fails_if_none_has_it_and_says_so() {
     let bench = Bench::new().await;
     let run_id = bench.queued_run().await;
     let workshop = bench.workshop(Registry::new([]));
     let claimed = bench.claim(&workshop, run_id).await;
     execute(&workshop, claimed).await;
-    assert_eq!(bench.state(run_id).await, "failed 1");
+    assert_eq!(bench.state(run_id).await, "retrying 1");
+    bench.run_sql("UPDATE job_runs SET state = 'queued', attempts_max = 2").await;
+    let claimed = bench.claim(&workshop, run_id).await;
+    execute(&workshop, claimed).await;
+    assert_eq!(bench.state(run_id).await, "failed 2");
     assert_eq!(
-        bench.count("SELECT count(*) FROM job_runs WHERE error LIKE '%no job \"count-sheep\"%'").await,
+        bench.count("SELECT count(*) FROM job_runs WHERE error_kind = 'unknown_job' AND error LIKE '%no job \"count-sheep\"%'").await,
         1
     );
 }

@@ -11,9 +11,9 @@ const TICK: &str = "default.count-sheep";
 async fn a_due_instant_becomes_one_run_and_one_tick() {
     let bench = Bench::new().await;
     bench.schedule(at("09:00:00")).await;
-    assert_eq!(bench.tick(at("09:00:59")).await.runs, 0, "nothing is due yet");
-    assert_eq!(bench.tick(at("09:01:00")).await.runs, 1);
-    assert_eq!(bench.tick(at("09:01:01")).await.runs, 0, "the watermark has moved");
+    assert_eq!(bench.tick(at("09:00:59")).await.runs(), 0, "nothing is due yet");
+    assert_eq!(bench.tick(at("09:01:00")).await.runs(), 1);
+    assert_eq!(bench.tick(at("09:01:01")).await.runs(), 0, "the watermark has moved");
     assert_eq!(bench.events(TICK).await, 1);
     assert_eq!(bench.count("SELECT count(*) FROM job_runs WHERE state = 'queued' AND attempt = 0").await, 1);
 }
@@ -25,7 +25,7 @@ async fn two_tickers_write_one_run_for_each_instant() {
     for minute in 1..=20 {
         let now = at("09:00:00") + TimeDelta::minutes(minute);
         let tickers = tokio::join!(bench.tick(now), bench.tick(now), bench.tick(now));
-        assert_eq!(tickers.0.runs + tickers.1.runs + tickers.2.runs, 1, "at {now}");
+        assert_eq!(tickers.0.runs() + tickers.1.runs() + tickers.2.runs(), 1, "at {now}");
     }
     assert_eq!(bench.count("SELECT count(DISTINCT scheduled_at) FROM job_runs").await, 20);
     assert_eq!(bench.events(TICK).await, 20);
@@ -40,7 +40,7 @@ async fn an_instant_that_is_answered_already_is_not_answered_again() {
     bench
         .run_sql("UPDATE job_schedules SET watermark = '2026-05-04T09:00:00Z', next_due_at = watermark")
         .await;
-    assert_eq!(bench.tick(at("09:02:01")).await.runs, 0);
+    assert_eq!(bench.tick(at("09:02:01")).await.runs(), 0);
     assert_eq!(bench.events(TICK).await, 2, "and no tick is sent twice");
 }
 
@@ -49,8 +49,9 @@ async fn the_database_itself_refuses_a_second_run_of_one_instant() {
     let bench = Bench::new().await;
     bench.queued_run().await;
     let doubled = sqlx::query(
-        "INSERT INTO job_runs (id, job_key, scheduled_at, queue, attempts_max, timeout_seconds, run_after, queued_at)
-         SELECT gen_random_uuid(), job_key, scheduled_at, queue, 1, 1, run_after, queued_at FROM job_runs",
+        "INSERT INTO job_runs
+             (id, schedule_key, job_key, scheduled_at, queue, attempts_max, timeout_seconds, run_after, queued_at)
+         SELECT gen_random_uuid(), schedule_key, job_key, scheduled_at, queue, 1, 1, run_after, queued_at FROM job_runs",
     )
     .execute(bench.pool())
     .await;
@@ -64,7 +65,7 @@ async fn an_outage_leaves_the_newest_runs_and_one_gap_for_the_rest() {
     let bench = Bench::new().await;
     bench.schedule(at("09:00:00")).await;
     let published = bench.tick(at("09:20:07")).await;
-    assert_eq!((published.runs, published.missed, published.more), (5, 15, false));
+    assert_eq!((published.runs(), published.missed(), published.more), (5, 15, false));
     let gaps = "SELECT count(*) FROM job_gaps WHERE reason = 'missed' AND instants = 15 \
                 AND first_at = '2026-05-04T09:01:00Z' AND last_at = '2026-05-04T09:15:00Z'";
     assert_eq!(bench.count(gaps).await, 1);
@@ -92,13 +93,13 @@ async fn a_schedule_that_cannot_be_read_keeps_no_other_waiting() {
     bench.schedule(at("09:00:00")).await;
     bench
         .run_sql(
-            "INSERT INTO job_schedules (job_key, cron, catch_up_max, catch_up_window_seconds, timeout_seconds,
+            "INSERT INTO job_schedules (schedule_key, job_key, timetable, catch_up_max, catch_up_window_seconds, timeout_seconds,
                  attempts_max, watermark, next_due_at, created_at, updated_at)
-             SELECT 'from-tomorrow', 'every 90s', 1, 60, 60, 1, watermark, watermark, watermark, watermark
+             SELECT 'from-tomorrow', 'from-tomorrow', 'every full moon', 1, 60, 60, 1, watermark, watermark, watermark, watermark
              FROM job_schedules",
         )
         .await;
-    assert_eq!(bench.tick(at("09:01:00")).await.runs, 1);
+    assert_eq!(bench.tick(at("09:01:00")).await.runs(), 1);
     assert_eq!(
         bench.count("SELECT count(*) FROM job_schedules WHERE next_due_at > '2026-05-04T09:01:00Z'").await,
         2
@@ -116,5 +117,5 @@ async fn a_watermark_ahead_of_the_clock_is_set_back_after_an_hour() {
         let still = "SELECT count(*) FROM job_schedules WHERE watermark_ahead_since IS NOT NULL";
         assert_eq!(bench.count(still).await, i64::from(ahead), "at {now}");
     }
-    assert_eq!(bench.tick(at("10:01:00")).await.runs, 1, "{KEY} runs again");
+    assert_eq!(bench.tick(at("10:01:00")).await.runs(), 1, "{KEY} runs again");
 }

@@ -83,7 +83,7 @@ async fn a_worker_without_a_free_slot_holds_no_message() {
     let test_broker = TestBroker::create().await;
     test_broker.declare_topology().await;
     bench.schedule(at("09:00:00")).await;
-    assert_eq!(bench.tick(at("09:05:00")).await.runs, 5);
+    assert_eq!(bench.tick(at("09:05:00")).await.runs(), 5);
     let gate = Arc::new(Semaphore::new(0));
     let works = Works::start(&bench, &test_broker, gated(&gate), 2);
     settled(DEADLINE, "both slots to be taken", 2, async || in_state(&bench, "running").await).await;
@@ -127,7 +127,7 @@ async fn a_stopping_worker_finishes_the_run_in_hand_and_claims_no_other() {
     let test_broker = TestBroker::create().await;
     test_broker.declare_topology().await;
     bench.schedule(at("09:00:00")).await;
-    assert_eq!(bench.tick(at("09:02:00")).await.runs, 2);
+    assert_eq!(bench.tick(at("09:02:00")).await.runs(), 2);
     let gate = Arc::new(Semaphore::new(0));
     let works = Works::start(&bench, &test_broker, gated(&gate), 1);
     settled(DEADLINE, "a run in hand", 1, async || in_state(&bench, "running").await).await;

@@ -108,7 +108,7 @@ async fn the_api_writes_no_trail_and_deletes_no_session_and_no_token() {
             "DELETE FROM standing_changes",
             "SELECT output FROM job_runs",
             "UPDATE job_runs SET state = 'queued'",
-            "UPDATE job_schedules SET cron = ''",
+            "UPDATE job_schedules SET timetable = ''",
             "SELECT * FROM mail_attempts",
         ],
     )

@@ -37,7 +37,8 @@ async fn expire_1500_tokens(database: &TestDatabase) {
 /// The job is due now, for the minute before this one, and then for a year no more.
 async fn run_the_job_once(database: &TestDatabase) {
     let due = "UPDATE job_schedules SET watermark = watermark - interval '1 hour', next_due_at = clock_timestamp(),
-            cron = to_char(timezone('UTC', clock_timestamp()) - interval '1 minute', 'FMMI FMHH24 FMDD FMMM \"*\"')
+            registry_timetable = timetable, registry_time_zone = time_zone,
+            timetable = to_char(timezone('UTC', clock_timestamp()) - interval '1 minute', 'FMMI FMHH24 FMDD FMMM \"*\"')
         WHERE job_key = 'purge-expired-tokens'";
     execute(database, due).await;
 }

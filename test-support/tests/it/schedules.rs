@@ -27,8 +27,8 @@ async fn make_user_1(database: &TestDatabase) {
 /// From now on an instant is due each second; those since the last minute are, too.
 async fn run_each_second(database: &TestDatabase) {
     sqlx::query(
-        "UPDATE job_schedules SET cron = '* * * * * *', catch_up_max = 100, next_due_at = clock_timestamp() \
-         WHERE job_key = $1",
+        "UPDATE job_schedules SET timetable = '* * * * * *', registry_timetable = timetable, registry_time_zone = time_zone, \
+         catch_up_max = 100, next_due_at = clock_timestamp() WHERE schedule_key = $1",
     )
     .bind(JOB)
     .execute(database.pool())
@@ -38,7 +38,7 @@ async fn run_each_second(database: &TestDatabase) {
 
 /// No further instant is due.
 async fn run_no_more(database: &TestDatabase) {
-    sqlx::query("UPDATE job_schedules SET retired_at = clock_timestamp() WHERE job_key = $1")
+    sqlx::query("UPDATE job_schedules SET next_due_at = NULL WHERE schedule_key = $1")
         .bind(JOB)
         .execute(database.pool())
         .await
@@ -209,9 +209,9 @@ async fn without_the_unique_key_of_the_run_the_check_goes_red() {
         .await;
     every_instant_once(&database).await.unwrap();
     drop(scheduler);
-    let again = "INSERT INTO job_runs (id, job_key, scheduled_at, queue, state, attempts_max, timeout_seconds, \
+    let again = "INSERT INTO job_runs (id, schedule_key, job_key, scheduled_at, queue, state, attempts_max, timeout_seconds, \
                  run_after, queued_at, finished_at, output) \
-                 SELECT gen_random_uuid(), job_key, scheduled_at, queue, state, attempts_max, timeout_seconds, \
+                 SELECT gen_random_uuid(), schedule_key, job_key, scheduled_at, queue, state, attempts_max, timeout_seconds, \
                  run_after, queued_at, finished_at, output FROM job_runs LIMIT 1";
     let refused = sqlx::query(again).execute(database.pool()).await.unwrap_err();
     assert_eq!(refused.as_database_error().unwrap().constraint(), Some("job_runs_tick_key"));

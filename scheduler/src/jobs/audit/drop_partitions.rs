@@ -12,7 +12,7 @@ use shared::retention::RETENTION;
 use tokio::time::sleep;
 
 use super::store::{self, Dropped};
-use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
+use crate::jobs::{Definition, Job, JobContext, JobError, JobResult, Overlap};
 
 const KEY: &str = "drop-audit-partitions";
 /// How often a run tries to have the trail for itself. Long reads, as of `pg_dump`, end some time; another run comes.
@@ -25,13 +25,13 @@ const BUSY: [&str; 2] = ["55P03", "40P01"];
 /// The job.
 pub fn job() -> Job {
     let definition = Definition {
-        key: KEY,
-        cron: Some("40 3 * * *"),
+        verbose_name: "Drop the trail's partitions that are too old",
+        timetable: Some("40 3 * * *"),
         args: serde_json::json!({}),
-        catch_up_max: 1,
-        catch_up_window: Duration::from_hours(24),
+        overlap: Overlap::Skip,
         timeout: Duration::from_mins(10),
         attempts_max: 5,
+        ..Definition::new(KEY)
     };
     Job::new(definition, drop_partitions)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
+use crate::jobs::{Definition, Job, JobContext, JobError, JobResult, Overlap};
 
 /// How many months ahead of the present one.
 const MONTHS_AHEAD: i32 = 3;
@@ -10,13 +10,13 @@ const MONTHS_AHEAD: i32 = 3;
 /// The job.
 pub fn job() -> Job {
     let definition = Definition {
-        key: "make-audit-partitions",
-        cron: Some("10 0 * * *"),
+        verbose_name: "Make the trail's partitions of the months to come",
+        timetable: Some("10 0 * * *"),
         args: serde_json::json!({}),
-        catch_up_max: 1,
-        catch_up_window: Duration::from_hours(24),
+        overlap: Overlap::Skip,
         timeout: Duration::from_mins(1),
         attempts_max: 5,
+        ..Definition::new("make-audit-partitions")
     };
     Job::new(definition, make_partitions)
 }

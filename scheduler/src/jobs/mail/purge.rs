@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::purge_store;
 use crate::jobs::batches::in_batches;
-use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
+use crate::jobs::{Definition, Job, JobContext, JobError, JobResult, Overlap};
 
 /// How long a link that has run out is still told from a forgery.
 const TOKENS_KEPT: Duration = Duration::from_hours(24);
@@ -18,13 +18,12 @@ const BATCH: i64 = 1_000;
 /// The job.
 pub fn job() -> Job {
     let definition = Definition {
-        key: "purge-mail",
-        cron: Some("20 * * * *"),
+        verbose_name: "Forget links and mails that nobody needs",
+        timetable: Some("20 * * * *"),
         args: serde_json::json!({}),
-        catch_up_max: 1,
-        catch_up_window: Duration::from_hours(24),
+        overlap: Overlap::Skip,
         timeout: Duration::from_mins(10),
-        attempts_max: 3,
+        ..Definition::new("purge-mail")
     };
     Job::new(definition, purge)
 }

@@ -6,6 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use shared::contracts::auth::EmailConflict;
+use shared::contracts::jobs::MAIL_QUEUE;
 use shared::contracts::mail::{MailPurpose, SEND_MAIL, SEND_MAIL_ATTEMPTS_MAX, SEND_MAIL_TIMEOUT, SendMail};
 use shared::entropy::Entropy;
 use shared::ids::UserId;
@@ -29,13 +30,11 @@ const CONFLICT: &str = "email_conflict";
 /// The job.
 pub fn job(mailer: Mailer, entropy: Entropy) -> Job {
     let definition = Definition {
-        key: SEND_MAIL,
-        cron: None,
-        args: serde_json::json!({}),
-        catch_up_max: 0,
-        catch_up_window: SEND_MAIL_TIMEOUT,
+        verbose_name: "Send a mail",
+        queue: MAIL_QUEUE,
         timeout: SEND_MAIL_TIMEOUT,
         attempts_max: SEND_MAIL_ATTEMPTS_MAX,
+        ..Definition::new(SEND_MAIL)
     };
     Job::new(definition, move |context| {
         let (mailer, entropy) = (mailer.clone(), entropy.clone());

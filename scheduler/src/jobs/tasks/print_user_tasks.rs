@@ -22,13 +22,12 @@ struct Args {
 /// The job.
 pub fn job() -> Job {
     let definition = Definition {
-        key: "print-user-tasks",
-        cron: Some("* * * * *"),
+        verbose_name: "Print user 1's tasks",
+        timetable: Some("* * * * *"),
         args: serde_json::json!({ "user_id": 1 }),
         catch_up_max: 5,
         catch_up_window: Duration::from_mins(5),
-        timeout: Duration::from_secs(30),
-        attempts_max: 3,
+        ..Definition::new("print-user-tasks")
     };
     Job::new(definition, print_user_tasks)
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::store;
 use crate::jobs::batches::in_batches;
-use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
+use crate::jobs::{Definition, Job, JobContext, JobError, JobResult, Overlap};
 
 /// How many sessions end in one transaction: their users' rows are locked meanwhile.
 const SESSION_BATCH: i64 = 100;
@@ -43,13 +43,12 @@ const SESSION_AGE_MIN: Duration = Duration::from_mins(1);
 /// The job.
 pub fn job() -> Job {
     let definition = Definition {
-        key: "purge-expired-tokens",
-        cron: Some("0 * * * *"),
+        verbose_name: "Purge expired tokens",
+        timetable: Some("0 * * * *"),
         args: serde_json::json!({}),
-        catch_up_max: 1,
-        catch_up_window: Duration::from_hours(24),
+        overlap: Overlap::Skip,
         timeout: Duration::from_mins(10),
-        attempts_max: 3,
+        ..Definition::new("purge-expired-tokens")
     };
     Job::new(definition, purge_expired)
 }
