@@ -85,7 +85,7 @@ fn act(mut reader: Reader, broker: BrokerConfig, arguments: &ActArguments, verb:
             Verb::Discard => None,
         };
         let way = sender.as_ref().map_or(Way::Away, Way::Again);
-        let mut report = Report::new(verb, arguments.json);
+        let mut report = Report::new(verb.past(), arguments.json);
         let place = (&database, &outbox, &operation);
         let tell = |deeds: &[_]| print(&report.lines(deeds)?);
         let acted = dead_letters::act(&mut desk, way, place, &selection, tell).await;

@@ -3,16 +3,29 @@
 mod config;
 mod flush_expired_tokens;
 mod healthcheck;
+mod process;
 mod program;
 mod run;
+mod runs;
+mod schedules;
 mod tick;
 mod work;
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
-use shared::config::Reader;
+use shared::clock::Clock;
+use shared::config::{DatabaseConfig, Reader};
+use shared::database::connect_for_command;
+use shared::entropy::Entropy;
+use shared::operator::{Operation, WhoArguments};
+use shared::outbox::Outbox;
+use sqlx::PgPool;
 
-use crate::config::Config;
+use crate::config::{Config, PROGRAM};
+use process::ProcessArguments;
+use runs::RunsCommand;
+use schedules::SchedulesCommand;
 
 /// Runs jobs on schedule: writes what becomes due and executes it.
 #[derive(Debug, Parser)]
@@ -33,6 +46,17 @@ enum Command {
     Tick,
     /// Executes runs; writes nothing that becomes due.
     Work,
+    /// Writes what becomes due and executes it here, one run after another, without a broker; for a while or until it is
+    /// asked to stop. Beside other schedulers or alone.
+    Process(ProcessArguments),
+    /// What is due when: lists and shows schedules, pauses them, has them go on, due at other times, and run now or for
+    /// instants that have passed. Each deed is told in the audit trail.
+    #[command(subcommand)]
+    Schedules(SchedulesCommand),
+    /// What became of it: lists and shows runs, has failed ones tried again, and ends others. Each deed is told in the audit
+    /// trail.
+    #[command(subcommand)]
+    Runs(RunsCommand),
     /// Does at once what the job `purge-expired-tokens` does each hour, and prints what that was. Needs the database
     /// alone.
     #[command(name = "flushexpiredtokens")]
@@ -55,10 +79,43 @@ impl CommandLine {
             Command::Run => run::execute(Config::read(reader)?),
             Command::Tick => tick::execute(Config::read(reader)?),
             Command::Work => work::execute(Config::read(reader)?),
+            Command::Process(arguments) => process::execute(reader, &arguments),
+            Command::Schedules(command) => schedules::execute(reader, command),
+            Command::Runs(command) => runs::execute(reader, command),
             Command::FlushExpiredTokens => flush_expired_tokens::execute(reader),
             Command::Config { reference } => config::execute(reader, reference),
             Command::Healthcheck => healthcheck::execute(reader),
         }
+    }
+}
+
+/// An instant, as RFC 3339 writes it.
+fn parse_instant(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    let instant =
+        DateTime::parse_from_rfc3339(text).map_err(|_| "must be an instant such as 2026-12-01T09:00:00Z")?;
+    Ok(instant.to_utc())
+}
+
+/// What commands that change something need.
+struct Desk {
+    database: PgPool,
+    outbox: Outbox,
+    clock: Clock,
+    entropy: Entropy,
+}
+
+impl Desk {
+    /// Connects, with the rights of this program. What is told waits in the outbox for a program with a relay.
+    async fn open(mut reader: Reader) -> anyhow::Result<Self> {
+        let config = DatabaseConfig::read(&mut reader);
+        let database = connect_for_command(&reader.finish(config)?, PROGRAM).await?;
+        let (clock, entropy) = (Clock::system(), Entropy::system());
+        let outbox = Outbox::new(PROGRAM, clock.clone(), entropy.clone());
+        Ok(Self { database, outbox, clock, entropy })
+    }
+
+    fn operation(&self, command: &str, who: &WhoArguments) -> Operation {
+        who.operation(&format!("{PROGRAM} {command}"), &self.clock, &self.entropy)
     }
 }
 

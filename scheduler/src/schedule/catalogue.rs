@@ -82,7 +82,14 @@ pub async fn sync(database: &PgPool, registry: &Registry, occasion: Occasion) ->
     transaction.commit().await?;
     let Synced { added, changed, retired, unchanged, of_others } = synced;
     if occasion == Occasion::Start || added + changed + retired > 0 {
-        tracing::info!(added, changed, retired, unchanged, of_others, "the schedules are in step with this build");
+        tracing::info!(
+            added,
+            changed,
+            retired,
+            unchanged,
+            of_others,
+            "the schedules are in step with this build"
+        );
     }
     Ok(synced)
 }

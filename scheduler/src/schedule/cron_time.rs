@@ -10,7 +10,8 @@ use std::str::FromStr;
 use chrono::NaiveDateTime;
 use cron::TimeUnitSpec;
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 /// Why a cron expression can't be read.
@@ -88,7 +89,8 @@ impl Cron {
 
 /// Months by their numbers: the crate reads no range from a number to a name. What is no month stays, and the crate refuses it.
 fn numbered(field: &str) -> String {
-    let number = |word: &str| MONTHS.iter().position(|name| name.eq_ignore_ascii_case(word)).map(|place| place + 1);
+    let number =
+        |word: &str| MONTHS.iter().position(|name| name.eq_ignore_ascii_case(word)).map(|place| place + 1);
     let words = field.split_inclusive([',', '-', '/']).map(|word| {
         let (name, end) = word.split_at(word.trim_end_matches([',', '-', '/']).len());
         number(name).map_or_else(|| word.to_owned(), |number| format!("{number}{end}"))

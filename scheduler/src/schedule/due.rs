@@ -120,7 +120,10 @@ pub fn plan(
             late.push_back(instant);
             // What is to be once is late and not missed.
             let too_old = instant <= now - rules.catch_up.window || late.len() > rules.catch_up.max;
-            if too_old && !timetable.is_once() && let Some(oldest) = late.pop_front() {
+            if too_old
+                && !timetable.is_once()
+                && let Some(oldest) = late.pop_front()
+            {
                 gaps.add(GapReason::Missed, oldest);
             }
         }

@@ -7,7 +7,7 @@
 pub mod catalogue;
 pub mod cron_time;
 pub mod due;
-mod jitter;
+pub(crate) mod jitter;
 mod metrics;
 pub mod publish_tick;
 pub mod store;

@@ -95,7 +95,8 @@ pub async fn publish_ticks(
         };
         let offset = schedule.offset();
         let running = unfinished.get(&schedule.schedule_key).copied().unwrap_or(0);
-        let room = Overlap::unfinished_max(&schedule.overlap).map_or(usize::MAX, |max| max.saturating_sub(running));
+        let room =
+            Overlap::unfinished_max(&schedule.overlap).map_or(usize::MAX, |max| max.saturating_sub(running));
         let paused_from = schedule.paused_at.map(|at| at - offset);
         let rules = Rules { catch_up: schedule.catch_up(), paused_from, room };
         // As if it were so much earlier: what is due later by the offset is planned as what is due now.

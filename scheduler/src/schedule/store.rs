@@ -214,6 +214,8 @@ pub async fn unfinished(
         SELECT schedule_key, count(*) AS "runs!"
         FROM job_runs
         WHERE schedule_key = ANY($1) AND state IN ('queued', 'running', 'retrying') AND is_exclusive
+          -- What an operator wants beside them keeps no instant from being run.
+          AND kind = 'scheduled'
         GROUP BY schedule_key
         "#,
         keys,
@@ -342,7 +344,8 @@ pub async fn set_back(
         next_due_at,
     );
     set_back.execute(&mut *connection).await?;
-    let void = sqlx::query!("DELETE FROM job_gaps WHERE schedule_key = $1 AND first_at > $2", schedule_key, now);
+    let void =
+        sqlx::query!("DELETE FROM job_gaps WHERE schedule_key = $1 AND first_at > $2", schedule_key, now);
     void.execute(connection).await.map(|_| ())
 }
 
@@ -367,7 +370,8 @@ pub async fn shorten_gap(
     last_at: DateTime<Utc>,
     instants: i64,
 ) -> Result<(), sqlx::Error> {
-    let shortened = sqlx::query!("UPDATE job_gaps SET last_at = $2, instants = $3 WHERE id = $1", id, last_at, instants);
+    let shortened =
+        sqlx::query!("UPDATE job_gaps SET last_at = $2, instants = $3 WHERE id = $1", id, last_at, instants);
     shortened.execute(connection).await.map(|_| ())
 }
 

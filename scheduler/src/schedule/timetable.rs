@@ -33,10 +33,14 @@ pub enum TimetableError {
     #[error("{0:?} is none of @hourly, @daily, @midnight, @weekly, @monthly, @yearly and @annually")]
     Nickname(String),
     /// A period that is none.
-    #[error("{0:?} is no period; write `every` and a duration of a second or more, such as every 90s or every 1h30m")]
+    #[error(
+        "{0:?} is no period; write `every` and a duration of a second or more, such as every 90s or every 1h30m"
+    )]
     Period(String),
     /// A moment that is none.
-    #[error("{0:?} is no moment; write `at` and a date with a time, such as at 2026-12-01T09:00:00Z or at 2026-12-01 09:00")]
+    #[error(
+        "{0:?} is no moment; write `at` and a date with a time, such as at 2026-12-01T09:00:00Z or at 2026-12-01 09:00"
+    )]
     Moment(String),
     /// A time zone that is none.
     #[error("{0:?} is no time zone; write its IANA name, such as Europe/London")]
@@ -65,9 +69,9 @@ impl Timetable {
         let zone = zone.parse::<Tz>().map_err(|_| TimetableError::Zone(zone.to_owned()))?;
         let line = line.trim();
         let rule = match line.split_once(char::is_whitespace) {
-            Some(("every", period)) => {
-                Rule::Every(self::period(period.trim()).ok_or_else(|| TimetableError::Period(line.to_owned()))?)
-            }
+            Some(("every", period)) => Rule::Every(
+                self::period(period.trim()).ok_or_else(|| TimetableError::Period(line.to_owned()))?,
+            ),
             Some(("at", moment)) => {
                 let moment = self::moment(moment.trim(), zone);
                 Rule::At(moment.ok_or_else(|| TimetableError::Moment(line.to_owned()))?)
@@ -215,7 +219,12 @@ mod tests {
             // Autumn: 06:00 to 08:00 UTC are 01:00 to 02:00 twice.
             ("30 1 * * *", "America/Chicago", "2026-11-01T00:00:00Z", "01 06:30, 02 07:30"),
             ("30 1 * * *", "America/Chicago", "2026-11-01T07:00:00Z", "02 07:30"),
-            ("*/30 * * * *", "America/Chicago", "2026-11-01T05:59:00Z", "01 06:00, 01 06:30, 01 07:00, 01 07:30, 01 08:00"),
+            (
+                "*/30 * * * *",
+                "America/Chicago",
+                "2026-11-01T05:59:00Z",
+                "01 06:00, 01 06:30, 01 07:00, 01 07:30, 01 08:00",
+            ),
             ("30 1 * * *", "Australia/Lord_Howe", "2026-04-04T00:00:00Z", "04 14:30, 05 15:00"),
             ("45 * * * *", "Australia/Lord_Howe", "2026-04-04T14:00:00Z", "04 14:45, 04 15:15, 04 16:15"),
             ("0 0 30 12 *", "Pacific/Apia", "2011-01-01T00:00:00Z", "30 10:00, 29 10:00"),

@@ -69,7 +69,9 @@ async fn set_back(
 ) -> Result<(), sqlx::Error> {
     let key = row.schedule_key.as_str();
     // One that can't be read is looked at, so that it is told about.
-    let Ok(timetable) = row.timetable() else { return store::set_back(connection, key, now, Some(now)).await };
+    let Ok(timetable) = row.timetable() else {
+        return store::set_back(connection, key, now, Some(now)).await;
+    };
     let next = timetable.next_after(now).map(|next| next + row.offset());
     store::set_back(connection, key, now, next).await?;
     if let Some((gap, first_at)) = store::gap_across(connection, key, now).await? {

@@ -17,6 +17,15 @@ pub struct Claim {
     pub asked_at: tokio::time::Instant,
 }
 
+/// Claims whichever run waits, of `queue` if it is given, the most important first; `None`: there is none.
+pub async fn claim_next(workshop: &Workshop, queue: Option<&str>) -> Result<Option<Claim>, sqlx::Error> {
+    let asked_at = tokio::time::Instant::now();
+    let mut connection = workshop.database.acquire().await?;
+    let lease_seconds = workshop.lease.length.as_secs_f64();
+    let run = runs_store::claim_next(&mut connection, queue, &workshop.worker, lease_seconds).await?;
+    Ok(run.map(|run| Claim { run, trace: TraceContext::new(&workshop.entropy), asked_at }))
+}
+
 /// Claims a run; `None`: there is nothing to do. Committed when it returns.
 pub async fn claim(
     workshop: &Workshop,

@@ -115,6 +115,8 @@ fn log(outcome: &Outcome, recorded: Recorded, took: Duration) {
         (Recorded::Written, Outcome::Retry { wait, error, .. }) => {
             tracing::warn!(duration_ms, error, ?wait, "an attempt failed, the run is tried again");
         }
-        (Recorded::Written, Outcome::Failed { error, .. }) => tracing::error!(duration_ms, error, "a run failed"),
+        (Recorded::Written, Outcome::Failed { error, .. }) => {
+            tracing::error!(duration_ms, error, "a run failed")
+        }
     }
 }

@@ -26,7 +26,7 @@ pub mod runs_store;
 mod subscribe;
 mod tick_message;
 
-pub use claim::{Claim, claim};
+pub use claim::{Claim, claim, claim_next};
 pub use execute::execute;
 pub use lease::{LEASE, LeaseSettings};
 pub use metrics::{RescueMetrics, WorkerMetrics};

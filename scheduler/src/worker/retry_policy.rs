@@ -20,7 +20,12 @@ pub struct RetryPolicy {
 
 impl RetryPolicy {
     /// As the columns of a run have it.
-    pub fn new(attempts_before: i32, attempts_max: i32, backoff_seconds: i32, backoff_max_seconds: i32) -> Self {
+    pub fn new(
+        attempts_before: i32,
+        attempts_max: i32,
+        backoff_seconds: i32,
+        backoff_max_seconds: i32,
+    ) -> Self {
         let seconds = |seconds: i32| Duration::from_secs(u64::try_from(seconds).unwrap_or(1).max(1));
         let (first_wait, longest_wait) = (seconds(backoff_seconds), seconds(backoff_max_seconds));
         Self { attempts_before, attempts_max, first_wait, longest_wait }
@@ -63,9 +68,16 @@ mod tests {
     #[test]
     fn waits_are_drawn_below_a_ceiling_that_doubles_up_to_ten_minutes() {
         let entropy = Entropy::seeded(2);
-        for (before, attempt, ceiling) in
-            [(0, 1, 5), (0, 2, 10), (0, 3, 20), (0, 5, 80), (0, 9, 600), (0, 1_000, 600), (25, 26, 5), (25, 27, 10)]
-        {
+        for (before, attempt, ceiling) in [
+            (0, 1, 5),
+            (0, 2, 10),
+            (0, 3, 20),
+            (0, 5, 80),
+            (0, 9, 600),
+            (0, 1_000, 600),
+            (25, 26, 5),
+            (25, 27, 10),
+        ] {
             let policy = RetryPolicy::new(before, i32::MAX, 5, 600);
             let mut longest = Duration::ZERO;
             for _ in 0..500 {

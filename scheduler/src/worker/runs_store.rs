@@ -44,7 +44,12 @@ pub struct ClaimedRun {
 impl ClaimedRun {
     /// How often it is tried.
     pub fn retry_policy(&self) -> RetryPolicy {
-        RetryPolicy::new(self.attempts_before, self.attempts_max, self.backoff_seconds, self.backoff_max_seconds)
+        RetryPolicy::new(
+            self.attempts_before,
+            self.attempts_max,
+            self.backoff_seconds,
+            self.backoff_max_seconds,
+        )
     }
 }
 
@@ -80,7 +85,12 @@ pub struct LostRun {
 impl LostRun {
     /// How often it is tried.
     pub fn retry_policy(&self) -> RetryPolicy {
-        RetryPolicy::new(self.attempts_before, self.attempts_max, self.backoff_seconds, self.backoff_max_seconds)
+        RetryPolicy::new(
+            self.attempts_before,
+            self.attempts_max,
+            self.backoff_seconds,
+            self.backoff_max_seconds,
+        )
     }
 }
 
@@ -210,8 +220,53 @@ pub async fn claim(
     )
     .fetch_optional(connection)
     .await;
+    unless_barred(claimed)
+}
+
+/// Makes whichever run waits ours, of `queue` if it is given.
+pub async fn claim_next(
+    connection: &mut PgConnection,
+    queue: Option<&str>,
+    worker: &str,
+    lease_seconds: f64,
+) -> Result<Option<ClaimedRun>, sqlx::Error> {
+    let claimed = sqlx::query_as!(
+        ClaimedRun,
+        r#"
+        UPDATE job_runs
+        SET state = 'running',
+            attempt = attempt + 1,
+            worker = $2,
+            started_at = clock_timestamp(),
+            lease_until = clock_timestamp() + make_interval(secs => $3)
+        WHERE state = 'queued' AND id = (
+            SELECT waiting.id FROM job_runs AS waiting
+            WHERE waiting.state = 'queued' AND waiting.queued_at IS NOT NULL
+              AND ($1::text IS NULL OR waiting.queue = $1)
+              AND NOT (waiting.is_exclusive AND EXISTS (
+                  SELECT FROM job_runs AS other
+                  WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running' AND other.is_exclusive))
+            ORDER BY waiting.priority DESC, waiting.run_after, waiting.id
+            LIMIT 1
+            FOR UPDATE OF waiting SKIP LOCKED
+        )
+        RETURNING id AS "id: RunId", schedule_key, job_key, scheduled_at, is_exclusive, args, attempt, attempts_before,
+            attempts_max, timeout_seconds, backoff_seconds, backoff_max_seconds
+        "#,
+        queue,
+        worker,
+        lease_seconds,
+    )
+    .fetch_optional(connection)
+    .await;
+    unless_barred(claimed)
+}
+
+/// Of two runs of a schedule that were claimed at once, the later one waits.
+fn unless_barred(
+    claimed: Result<Option<ClaimedRun>, sqlx::Error>,
+) -> Result<Option<ClaimedRun>, sqlx::Error> {
     match claimed {
-        // Two were claimed at once, and this is the one that came later.
         Err(sqlx::Error::Database(error)) if error.constraint() == Some("job_runs_exclusive") => Ok(None),
         other => other,
     }

@@ -43,15 +43,23 @@ async fn new_jobs_are_added_changed_ones_updated_and_vanished_ones_retired_once_
 async fn while_two_versions_run_the_older_takes_nothing_back_and_neither_retires_what_the_other_has() {
     let bench = Bench::new().await;
     let old = registry([definition(), Definition { key: "of-the-old", ..definition() }]);
-    let new =
-        registry([Definition { attempts_max: 9, ..definition() }, Definition { key: "of-the-new", ..definition() }]);
+    let new = registry([
+        Definition { attempts_max: 9, ..definition() },
+        Definition { key: "of-the-new", ..definition() },
+    ]);
     let attempts = "SELECT attempts_max::bigint FROM job_schedules WHERE schedule_key = 'count-sheep'";
     let of_others = |of_others, synced: Synced| Synced { of_others, ..synced };
 
     bench.sync_as(&old, 1, Occasion::Start, at("09:00:00")).await;
-    assert_eq!(bench.sync_as(&new, 2, Occasion::Start, at("09:00:10")).await, of_others(1, synced(1, 1, 0, 0)));
+    assert_eq!(
+        bench.sync_as(&new, 2, Occasion::Start, at("09:00:10")).await,
+        of_others(1, synced(1, 1, 0, 0))
+    );
     // One of the old ones begins anew, and both go on.
-    assert_eq!(bench.sync_as(&old, 1, Occasion::Start, at("09:00:20")).await, of_others(2, synced(0, 0, 0, 1)));
+    assert_eq!(
+        bench.sync_as(&old, 1, Occasion::Start, at("09:00:20")).await,
+        of_others(2, synced(0, 0, 0, 1))
+    );
     for minute in 1..10 {
         let now = at(&format!("09:{minute:02}:00"));
         assert_eq!(bench.sync_as(&old, 1, Occasion::Proof, now).await, of_others(2, synced(0, 0, 0, 1)));
@@ -61,7 +69,10 @@ async fn while_two_versions_run_the_older_takes_nothing_back_and_neither_retires
     // The old ones are gone.
     assert_eq!(bench.sync_as(&new, 2, Occasion::Proof, at("09:10:40")).await, synced(0, 0, 1, 2));
     // Somebody goes back to the old version.
-    assert_eq!(bench.sync_as(&old, 1, Occasion::Start, at("09:11:00")).await, of_others(2, synced(1, 0, 0, 0)));
+    assert_eq!(
+        bench.sync_as(&old, 1, Occasion::Start, at("09:11:00")).await,
+        of_others(2, synced(1, 0, 0, 0))
+    );
     assert_eq!(bench.sync_as(&old, 1, Occasion::Proof, at("09:12:20")).await, synced(0, 1, 1, 1));
     assert_eq!(bench.count(attempts).await, 3);
 }
@@ -93,7 +104,8 @@ async fn what_operators_have_said_outlives_a_new_build() {
         .await;
     let hourly = registry([Definition { timetable: Some("0 * * * *"), ..definition() }]);
     assert_eq!(bench.sync(&hourly, at("09:10:30")).await, synced(0, 1, 0, 0));
-    let kept = "SELECT count(*) FROM job_schedules WHERE timetable = '0 12 * * *' AND time_zone = 'Europe/London'
+    let kept =
+        "SELECT count(*) FROM job_schedules WHERE timetable = '0 12 * * *' AND time_zone = 'Europe/London'
         AND registry_timetable = '0 * * * *' AND registry_time_zone = 'UTC' AND paused_by = 'ada'";
     assert_eq!(bench.count(kept).await, 1);
 }

@@ -69,11 +69,15 @@ impl Line {
 
     fn names(&self, wall: NaiveDateTime) -> bool {
         let is = |chosen: &[bool; 60], value: u32| chosen[value as usize];
-        is(&self.minutes, wall.minute()) && is(&self.hours, wall.hour()) && is(&self.seconds, wall.second()) && {
-            let of_month = is(&self.days, wall.day());
-            let of_week = is(&self.weekdays, wall.weekday().num_days_from_sunday());
-            is(&self.months, wall.month()) && if self.either { of_month || of_week } else { of_month && of_week }
-        }
+        is(&self.minutes, wall.minute())
+            && is(&self.hours, wall.hour())
+            && is(&self.seconds, wall.second())
+            && {
+                let of_month = is(&self.days, wall.day());
+                let of_week = is(&self.weekdays, wall.weekday().num_days_from_sunday());
+                is(&self.months, wall.month())
+                    && if self.either { of_month || of_week } else { of_month && of_week }
+            }
     }
 
     fn is_of_every_hour(&self) -> bool {
@@ -118,7 +122,10 @@ fn scan(
 
 fn due(line: &str, zone: Tz, begin: DateTime<Utc>, end: DateTime<Utc>) -> Vec<DateTime<Utc>> {
     let timetable = Timetable::new(line, zone.name()).unwrap();
-    timetable.instants_after(begin - TimeDelta::microseconds(1)).take_while(|instant| *instant < end).collect()
+    timetable
+        .instants_after(begin - TimeDelta::microseconds(1))
+        .take_while(|instant| *instant < end)
+        .collect()
 }
 
 fn day(text: &str) -> DateTime<Utc> {
@@ -130,7 +137,8 @@ fn changes(zone: Tz) -> Vec<DateTime<Utc>> {
     let ahead = |instant: DateTime<Utc>| instant.with_timezone(&zone).naive_local() - instant.naive_utc();
     let hours = (0..10 * 365 * 24).map(|hour| day("2008-01-01") + TimeDelta::hours(hour));
     let with_a_change = hours.filter(|hour| ahead(*hour) != ahead(*hour + TimeDelta::hours(1)));
-    let minutes = with_a_change.flat_map(|hour| (1..=60).map(move |minute| hour + TimeDelta::minutes(minute)));
+    let minutes =
+        with_a_change.flat_map(|hour| (1..=60).map(move |minute| hour + TimeDelta::minutes(minute)));
     minutes.filter(|minute| ahead(*minute) != ahead(*minute - TimeDelta::minutes(1))).collect()
 }
 

@@ -10,6 +10,7 @@ mod audit_partitions;
 mod bench;
 mod catalogue;
 mod clocks;
+mod control;
 mod croniter;
 mod enqueued;
 mod jobs;

@@ -8,15 +8,18 @@ use uuid::Uuid;
 use crate::bench::{Bench, KEY, at, definition};
 
 fn registry(overlap: Overlap) -> Registry {
-    Registry::new([Job::new(Definition { overlap, ..definition() }, |_| std::future::ready(Ok(String::new())))])
+    Registry::new([Job::new(Definition { overlap, ..definition() }, |_| {
+        std::future::ready(Ok(String::new()))
+    })])
 }
 
 /// The runs that no worker has, in the order of their instants.
 async fn queued(bench: &Bench) -> Vec<RunId> {
-    let ids: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM job_runs WHERE state = 'queued' ORDER BY scheduled_at")
-        .fetch_all(bench.pool())
-        .await
-        .unwrap();
+    let ids: Vec<Uuid> =
+        sqlx::query_scalar("SELECT id FROM job_runs WHERE state = 'queued' ORDER BY scheduled_at")
+            .fetch_all(bench.pool())
+            .await
+            .unwrap();
     ids.into_iter().map(RunId).collect()
 }
 
@@ -78,7 +81,8 @@ async fn however_many_claim_at_once_one_run_of_an_exclusive_schedule_runs() {
     let workshop = bench.workshop(registry);
     let runs = queued(&bench).await;
     for _ in 0..5 {
-        let claims = futures_util::future::join_all(runs.iter().map(|run| claim(&workshop, *run, None))).await;
+        let claims =
+            futures_util::future::join_all(runs.iter().map(|run| claim(&workshop, *run, None))).await;
         let claimed: Vec<_> = claims.into_iter().filter_map(|claimed| claimed.unwrap()).collect();
         assert_eq!(claimed.len(), 1);
         for claimed in claimed {
@@ -113,13 +117,17 @@ async fn the_more_important_run_goes_first_and_the_other_takes_its_turn() {
     let registry = Registry::new([job(low), job(definition()), job(high)]);
     bench.sync(&registry, at("09:00:00")).await;
     assert_eq!(bench.tick(at("09:01:00")).await.runs(), 3);
-    let sent: Vec<String> =
-        sqlx::query_scalar("SELECT routing_key FROM outbox ORDER BY seq").fetch_all(bench.pool()).await.unwrap();
+    let sent: Vec<String> = sqlx::query_scalar("SELECT routing_key FROM outbox ORDER BY seq")
+        .fetch_all(bench.pool())
+        .await
+        .unwrap();
     assert_eq!(sent, ["default.high", "default.count-sheep", "default.low"]);
     // The messages come the other way round.
     let workshop = bench.workshop(registry);
-    let named: Vec<Uuid> =
-        sqlx::query_scalar("SELECT id FROM job_runs ORDER BY priority").fetch_all(bench.pool()).await.unwrap();
+    let named: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM job_runs ORDER BY priority")
+        .fetch_all(bench.pool())
+        .await
+        .unwrap();
     let mut order = Vec::new();
     for run in named {
         order.push(bench.claim(&workshop, RunId(run)).await.run.job_key);

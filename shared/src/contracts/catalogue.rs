@@ -166,6 +166,18 @@ catalogue! {
     TRAIL_EXPORTED = operator("operator.trail.exported");
     /// A month of the trail was dropped.
     TRAIL_PURGED = operator("operator.trail.purged");
+    /// An operator paused a schedule.
+    SCHEDULE_PAUSED = operator("operator.schedule.paused");
+    /// An operator has a schedule go on.
+    SCHEDULE_RESUMED = operator("operator.schedule.resumed");
+    /// An operator has a schedule due at other times, or at those of the registry again.
+    SCHEDULE_CHANGED = operator("operator.schedule.changed");
+    /// An operator wanted a run.
+    RUN_REQUESTED = operator("operator.run.requested");
+    /// An operator has a failed run tried again.
+    RUN_REPLAYED = operator("operator.run.replayed");
+    /// An operator has a run end.
+    RUN_CANCELED = operator("operator.run.canceled");
     /// A task was made.
     TASK_CREATED = task("task.created");
     /// A task has another title.

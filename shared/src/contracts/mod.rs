@@ -11,6 +11,7 @@ pub mod mail;
 pub mod operators;
 pub mod origin;
 mod row_event;
+pub mod schedules;
 pub mod tasks;
 pub mod trail;
 

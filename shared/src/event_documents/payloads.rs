@@ -14,6 +14,9 @@ use crate::contracts::operators::{
     DeadLetterDiscarded, DeadLetterReplayed, ParkedDiscarded, ParkedReplayed, QuarantineDiscarded,
     QuarantineReplayed,
 };
+use crate::contracts::schedules::{
+    RunCanceled, RunReplayed, RunRequested, ScheduleChanged, SchedulePaused, ScheduleResumed,
+};
 use crate::contracts::tasks::{TaskCreated, TaskDeleted, TaskUpdated};
 use crate::contracts::trail::{TrailExported, TrailPurged, TrailRead};
 use crate::contracts::{Event, EventType};
@@ -71,6 +74,12 @@ pub(super) const PAYLOADS: &[Payload] = &[
     payload::<TrailRead>(),
     payload::<TrailExported>(),
     payload::<TrailPurged>(),
+    payload::<SchedulePaused>(),
+    payload::<ScheduleResumed>(),
+    payload::<ScheduleChanged>(),
+    payload::<RunRequested>(),
+    payload::<RunReplayed>(),
+    payload::<RunCanceled>(),
     payload::<TaskCreated>(),
     payload::<TaskUpdated>(),
     payload::<TaskDeleted>(),

@@ -87,15 +87,22 @@ pub struct ActArguments {
     all: bool,
     #[command(flatten)]
     filter: FilterArguments,
+    #[command(flatten)]
+    who: WhoArguments,
+    /// As JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Who acts, and why.
+#[derive(Debug, Args)]
+pub struct WhoArguments {
     /// Why, in your own words; the audit trail keeps it.
     #[arg(long, value_name = "TEXT", value_parser = words)]
     reason: String,
     /// Who you are; the system's user and this host if you don't say.
     #[arg(long, value_name = "NAME", value_parser = words)]
     actor: Option<String>,
-    /// As JSON, one object a line.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// On what to act.
@@ -158,6 +165,13 @@ impl ActArguments {
         Ok(Selection::Named(ids.into_iter().filter(|id| seen.insert(id.clone())).collect()))
     }
 
+    /// Who calls `command`, and why.
+    pub fn operation(&self, command: &str, clock: &Clock, entropy: &Entropy) -> Operation {
+        self.who.operation(command, clock, entropy)
+    }
+}
+
+impl WhoArguments {
     /// Who calls `command`, and why.
     pub fn operation(&self, command: &str, clock: &Clock, entropy: &Entropy) -> Operation {
         let actor = self.actor.clone().unwrap_or_else(actor::of_this_process);

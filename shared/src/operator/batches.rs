@@ -37,7 +37,7 @@ pub async fn in_batches<Id: Clone>(
     (verb, json): (Verb, bool),
     mut act: impl AsyncFnMut(Pick<Id>) -> anyhow::Result<Batch>,
 ) -> anyhow::Result<()> {
-    let mut report = Report::new(verb, json);
+    let mut report = Report::new(verb.past(), json);
     match selection {
         Selection::Named(ids) => {
             for some in ids.chunks(NAMED_MAX) {

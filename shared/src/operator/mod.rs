@@ -12,7 +12,9 @@ mod operation;
 mod report;
 mod table;
 
-pub use arguments::{ActArguments, EndCommand, FilterArguments, ListArguments, Selection, ShowArguments};
+pub use arguments::{
+    ActArguments, EndCommand, FilterArguments, ListArguments, Selection, ShowArguments, WhoArguments,
+};
 pub use batches::{Batch, Pick, in_batches};
 pub use body::{Body, shown};
 pub use filter::{Filter, TypePattern};

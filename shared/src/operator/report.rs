@@ -27,7 +27,8 @@ impl Verb {
         }
     }
 
-    const fn past(self) -> &'static str {
+    /// As it is told that it was done.
+    pub const fn past(self) -> &'static str {
         match self {
             Self::Replay => "replayed",
             Self::Discard => "discarded",
@@ -84,7 +85,7 @@ pub struct NotAllDone {
 /// Counts deeds and words them.
 #[derive(Debug)]
 pub struct Report {
-    verb: Verb,
+    past: &'static str,
     json: bool,
     done: usize,
     failed: usize,
@@ -92,9 +93,9 @@ pub struct Report {
 }
 
 impl Report {
-    /// The report on deeds of one kind, as JSON or for people.
-    pub fn new(verb: Verb, json: bool) -> Self {
-        Self { verb, json, done: 0, failed: 0, examples: Vec::new() }
+    /// The report on deeds that are told as `past`, such as "replayed"; as JSON or for people.
+    pub fn new(past: &'static str, json: bool) -> Self {
+        Self { past, json, done: 0, failed: 0, examples: Vec::new() }
     }
 
     /// A line for each.
@@ -102,7 +103,7 @@ impl Report {
         for deed in deeds {
             self.count(deed);
         }
-        let outcome = |deed: &Deed| if deed.done { self.verb.past() } else { "failed" };
+        let outcome = |deed: &Deed| if deed.done { self.past } else { "failed" };
         if self.json {
             let lines: Vec<_> = deeds
                 .iter()
@@ -131,7 +132,7 @@ impl Report {
 
     /// The last line for people; programs count themselves.
     pub fn summary(&self) -> String {
-        if self.json { String::new() } else { format!("{} {} in all\n", self.verb.past(), self.done) }
+        if self.json { String::new() } else { format!("{} {} in all\n", self.past, self.done) }
     }
 
     /// Whether there was nothing to act upon.
@@ -148,7 +149,7 @@ impl Report {
         Err(NotAllDone {
             failed: self.failed,
             all: self.done + self.failed,
-            past: self.verb.past(),
+            past: self.past,
             examples: self.examples.join("; ") + more,
         })
     }
@@ -194,20 +195,20 @@ mod tests {
     fn each_deed_is_a_line_and_whatever_failed_is_named_at_the_end() {
         let deeds =
             [Deed::done(&7), Deed::failed(&8, "there is none"), Deed::done_so(&9, "it was there already")];
-        let mut people = Report::new(Verb::Replay, false);
+        let mut people = Report::new(Verb::Replay.past(), false);
         let lines = people.lines(&deeds).unwrap();
         assert_eq!(lines, "replayed 7\nfailed 8: there is none\nreplayed 9: it was there already\n");
         assert_eq!(people.summary(), "replayed 2 in all\n");
         let error = people.finish().unwrap_err().to_string();
         assert_eq!(error, "1 of 3 could not be replayed: 8: there is none");
 
-        let mut programs = Report::new(Verb::Discard, true);
+        let mut programs = Report::new(Verb::Discard.past(), true);
         let lines = programs.lines(&deeds[..2]).unwrap();
         assert_eq!(
             lines,
             "{\"id\":\"7\",\"outcome\":\"discarded\"}\n{\"id\":\"8\",\"outcome\":\"failed\",\"note\":\"there is none\"}\n"
         );
         assert_eq!(programs.summary(), "");
-        assert!(Report::new(Verb::Discard, true).finish().is_ok());
+        assert!(Report::new(Verb::Discard.past(), true).finish().is_ok());
     }
 }

@@ -107,6 +107,7 @@ async fn every_event_comes_out_of_the_broker_as_its_schema_and_the_asyncapi_docu
     tasks(&stage).await;
     a_mail_that_nobody_takes(&stage).await;
     ends_of_the_road(&stage).await;
+    schedules_and_runs(&stage).await;
     the_trail(&stage).await;
 
     let document = stage.client.get("/api/events/schema/").await.expect(200).body;
@@ -261,6 +262,31 @@ async fn ends_of_the_road(stage: &Stage) {
             let ended = words.iter().fold(command, |command, word| command.arg(word)).run().await;
             assert_eq!(ended.code, Some(0), "{end} {verb}: {}", ended.log);
         }
+    }
+}
+
+/// Paused, changed, resumed, run now; a failed run replayed, a waiting one canceled.
+async fn schedules_and_runs(stage: &Stage) {
+    stage
+        .sql(
+            "INSERT INTO job_runs (id, schedule_key, job_key, scheduled_at, queue, state, attempt, attempts_max,
+                 timeout_seconds, run_after, finished_at)
+             SELECT gen_random_uuid(), run.key, run.key, now(), 'default', run.state, 1, 1, 1, 'infinity', run.finished_at
+             FROM (VALUES ('failed', 'failed', now()), ('waiting', 'queued', NULL)) AS run (key, state, finished_at)",
+        )
+        .await;
+    for line in [
+        "schedules pause purge-mail",
+        "schedules override purge-mail --timetable @daily",
+        "schedules resume purge-mail",
+        "schedules run purge-mail",
+        "runs replay --all --job failed",
+        "runs cancel --all --job waiting",
+    ] {
+        let command = Program::named("scheduler").env("DATABASE_URL", stage.database.url());
+        let words = line.split(' ').chain(["--reason", "a test"]);
+        let ended = words.fold(command, |command, word| command.arg(word)).run().await;
+        assert_eq!(ended.code, Some(0), "{line}: {}", ended.log);
     }
 }
 

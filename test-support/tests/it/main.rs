@@ -30,6 +30,7 @@ mod python_consumer;
 mod refusals;
 mod refused_logins;
 mod revocation;
+mod schedule_commands;
 mod schedules;
 mod settings;
 mod simplejwt_peer;

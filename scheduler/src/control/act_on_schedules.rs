@@ -1,0 +1,148 @@
+//! Pausing a schedule, having it go on, and having it due at other times.
+
+use chrono::{DateTime, Utc};
+use shared::contracts::schedules::{ScheduleChanged, SchedulePaused, ScheduleResumed};
+use shared::operator::Operation;
+use shared::outbox::Outbox;
+use sqlx::{PgConnection, PgPool};
+
+use super::{ControlError, store, told};
+use crate::schedule::catalogue::close;
+use crate::schedule::store::{ScheduleRow, now};
+use crate::schedule::timetable::Timetable;
+
+/// A schedule that is in force, locked.
+pub(super) async fn lock(connection: &mut PgConnection, key: &str) -> Result<ScheduleRow, ControlError> {
+    let row = crate::schedule::store::lock(connection, &[key.to_owned()]).await?.pop();
+    let row = row.ok_or_else(|| ControlError::NoSchedule(key.to_owned()))?;
+    match row.retired_at {
+        None => Ok(row),
+        Some(at) => {
+            Err(ControlError::NotNow(format!("{key} is retired since {at}: no build that runs has it")))
+        }
+    }
+}
+
+/// Has none of a schedule's later instants run until it is resumed. Runs that are there go on.
+pub async fn pause(
+    database: &PgPool,
+    outbox: &Outbox,
+    operation: &Operation,
+    key: &str,
+) -> Result<(), ControlError> {
+    let mut transaction = database.begin().await?;
+    let row = lock(&mut transaction, key).await?;
+    if let Some(at) = row.paused_at {
+        return Err(ControlError::NotNow(format!("{key} is paused already, since {at}")));
+    }
+    let (now, act) = (now(&mut transaction).await?, &operation.act);
+    store::pause(&mut transaction, key, now, (&act.actor, &act.reason)).await?;
+    outbox.append(&mut transaction, &operation.trace, SchedulePaused(told(&row, operation))).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Has a paused schedule go on with its next instant; those that passed meanwhile are not made up for.
+pub async fn resume(
+    database: &PgPool,
+    outbox: &Outbox,
+    operation: &Operation,
+    key: &str,
+) -> Result<(), ControlError> {
+    let mut transaction = database.begin().await?;
+    let row = lock(&mut transaction, key).await?;
+    let paused = store::paused(&mut transaction, key).await?;
+    let Some((paused_at, paused_by)) = paused else {
+        return Err(ControlError::NotNow(format!("{key} is not paused")));
+    };
+    let now = now(&mut transaction).await?;
+    // What the ticker has not answered yet: nobody may have ticked while it was paused.
+    close(&mut transaction, &row, now).await?;
+    store::resume(&mut transaction, key).await?;
+    restart(&mut transaction, &row, (&row.timetable, &row.time_zone), now).await?;
+    let event = ScheduleResumed { schedule: told(&row, operation), paused_at, paused_by };
+    outbox.append(&mut transaction, &operation.trace, event).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// When a schedule is to be due, in an operator's words.
+#[derive(Debug, Clone)]
+pub struct Override {
+    /// A timetable; as it is if none is given.
+    pub timetable: Option<String>,
+    /// A time zone; as it is if none is given.
+    pub time_zone: Option<String>,
+}
+
+/// Has a schedule due at other times, until it is [`reset`]: whatever builds say of it.
+pub async fn override_timetable(
+    database: &PgPool,
+    outbox: &Outbox,
+    operation: &Operation,
+    (key, word): (&str, &Override),
+) -> Result<(), ControlError> {
+    let mut transaction = database.begin().await?;
+    let row = lock(&mut transaction, key).await?;
+    let timetable = word.timetable.clone().unwrap_or_else(|| row.timetable.clone());
+    let time_zone = word.time_zone.clone().unwrap_or_else(|| row.time_zone.clone());
+    let registry_timetable = row.registry_timetable.as_deref().unwrap_or(&row.timetable);
+    let registry_time_zone = row.registry_time_zone.as_deref().unwrap_or(&row.time_zone);
+    let registry = Some((registry_timetable, registry_time_zone));
+    change(&mut transaction, outbox, operation, &row, (&timetable, &time_zone), registry).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Has a schedule due again as the registry says.
+pub async fn reset(
+    database: &PgPool,
+    outbox: &Outbox,
+    operation: &Operation,
+    key: &str,
+) -> Result<(), ControlError> {
+    let mut transaction = database.begin().await?;
+    let row = lock(&mut transaction, key).await?;
+    let (Some(timetable), Some(time_zone)) = (&row.registry_timetable, &row.registry_time_zone) else {
+        return Err(ControlError::NotNow(format!("{key} is due as the registry says already")));
+    };
+    change(&mut transaction, outbox, operation, &row, (timetable, time_zone), None).await?;
+    Ok(transaction.commit().await?)
+}
+
+async fn change(
+    connection: &mut PgConnection,
+    outbox: &Outbox,
+    operation: &Operation,
+    row: &ScheduleRow,
+    (timetable, time_zone): (&str, &str),
+    registry: Option<(&str, &str)>,
+) -> Result<(), ControlError> {
+    Timetable::new(timetable, time_zone)?;
+    let now = now(connection).await?;
+    // Instants that the old timetable owes get their answer first.
+    close(connection, row, now).await?;
+    store::set_timetable(connection, &row.schedule_key, (timetable, time_zone), registry).await?;
+    restart(connection, row, (timetable, time_zone), now).await?;
+    let event = ScheduleChanged {
+        schedule: told(row, operation),
+        timetable: timetable.to_owned(),
+        time_zone: time_zone.to_owned(),
+        former_timetable: row.timetable.clone(),
+        former_time_zone: row.time_zone.clone(),
+        is_override: registry.is_some(),
+    };
+    outbox.append(connection, &operation.trace, event).await?;
+    Ok(())
+}
+
+/// From now on.
+async fn restart(
+    connection: &mut PgConnection,
+    row: &ScheduleRow,
+    (timetable, time_zone): (&str, &str),
+    now: DateTime<Utc>,
+) -> Result<(), ControlError> {
+    let timetable = Timetable::new(timetable, time_zone)?.within(row.starts_at, row.ends_at);
+    let next = timetable.next_after(now).map(|next| next + row.offset());
+    let mut advance = crate::schedule::store::Advances::default();
+    advance.push(&row.schedule_key, now.max(row.watermark), next);
+    Ok(crate::schedule::store::advance(connection, &advance).await?)
+}

@@ -1,0 +1,62 @@
+//! What operators have schedules and runs do otherwise than by themselves. Each deed is told in the audit trail, in the
+//! transaction that does it: what can't be told is not done.
+
+mod act_on_runs;
+mod act_on_schedules;
+mod backfill;
+mod read;
+mod run_now;
+mod store;
+
+pub use act_on_runs::{Cancel, Replay, RunDeed, act_on_runs};
+pub use act_on_schedules::{Override, override_timetable, pause, reset, resume};
+pub use backfill::{Backfilled, Range, backfill};
+pub use read::{
+    GapRow, RunFilter, RunRow, Schedule, ScheduleInFull, find_run, find_schedule, list_runs, list_schedules,
+};
+pub use run_now::run_now;
+
+use shared::contracts::schedules::{RunAct, ScheduleAct};
+use shared::operator::Operation;
+use shared::outbox::AppendError;
+
+use crate::schedule::store::ScheduleRow;
+use crate::schedule::timetable::TimetableError;
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The database did not do its part.
+    #[error("the schedules and runs can't be changed; nothing was done")]
+    Database(#[from] sqlx::Error),
+    /// The event that tells it could not be written.
+    #[error("what was done can't be told, so it was not done")]
+    Untold(#[from] AppendError),
+    /// There is no such schedule.
+    #[error("there is no schedule {0:?}; `scheduler schedules list --retired` shows all")]
+    NoSchedule(String),
+    /// The schedule can't do that as it is; why.
+    #[error("{0}")]
+    NotNow(String),
+    /// What is asked for can't be read.
+    #[error(transparent)]
+    Timetable(#[from] TimetableError),
+}
+
+fn told(row: &ScheduleRow, operation: &Operation) -> ScheduleAct {
+    ScheduleAct {
+        schedule_key: row.schedule_key.clone(),
+        job_key: row.job_key.clone(),
+        act: operation.act.clone(),
+    }
+}
+
+fn told_of_run(run: &store::LockedRun, operation: &Operation) -> RunAct {
+    RunAct {
+        run_id: run.id,
+        schedule_key: run.schedule_key.clone(),
+        job_key: run.job_key.clone(),
+        scheduled_at: run.scheduled_at,
+        act: operation.act.clone(),
+    }
+}

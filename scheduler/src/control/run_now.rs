@@ -1,0 +1,47 @@
+//! Running a schedule's job once, now, whatever its timetable says and though it may be paused.
+
+use chrono::TimeDelta;
+use shared::contracts::schedules::{RequestedKind, RunRequested};
+use shared::entropy::Entropy;
+use shared::ids::RunId;
+use shared::operator::Operation;
+use shared::outbox::Outbox;
+use sqlx::PgPool;
+
+use super::act_on_schedules::lock;
+use super::{ControlError, store, told_of_run};
+use crate::schedule::store::now;
+
+/// How many microseconds are looked at for one that is free.
+const TRIES_MAX: i64 = 100;
+
+/// Queues a run of the schedule's job with the schedule's arguments; gives its id. Its instant is the present one.
+pub async fn run_now(
+    database: &PgPool,
+    outbox: &Outbox,
+    operation: &Operation,
+    entropy: &Entropy,
+    key: &str,
+) -> Result<RunId, ControlError> {
+    let mut transaction = database.begin().await?;
+    let row = lock(&mut transaction, key).await?;
+    let now = now(&mut transaction).await?;
+    for later in 0..TRIES_MAX {
+        let new = store::NewRequested {
+            id: entropy.uuid_v7(now),
+            scheduled_at: now + TimeDelta::microseconds(later),
+            run_after: now,
+            queued_at: Some(now),
+        };
+        let made = store::request(&mut transaction, key, RequestedKind::Manual, &operation.act.actor, &[new])
+            .await?;
+        let Some((run, tick)) = made.into_iter().next() else { continue };
+        let event = RunRequested { run: told_of_run(&run, operation), kind: RequestedKind::Manual };
+        outbox.append(&mut transaction, &operation.trace, tick).await?;
+        outbox.append(&mut transaction, &operation.trace, event).await?;
+        transaction.commit().await?;
+        outbox.wake();
+        return Ok(run.id);
+    }
+    Err(ControlError::NotNow(format!("no instant is free for a run of {}; try again", row.schedule_key)))
+}

@@ -1,0 +1,209 @@
+//! The rows that operators change.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use shared::contracts::jobs::TickDue;
+use shared::contracts::schedules::RequestedKind;
+use shared::ids::RunId;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// A run that nobody else can act upon now.
+#[derive(Debug, Clone)]
+pub struct LockedRun {
+    /// The run.
+    pub id: RunId,
+    /// Its schedule; of a run that none made, its job.
+    pub schedule_key: String,
+    /// Its job.
+    pub job_key: String,
+    /// Its queue.
+    pub queue: String,
+    /// The due instant.
+    pub scheduled_at: DateTime<Utc>,
+    /// What the job is given.
+    pub args: Value,
+    /// Where it stands.
+    pub state: String,
+    /// How many attempts it has had.
+    pub attempt: i32,
+    /// Whether no other run of its schedule may run beside it.
+    pub is_exclusive: bool,
+}
+
+/// A run that somebody wants.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewRequested {
+    pub(super) id: Uuid,
+    pub(super) scheduled_at: DateTime<Utc>,
+    pub(super) run_after: DateTime<Utc>,
+    pub(super) queued_at: Option<DateTime<Utc>>,
+}
+
+pub(super) async fn pause(
+    connection: &mut PgConnection,
+    key: &str,
+    now: DateTime<Utc>,
+    (actor, reason): (&str, &str),
+) -> Result<(), sqlx::Error> {
+    let paused = sqlx::query!(
+        "UPDATE job_schedules SET paused_at = $2, paused_by = $3, paused_reason = $4, updated_at = $2
+         WHERE schedule_key = $1",
+        key,
+        now,
+        actor,
+        reason,
+    );
+    paused.execute(connection).await.map(|_| ())
+}
+
+/// Since when, and by whom; none if it is not paused.
+pub(super) async fn paused(
+    connection: &mut PgConnection,
+    key: &str,
+) -> Result<Option<(DateTime<Utc>, String)>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT paused_at AS "paused_at!", paused_by AS "paused_by!"
+           FROM job_schedules WHERE schedule_key = $1 AND paused_at IS NOT NULL"#,
+        key,
+    );
+    Ok(row.fetch_optional(connection).await?.map(|row| (row.paused_at, row.paused_by)))
+}
+
+pub(super) async fn resume(connection: &mut PgConnection, key: &str) -> Result<(), sqlx::Error> {
+    let resumed = sqlx::query!(
+        "UPDATE job_schedules
+         SET paused_at = NULL, paused_by = NULL, paused_reason = NULL, updated_at = clock_timestamp()
+         WHERE schedule_key = $1",
+        key,
+    );
+    resumed.execute(connection).await.map(|_| ())
+}
+
+pub(super) async fn set_timetable(
+    connection: &mut PgConnection,
+    key: &str,
+    (timetable, time_zone): (&str, &str),
+    registry: Option<(&str, &str)>,
+) -> Result<(), sqlx::Error> {
+    let set = sqlx::query!(
+        "UPDATE job_schedules
+         SET timetable = $2, time_zone = $3, registry_timetable = $4, registry_time_zone = $5,
+             updated_at = clock_timestamp()
+         WHERE schedule_key = $1",
+        key,
+        timetable,
+        time_zone,
+        registry.map(|(timetable, _)| timetable),
+        registry.map(|(_, time_zone)| time_zone),
+    );
+    set.execute(connection).await.map(|_| ())
+}
+
+/// Inserts runs of a schedule, as it has them, where there is none; gives those that are new, in the order of their instants.
+pub(super) async fn request(
+    connection: &mut PgConnection,
+    key: &str,
+    kind: RequestedKind,
+    creator: &str,
+    runs: &[NewRequested],
+) -> Result<Vec<(LockedRun, TickDue)>, sqlx::Error> {
+    let ids: Vec<Uuid> = runs.iter().map(|run| run.id).collect();
+    let instants: Vec<_> = runs.iter().map(|run| run.scheduled_at).collect();
+    let run_after: Vec<_> = runs.iter().map(|run| run.run_after).collect();
+    let queued_at: Vec<_> = runs.iter().map(|run| run.queued_at).collect();
+    let mut made = sqlx::query_as!(
+        LockedRun,
+        r#"
+        INSERT INTO job_runs
+            (id, schedule_key, job_key, scheduled_at, queue, priority, args, attempts_max, timeout_seconds,
+             backoff_seconds, backoff_max_seconds, is_exclusive, kind, creator, run_after, queued_at)
+        SELECT
+            wanted.id, schedule_key, job_key, wanted.scheduled_at, queue, priority, args, attempts_max, timeout_seconds,
+            backoff_seconds, backoff_max_seconds, overlap <> 'allow', $6, $7, wanted.run_after, wanted.queued_at
+        FROM UNNEST($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[])
+                AS wanted (id, scheduled_at, run_after, queued_at)
+            JOIN job_schedules ON schedule_key = $1
+        ON CONFLICT (schedule_key, scheduled_at) DO NOTHING
+        RETURNING id AS "id: RunId", schedule_key, job_key, queue, scheduled_at, args, state, attempt, is_exclusive
+        "#,
+        key,
+        &ids,
+        &instants,
+        &run_after,
+        &queued_at as &[Option<DateTime<Utc>>],
+        kind.as_str(),
+        creator,
+    )
+    .fetch_all(connection)
+    .await?;
+    made.sort_by_key(|run| run.scheduled_at);
+    let with_tick = |run: LockedRun| {
+        let tick = TickDue {
+            run_id: run.id,
+            job_key: run.job_key.clone(),
+            queue: run.queue.clone(),
+            scheduled_at: run.scheduled_at,
+            args: run.args.clone(),
+        };
+        (run, tick)
+    };
+    Ok(made.into_iter().map(with_tick).collect())
+}
+
+/// In the order of their ids, so that two operators wait for each other instead of deadlocking.
+pub(super) async fn lock_runs(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<Vec<LockedRun>, sqlx::Error> {
+    sqlx::query_as!(
+        LockedRun,
+        r#"
+        SELECT id AS "id: RunId", schedule_key, job_key, queue, scheduled_at, args, state, attempt, is_exclusive
+        FROM job_runs
+        WHERE id = ANY($1)
+        ORDER BY id
+        FOR UPDATE
+        "#,
+        ids,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The attempts go on counting: they fence.
+pub(super) async fn replay(connection: &mut PgConnection, id: RunId) -> Result<(), sqlx::Error> {
+    let replayed = sqlx::query!(
+        "UPDATE job_runs
+         SET state = 'queued', finished_at = NULL, cancel_reason = NULL, queued_at = clock_timestamp(),
+             run_after = clock_timestamp(), attempts_max = attempt + attempts_max - attempts_before,
+             attempts_before = attempt
+         WHERE id = $1",
+        id.0,
+    );
+    replayed.execute(connection).await.map(|_| ())
+}
+
+pub(super) async fn cancel_waiting(
+    connection: &mut PgConnection,
+    id: RunId,
+    error: &str,
+) -> Result<(), sqlx::Error> {
+    let canceled = sqlx::query!(
+        "UPDATE job_runs
+         SET state = 'failed', finished_at = clock_timestamp(), error = $2, error_kind = 'canceled'
+         WHERE id = $1",
+        id.0,
+        error,
+    );
+    canceled.execute(connection).await.map(|_| ())
+}
+
+pub(super) async fn cancel_running(
+    connection: &mut PgConnection,
+    id: RunId,
+    reason: &str,
+) -> Result<(), sqlx::Error> {
+    let canceled = sqlx::query!("UPDATE job_runs SET cancel_reason = $2 WHERE id = $1", id.0, reason);
+    canceled.execute(connection).await.map(|_| ())
+}

@@ -1,0 +1,211 @@
+//! What operators have schedules and runs do, told in the trail with the deed or not done at all.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use scheduler::control::{
+    Cancel, ControlError, Override, Range, Replay, RunFilter, act_on_runs, backfill, find_schedule,
+    list_runs, list_schedules, override_timetable, pause, reset, resume, run_now,
+};
+use scheduler::jobs::{Definition, Job, JobError};
+use scheduler::worker::{Registry, claim_next, execute};
+use shared::clock::Clock;
+use shared::operator::{Deed, Operation};
+use uuid::Uuid;
+
+use crate::bench::{Bench, KEY, definition};
+
+const FAILED: &str = "job.run.failed";
+
+fn operation(bench: &Bench) -> Operation {
+    Operation::new("a test", "ada".to_owned(), "why not".to_owned(), &Clock::system(), &bench.entropy)
+}
+
+/// These use cases go by the database's clock.
+async fn now(bench: &Bench) -> DateTime<Utc> {
+    sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(bench.pool()).await.unwrap()
+}
+
+async fn told(bench: &Bench, event: &str) -> i64 {
+    let told =
+        "SELECT count(*) FROM outbox WHERE routing_key = $1 AND body::jsonb -> 'data' ->> 'actor' = 'ada'
+        AND body::jsonb -> 'data' ->> 'reason' = 'why not'";
+    sqlx::query_scalar(told).bind(event).fetch_one(bench.pool()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_paused_schedule_answers_its_instants_as_paused_and_goes_on_with_the_next_one() {
+    let bench = Bench::new().await;
+    let begin = now(&bench).await - TimeDelta::hours(1);
+    bench.schedule(begin).await;
+    let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
+    pause(pool, outbox, operation, KEY).await.unwrap();
+    let again = pause(pool, outbox, operation, KEY).await.unwrap_err();
+    assert!(again.to_string().contains("paused already"), "{again}");
+    // What had been due before is run by the rules as if it were not paused.
+    bench.tick(now(&bench).await).await;
+    assert_eq!(bench.count("SELECT count(*) FROM job_runs").await, 5);
+    bench.tick(now(&bench).await + TimeDelta::minutes(10)).await;
+    assert_eq!(bench.count("SELECT count(*) FROM job_runs").await, 5);
+    assert_eq!(bench.count("SELECT sum(instants)::bigint FROM job_gaps WHERE reason = 'paused'").await, 10);
+    bench.run_sql("UPDATE job_schedules SET watermark = watermark - interval '10 minutes'").await;
+    bench.run_sql("DELETE FROM job_gaps WHERE reason = 'paused'").await;
+    bench.run_sql("UPDATE job_schedules SET paused_at = paused_at - interval '3 minutes', watermark = watermark - interval '3 minutes'").await;
+    resume(pool, outbox, operation, KEY).await.unwrap();
+    assert_eq!(bench.count("SELECT sum(instants)::bigint FROM job_gaps WHERE reason = 'paused'").await, 3);
+    assert!(matches!(resume(pool, outbox, operation, KEY).await, Err(ControlError::NotNow(_))));
+    assert_eq!(bench.tick(now(&bench).await + TimeDelta::minutes(1)).await.runs(), 1);
+    assert_eq!(told(&bench, "operator.schedule.paused").await, 1);
+    assert_eq!(told(&bench, "operator.schedule.resumed").await, 1);
+}
+
+#[tokio::test]
+async fn an_overridden_schedule_is_due_as_the_operator_says_until_it_is_reset() {
+    let bench = Bench::new().await;
+    bench.schedule(now(&bench).await).await;
+    let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
+    let word = |timetable: &str, zone: &str| Override {
+        timetable: Some(timetable.to_owned()),
+        time_zone: Some(zone.to_owned()),
+    };
+    let wrong = override_timetable(pool, outbox, operation, (KEY, &word("* * *", "UTC"))).await.unwrap_err();
+    assert!(wrong.to_string().contains("cron has five"), "{wrong}");
+    for _ in 0..2 {
+        override_timetable(pool, outbox, operation, (KEY, &word("0 9 * * *", "Asia/Kolkata"))).await.unwrap();
+    }
+    let all = list_schedules(pool, false).await.unwrap();
+    let next: Vec<_> = all[0].next.iter().map(|next| next.format("%H:%M").to_string()).collect();
+    assert_eq!((next.join(" "), all[0].is_override), ("03:30 03:30 03:30 03:30 03:30".to_owned(), true));
+    let due: DateTime<Utc> =
+        sqlx::query_scalar("SELECT next_due_at FROM job_schedules").fetch_one(bench.pool()).await.unwrap();
+    assert_eq!(due, all[0].next[0]);
+    reset(pool, outbox, operation, KEY).await.unwrap();
+    assert!(matches!(reset(pool, outbox, operation, KEY).await, Err(ControlError::NotNow(_))));
+    let found = find_schedule(pool, KEY).await.unwrap().unwrap().schedule;
+    assert_eq!(
+        (found.timetable.as_str(), found.time_zone.as_str(), found.is_override),
+        ("* * * * *", "UTC", false)
+    );
+    assert_eq!(told(&bench, "operator.schedule.changed").await, 3);
+}
+
+#[tokio::test]
+async fn a_job_is_run_now_whatever_its_schedule_says_and_though_it_is_paused() {
+    let bench = Bench::new().await;
+    bench.schedule(now(&bench).await).await;
+    let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
+    pause(pool, outbox, operation, KEY).await.unwrap();
+    let run_id = run_now(pool, outbox, operation, &bench.entropy, KEY).await.unwrap();
+    assert_eq!(bench.events(&format!("default.{KEY}")).await, 1);
+    assert_eq!(bench.execute(run_id, |_| Ok(String::new())).await, "succeeded 1");
+    let kept = "SELECT count(*) FROM job_runs WHERE kind = 'manual' AND creator = 'ada'";
+    assert_eq!(bench.count(kept).await, 1);
+    assert_eq!(told(&bench, "operator.run.requested").await, 1);
+    let none = run_now(pool, outbox, operation, &bench.entropy, "sheep").await.unwrap_err();
+    assert!(none.to_string().contains("no schedule \"sheep\""), "{none}");
+}
+
+#[tokio::test]
+async fn a_range_that_was_missed_is_made_up_for_at_a_pace_and_what_was_run_is_not_run_again() {
+    let bench = Bench::new().await;
+    let begin = now(&bench).await - TimeDelta::hours(1);
+    bench.schedule(begin).await;
+    bench.tick(now(&bench).await).await;
+    let missed = bench.count("SELECT sum(instants)::bigint FROM job_gaps").await;
+    let watermark: DateTime<Utc> =
+        sqlx::query_scalar("SELECT watermark FROM job_schedules").fetch_one(bench.pool()).await.unwrap();
+    let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
+    let range = Range { from: begin, until: watermark, pace: Duration::from_mins(1) };
+    let made = backfill(pool, outbox, operation, &bench.entropy, (KEY, range)).await.unwrap();
+    assert_eq!((i64::try_from(made.runs).unwrap(), made.there), (missed, 5));
+    let again = backfill(pool, outbox, operation, &bench.entropy, (KEY, range)).await.unwrap();
+    assert_eq!((again.runs, again.there), (0, made.runs + 5));
+    assert_eq!(told(&bench, "operator.run.requested").await, missed);
+    // One a minute, the oldest instant first.
+    let now = now(&bench).await;
+    assert_eq!(bench.rescue(now).await.queued, 1);
+    assert_eq!(bench.rescue(now + TimeDelta::minutes(2)).await.queued, 2);
+    let future = Range { until: watermark + TimeDelta::minutes(1), ..range };
+    let refused = backfill(pool, outbox, operation, &bench.entropy, (KEY, future)).await.unwrap_err();
+    assert!(refused.to_string().contains("not later"), "{refused}");
+    let endless = Range { from: DateTime::UNIX_EPOCH, ..range };
+    let refused = backfill(pool, outbox, operation, &bench.entropy, (KEY, endless)).await.unwrap_err();
+    assert!(refused.to_string().contains("more than 10000"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_failed_run_is_replayed_with_as_many_attempts_as_it_had_and_they_still_fence() {
+    let bench = Bench::new().await;
+    let run_id = bench.queued_run().await;
+    let lasting = |_| Err(JobError::Lasting("no flock".to_owned()));
+    let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
+    let replay = async || act_on_runs(pool, outbox, operation, &[run_id.0], Replay).await.unwrap().remove(0);
+    assert!(!replay().await.done, "it has not failed");
+    assert_eq!(bench.execute(run_id, lasting).await, "failed 1");
+    assert_eq!(replay().await, Deed::done(&run_id));
+    assert_eq!(bench.events(&format!("default.{KEY}")).await, 2);
+    for attempt in 2..4 {
+        assert_eq!(
+            bench.execute(run_id, |_| Err(JobError::passing("no")("not now"))).await,
+            format!("retrying {attempt}")
+        );
+        bench.run_sql("UPDATE job_runs SET state = 'queued'").await;
+    }
+    assert_eq!(bench.execute(run_id, |_| Err(JobError::passing("no")("not now"))).await, "failed 4");
+    assert_eq!(replay().await, Deed::done(&run_id));
+    assert_eq!(bench.execute(run_id, |_| Ok(String::new())).await, "succeeded 5");
+    assert_eq!(told(&bench, "operator.run.replayed").await, 2);
+}
+
+#[tokio::test]
+async fn a_waiting_run_is_canceled_at_once_a_running_one_soon_and_a_finished_one_not() {
+    let bench = Bench::new().await;
+    let run_id = bench.queued_run().await;
+    let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
+    let cancel =
+        async || act_on_runs(pool, outbox, operation, &[run_id.0, Uuid::nil()], Cancel).await.unwrap();
+    let deeds = cancel().await;
+    assert_eq!((deeds[0].done, deeds[1].note.as_deref()), (true, Some("there is no such run")));
+    assert_eq!(bench.state(run_id).await, "failed 0");
+    assert_eq!((bench.events(FAILED).await, told(&bench, "operator.run.canceled").await), (1, 1));
+    assert!(!cancel().await[0].done, "it is over");
+
+    bench.run_sql("UPDATE job_runs SET state = 'queued', finished_at = NULL").await;
+    let endless =
+        Job::new(Definition { timeout: Duration::from_mins(5), ..definition() }, |_| std::future::pending());
+    let workshop = bench.workshop(Registry::new([endless]));
+    let claimed = bench.claim(&workshop, run_id).await;
+    assert!(cancel().await[0].done);
+    execute(&workshop, claimed).await;
+    assert_eq!(bench.state(run_id).await, "failed 1", "attempts are left, and it is not tried again");
+    let run = &list_runs(pool, &RunFilter::default(), 10).await.unwrap()[0];
+    assert_eq!(
+        (run.error_kind.as_deref(), run.error.as_deref()),
+        (Some("canceled"), Some("canceled: why not (ada)"))
+    );
+    assert_eq!(bench.events(FAILED).await, 2);
+}
+
+#[tokio::test]
+async fn a_run_that_was_to_end_and_lost_its_worker_is_not_tried_again() {
+    let bench = Bench::new().await;
+    let run_id = bench.queued_run().await;
+    let workshop = bench.workshop(Bench::registry(|_| Ok(String::new())));
+    bench.claim(&workshop, run_id).await;
+    let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
+    assert!(act_on_runs(pool, outbox, operation, &[run_id.0], Cancel).await.unwrap()[0].done);
+    let later = now(&bench).await + TimeDelta::minutes(1);
+    assert_eq!(bench.rescue(later).await.lost, 1);
+    assert_eq!(bench.state(run_id).await, "failed 1");
+}
+
+#[tokio::test]
+async fn without_a_broker_runs_are_taken_from_the_table_the_most_important_first() {
+    let bench = Bench::new().await;
+    bench.queued_run().await;
+    bench.run_sql("UPDATE job_runs SET queue = 'other'").await;
+    let workshop = bench.workshop(Bench::registry(|_| Ok(String::new())));
+    assert!(claim_next(&workshop, Some("default")).await.unwrap().is_none());
+    assert!(claim_next(&workshop, None).await.unwrap().is_some());
+    assert!(claim_next(&workshop, None).await.unwrap().is_none());
+}
