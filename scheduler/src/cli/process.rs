@@ -51,7 +51,7 @@ pub(super) fn execute(reader: Reader, arguments: &ProcessArguments) -> anyhow::R
             metrics: TickerMetrics::new(&metrics),
             interval: config.tick_interval,
         };
-        let worker = format!("{}/{}", config.process.instance, std::process::id());
+        let instance = format!("{}/{}", config.process.instance, std::process::id());
         run_to_end(PROGRAM, |stop| async move {
             let workshop = Workshop {
                 database: pool,
@@ -61,7 +61,7 @@ pub(super) fn execute(reader: Reader, arguments: &ProcessArguments) -> anyhow::R
                 clock,
                 entropy,
                 printer: Printer::stdout(),
-                worker,
+                worker: instance,
                 lease: LEASE,
                 stop: stop.clone(),
             };

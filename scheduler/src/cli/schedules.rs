@@ -1,5 +1,6 @@
 //! `scheduler schedules …`.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -150,7 +151,8 @@ fn in_full(found: &ScheduleInFull) -> anyhow::Result<String> {
             Value::String(words) => harmless(words),
             other => harmless(&other.to_string()),
         };
-        text.push_str(&format!("{name:width$}  {words}\n"));
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "{name:width$}  {words}");
     }
     let runs: Vec<_> = found.runs.iter().map(super::runs::cells).collect();
     text.push('\n');

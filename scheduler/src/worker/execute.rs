@@ -116,7 +116,7 @@ fn log(outcome: &Outcome, recorded: Recorded, took: Duration) {
             tracing::warn!(duration_ms, error, ?wait, "an attempt failed, the run is tried again");
         }
         (Recorded::Written, Outcome::Failed { error, .. }) => {
-            tracing::error!(duration_ms, error, "a run failed")
+            tracing::error!(duration_ms, error, "a run failed");
         }
     }
 }

@@ -74,8 +74,8 @@ pub async fn rescue(
     let queued = runs_store::queue_due(connection, now, ROUND_MAX).await?;
     let retried = runs_store::requeue_retries(connection, now, ROUND_MAX).await?;
     let resent = runs_store::requeue_unclaimed(connection, now, ROUND_MAX).await?;
-    let (retries, lost) = (retried.len(), lost.len());
-    let counts = Rescued { queued: queued.len(), retried: retries, lost, resent: resent.len() };
+    let counts =
+        Rescued { queued: queued.len(), retried: retried.len(), lost: lost.len(), resent: resent.len() };
     for tick in &resent {
         tracing::warn!(run.id = %tick.run_id, job.key = tick.job_key, "nobody claimed a run, sending its tick again");
     }

@@ -19,5 +19,6 @@ mod metrics;
 mod overlap;
 mod rescue;
 mod runs;
+mod thirty_days;
 mod ticks;
 mod worker;

@@ -271,7 +271,7 @@ async fn schedules_and_runs(stage: &Stage) {
         .sql(
             "INSERT INTO job_runs (id, schedule_key, job_key, scheduled_at, queue, state, attempt, attempts_max,
                  timeout_seconds, run_after, finished_at)
-             SELECT gen_random_uuid(), run.key, run.key, now(), 'default', run.state, 1, 1, 1, 'infinity', run.finished_at
+             SELECT gen_random_uuid(), run.key, run.key, now(), 'default', run.state, 1, 1, 1, '2999-01-01', run.finished_at
              FROM (VALUES ('failed', 'failed', now()), ('waiting', 'queued', NULL)) AS run (key, state, finished_at)",
         )
         .await;
