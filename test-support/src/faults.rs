@@ -45,6 +45,19 @@ impl PrivatePostgres {
         TestDatabase::create_on(&self.url).await
     }
 
+    /// A migrated database on it, which remembers from now on when each transaction committed.
+    pub async fn database_with_commit_instants(&mut self) -> TestDatabase {
+        let database = self.database().await;
+        let setting = sqlx::query("ALTER SYSTEM SET track_commit_timestamp = on");
+        setting.execute(database.pool()).await.expect("the setting");
+        self.stop().await;
+        self.start_again().await;
+        let fsync: String =
+            sqlx::query_scalar("SHOW fsync").fetch_one(database.pool()).await.expect("the setting");
+        assert_eq!(fsync, "on", "a limit without durability is none");
+        database
+    }
+
     /// Ends it in order.
     pub async fn stop(&mut self) {
         let server = self.server.take();

@@ -105,6 +105,8 @@ pub struct Work {
     pub is_due: bool,
     /// A run waits for another attempt, or its worker or its message may be lost.
     pub is_stuck: bool,
+    /// When a schedule is due next.
+    pub next_due_at: Option<DateTime<Utc>>,
 }
 
 /// Looks whether there is anything to do: one question, most of the time all there is to ask.
@@ -124,7 +126,8 @@ pub async fn work(connection: &mut PgConnection) -> Result<Work, sqlx::Error> {
             ) OR EXISTS (
                 SELECT FROM job_runs WHERE state = 'queued' AND run_after <= clock.now
                   AND (queued_at IS NULL OR queued_at <= clock.now - interval '1 minute')
-            ) AS "is_stuck!"
+            ) AS "is_stuck!",
+            (SELECT min(next_due_at) FROM job_schedules WHERE retired_at IS NULL AND next_due_at > clock.now) AS next_due_at
         -- One moment for all of them, which an index can be asked for.
         FROM (SELECT clock_timestamp() AS now OFFSET 0) AS clock
         "#

@@ -36,6 +36,15 @@ pub struct Ticker {
     pub interval: Duration,
 }
 
+/// What a look has left.
+#[derive(Debug, Clone, Copy)]
+pub struct Ticked {
+    /// Whether more is due already.
+    pub more: bool,
+    /// How long after the look a schedule is due that was not then.
+    pub next_due_in: Option<Duration>,
+}
+
 impl Ticker {
     /// Ticks until `stop`.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
@@ -43,14 +52,17 @@ impl Ticker {
         supervise(&self.component, &stop, &self.entropy, || async {
             while !stop.is_cancelled() {
                 self.sync(&synced_at).await?;
-                let more = self.tick().await.map_err(Interruption::Passing)?;
+                let looked_at = Instant::now();
+                let Ticked { more, next_due_in } = self.tick().await.map_err(Interruption::Passing)?;
                 self.component.up();
                 if more {
                     continue;
                 }
+                // What is due sooner is not kept waiting for the next look.
+                let wait = next_due_in.map_or(self.interval, |next| next.min(self.interval));
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = tokio::time::sleep(self.interval) => {}
+                    () = tokio::time::sleep_until(looked_at + wait) => {}
                 }
             }
             Ok(())
@@ -75,8 +87,8 @@ impl Ticker {
     }
 
     /// Writes what is due now, in two transactions: stuck runs must not keep ticks waiting, nor the other way round. Nothing is
-    /// begun where nothing is due. Whether more is due already.
-    pub async fn tick(&self) -> anyhow::Result<bool> {
+    /// begun where nothing is due.
+    pub async fn tick(&self) -> anyhow::Result<Ticked> {
         let looked_at = Instant::now();
         let mut connection = self.database.acquire().await?;
         let work = store::work(&mut connection).await?;
@@ -106,6 +118,7 @@ impl Ticker {
             }
             more |= rescued.more();
         }
-        Ok(more)
+        let next_due_in = work.next_due_at.and_then(|next| (next - work.now).to_std().ok());
+        Ok(Ticked { more, next_due_in })
     }
 }

@@ -53,7 +53,7 @@ impl Line {
         if fields.len() == 5 {
             fields.insert(0, "0");
         }
-        let [seconds, minutes, hours, days, months, weekdays] = fields[..] else { panic!("{line}") };
+        let [seconds, minutes, hours, days, months, weekdays] = fields.try_into().unwrap();
         let mut of_week = values(weekdays, 0, 7);
         of_week[0] |= of_week[7];
         Self {

@@ -81,10 +81,10 @@ fn on_thousands_of_random_lines_it_is_due_when_croniter_says() {
         .spawn()
         .unwrap();
     let mut input = peer.stdin.take().unwrap();
-    let asked: String = questions
-        .iter()
-        .map(|(line, after)| format!("{}\n", json!({ "line": line, "after": after, "count": INSTANTS })))
-        .collect();
+    let question = |(line, after): &(String, i64)| {
+        json!({ "line": line, "after": after, "count": INSTANTS }).to_string()
+    };
+    let asked = questions.iter().map(question).collect::<Vec<_>>().join("\n") + "\n";
     // On a thread of its own: it answers while it reads.
     let asking = std::thread::spawn(move || input.write_all(asked.as_bytes()));
     let answered = peer.wait_with_output().unwrap();

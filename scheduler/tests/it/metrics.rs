@@ -63,7 +63,7 @@ async fn a_ticker_counts_what_it_writes_and_what_was_missed() {
         metrics: TickerMetrics::new(&bench.metrics),
         interval: Duration::from_secs(1),
     };
-    while ticker.tick().await.unwrap() {}
+    while ticker.tick().await.unwrap().more {}
     let scrape = Scrape::from(&told(&bench, Vec::new())).await;
     let counted = async |sql| u64::try_from(bench.count(sql).await).unwrap();
     let written = counted("SELECT count(*) FROM job_runs").await;

@@ -28,7 +28,6 @@ mod size;
 
 use std::process::ExitCode;
 
-use test_support::TestDatabase;
 use test_support::faults::PrivatePostgres;
 use test_support::machine::load;
 
@@ -39,7 +38,7 @@ use size::Size;
 async fn main() -> ExitCode {
     let size = Size::chosen();
     let mut postgres = PrivatePostgres::start().await;
-    let database = with_commit_instants(&mut postgres).await;
+    let database = postgres.database_with_commit_instants().await;
     let mut report = Report::default();
     println!("pipeline, {size:?}; load {}", load());
     relay::measure(&database, &size, &mut report).await;
@@ -47,16 +46,4 @@ async fn main() -> ExitCode {
     latency::measure(&database, &size, &mut report).await;
     memory::measure(&database, &size, &mut report).await;
     report.judge()
-}
-
-/// A migrated database on a server that remembers when each transaction committed.
-async fn with_commit_instants(postgres: &mut PrivatePostgres) -> TestDatabase {
-    let database = postgres.database().await;
-    let setting = "ALTER SYSTEM SET track_commit_timestamp = on";
-    sqlx::query(setting).execute(database.pool()).await.unwrap();
-    postgres.stop().await;
-    postgres.start_again().await;
-    let fsync: String = sqlx::query_scalar("SHOW fsync").fetch_one(database.pool()).await.unwrap();
-    assert_eq!(fsync, "on", "a limit without durability is none");
-    database
 }

@@ -285,7 +285,7 @@ async fn schedules_and_runs(stage: &Stage) {
     ] {
         let command = Program::named("scheduler").env("DATABASE_URL", stage.database.url());
         let words = line.split(' ').chain(["--reason", "a test"]);
-        let ended = words.fold(command, |command, word| command.arg(word)).run().await;
+        let ended = words.fold(command, Program::arg).run().await;
         assert_eq!(ended.code, Some(0), "{line}: {}", ended.log);
     }
 }
