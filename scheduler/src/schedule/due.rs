@@ -336,7 +336,7 @@ mod tests {
                 now += TimeDelta::seconds(wait);
                 // Sometimes later than now: not paused yet.
                 let paused_from = (paused < 300_000).then(|| begin + TimeDelta::seconds(paused));
-                let rules = Rules { room, paused_from, ..catch_up(max, window) };
+                let rules = Rules { paused_from, room, ..catch_up(max, window) };
                 loop {
                     let plan = plan(watermark, now, &timetable, rules, &known);
                     prop_assert!(plan.runs.len() <= room);

@@ -7,6 +7,7 @@
 )]
 
 mod audit_partitions;
+mod background_tasks;
 mod bench;
 mod catalogue;
 mod clocks;

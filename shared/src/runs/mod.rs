@@ -4,6 +4,11 @@
 //! Its instant is the present one, or the next free microsecond: `(schedule_key, scheduled_at)` is the key of every run,
 //! and that of a run without a schedule begins with its job.
 
+mod task;
+mod task_store;
+
+pub use task::{Enqueued, Existing, Repeat, Task, enqueue_task};
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -45,6 +50,9 @@ pub enum EnqueueError {
     /// So many others were made at the same microsecond.
     #[error("no free instant was found for a run of {0}")]
     Crowded(String),
+    /// It is to be repeated in no time.
+    #[error("{0} is to be repeated; a period is a second or more")]
+    Repeat(String),
     /// Its tick can't be written.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -118,9 +126,9 @@ async fn insert(
             $6, $7, $4, $4
         FROM UNNEST($1::uuid[], $2::jsonb[]) WITH ORDINALITY AS given (id, args, place),
             (SELECT COALESCE(
-                -- After the last one that is not before this moment.
+                -- After the last one of this moment; others may wait for tomorrow.
                 (SELECT max(scheduled_at) + interval '1 microsecond' FROM job_runs
-                 WHERE schedule_key = $3 AND scheduled_at >= $4),
+                 WHERE schedule_key = $3 AND scheduled_at >= $4 AND scheduled_at < $4 + interval '1 second'),
                 $4
             ) AS instant) AS free
         ORDER BY given.place

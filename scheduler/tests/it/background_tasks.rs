@@ -1,0 +1,131 @@
+//! Tasks as Django's background tasks have them: enqueued by code in its own transaction, for later, again and again, once or
+//! in place of another; and seen in views of the names that are known from there.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use shared::runs::{Enqueued, Existing, Repeat, Task, enqueue_task};
+use shared::telemetry::TraceContext;
+
+use crate::bench::{Bench, KEY, at};
+
+async fn enqueue(bench: &Bench, task: &Task<'_>, now: DateTime<Utc>) -> Enqueued {
+    let mut transaction = bench.as_program.begin().await.unwrap();
+    let trace = TraceContext::new(&bench.entropy);
+    let enqueued =
+        enqueue_task(&mut transaction, &bench.outbox, &bench.entropy, &trace, task, now).await.unwrap();
+    transaction.commit().await.unwrap();
+    enqueued
+}
+
+async fn views(bench: &Bench) -> (Vec<Value>, Vec<Value>) {
+    let read = async |sql: &'static str| sqlx::query_scalar(sql).fetch_all(bench.pool()).await.unwrap();
+    (
+        read("SELECT to_jsonb(task) FROM background_task AS task ORDER BY run_at").await,
+        read("SELECT to_jsonb(task) FROM background_task_completedtask AS task ORDER BY run_at").await,
+    )
+}
+
+#[tokio::test]
+async fn a_task_for_later_waits_for_its_time_and_is_run_once() {
+    let bench = Bench::new().await;
+    let args = json!({ "sheep": 7 });
+    let later = Task {
+        run_at: Some(at("10:00:00")),
+        priority: 4,
+        verbose_name: "count them",
+        creator: Some("ada"),
+        ..Task::new(KEY, &args)
+    };
+    let Enqueued::Run(run_id) = enqueue(&bench, &later, at("09:00:00")).await else { unreachable!() };
+    assert_eq!(bench.events("default.count-sheep").await, 0);
+    let (waiting, _) = views(&bench).await;
+    assert_eq!(waiting[0]["task_params"], "[[], {\"sheep\": 7}]");
+    for (column, value) in [("task_name", json!(KEY)), ("priority", json!(4)), ("creator", json!("ada"))] {
+        assert_eq!(waiting[0][column], value);
+    }
+    assert_eq!(bench.rescue(at("09:59:59")).await.queued, 0);
+    assert_eq!(bench.rescue(at("10:00:00")).await.queued, 1);
+    assert_eq!(bench.rescue(at("10:00:01")).await.queued, 0);
+    assert_eq!(bench.events("default.count-sheep").await, 1);
+    assert_eq!(bench.execute(run_id, |context| Ok(context.args.to_string())).await, "succeeded 1");
+    let (waiting, done) = views(&bench).await;
+    assert_eq!((waiting.len(), done.len(), &done[0]["failed_at"]), (0, 1, &Value::Null));
+}
+
+#[tokio::test]
+async fn a_task_whose_time_has_passed_is_run_now() {
+    let bench = Bench::new().await;
+    let args = json!({});
+    let late = Task { run_at: Some(at("08:00:00")), ..Task::new(KEY, &args) };
+    enqueue(&bench, &late, at("09:00:00")).await;
+    assert_eq!(bench.events("default.count-sheep").await, 1);
+}
+
+#[tokio::test]
+async fn a_repeated_task_is_run_from_its_time_on_until_its_end_and_no_build_retires_it() {
+    let bench = Bench::new().await;
+    bench.sync(&Bench::registry(|_| Ok(String::new())), at("08:59:00")).await;
+    bench.run_sql("UPDATE job_schedules SET next_due_at = NULL").await;
+    let args = json!({});
+    let repeat = Repeat { every: Duration::from_secs(90), until: Some(at("09:04:30")) };
+    let repeated = Task { run_at: Some(at("09:00:00")), repeat: Some(repeat), ..Task::new(KEY, &args) };
+    let Enqueued::Schedule(key) = enqueue(&bench, &repeated, at("08:59:00")).await else { unreachable!() };
+    assert!(key.starts_with("count-sheep:"), "{key}");
+    let (waiting, _) = views(&bench).await;
+    assert_eq!((&waiting[0]["repeat"], &waiting[0]["state"]), (&json!(90), &json!("scheduled")));
+    let mut runs = Vec::new();
+    for second in 0..600 {
+        let now = at("08:59:00") + TimeDelta::seconds(second);
+        if bench.tick(now).await.runs() > 0 {
+            runs.push(now.format("%H:%M:%S").to_string());
+        }
+    }
+    assert_eq!(runs, ["09:00:00", "09:01:30", "09:03:00", "09:04:30"]);
+    bench.sync(&Bench::registry(|_| Ok(String::new())), at("10:00:00")).await;
+    assert_eq!(bench.count("SELECT count(*) FROM job_schedules WHERE retired_at IS NOT NULL").await, 0);
+    let fast = Task { repeat: Some(Repeat { every: Duration::from_millis(900), until: None }), ..repeated };
+    let mut connection = bench.as_program.acquire().await.unwrap();
+    let trace = TraceContext::new(&bench.entropy);
+    let refused =
+        enqueue_task(&mut connection, &bench.outbox, &bench.entropy, &trace, &fast, at("09:00:00")).await;
+    assert!(refused.unwrap_err().to_string().contains("a second or more"));
+}
+
+#[tokio::test]
+async fn of_a_task_that_is_there_the_old_one_is_kept_or_replaced_as_the_code_says() {
+    let bench = Bench::new().await;
+    let (args, others) = (json!({ "flock": 1 }), json!({ "flock": 2 }));
+    let now = at("09:00:00");
+    let task = |existing, run_at: &str| Task { run_at: Some(at(run_at)), existing, ..Task::new(KEY, &args) };
+    assert!(matches!(enqueue(&bench, &task(Existing::Keep, "10:00:00"), now).await, Enqueued::Run(_)));
+    assert_eq!(enqueue(&bench, &task(Existing::Keep, "11:00:00"), now).await, Enqueued::There);
+    let other = Task { existing: Existing::Keep, ..Task::new(KEY, &others) };
+    assert!(matches!(enqueue(&bench, &other, now).await, Enqueued::Run(_)));
+    assert!(matches!(enqueue(&bench, &task(Existing::Ignore, "11:00:00"), now).await, Enqueued::Run(_)));
+    assert_eq!(bench.count("SELECT count(*) FROM job_runs").await, 3);
+    assert!(matches!(enqueue(&bench, &task(Existing::Replace, "12:00:00"), now).await, Enqueued::Run(_)));
+    let (waiting, _) = views(&bench).await;
+    let times: Vec<_> = waiting.iter().map(|task| task["run_at"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(times, ["2026-05-04T09:00:00+00:00", "2026-05-04T12:00:00+00:00"]);
+
+    let repeat = Some(Repeat { every: Duration::from_mins(1), until: None });
+    let repeated = Task { repeat, ..task(Existing::Replace, "09:00:00") };
+    for _ in 0..3 {
+        assert!(matches!(enqueue(&bench, &repeated, now).await, Enqueued::Schedule(_)));
+    }
+    assert_eq!(enqueue(&bench, &task(Existing::Keep, "11:00:00"), now).await, Enqueued::There);
+    bench.tick(at("09:00:00")).await;
+    assert_eq!(bench.tick(at("09:01:00")).await.runs(), 1, "those that were replaced have ended");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_enqueue_the_same_at_once_it_is_there_once() {
+    let bench = Bench::new().await;
+    let args = json!({});
+    let task = Task { existing: Existing::Keep, ..Task::new(KEY, &args) };
+    let all = futures_util::future::join_all((0..10).map(|_| enqueue(&bench, &task, at("09:00:00")))).await;
+    assert_eq!(all.iter().filter(|enqueued| **enqueued != Enqueued::There).count(), 1);
+    assert_eq!(bench.count("SELECT count(*) FROM job_runs").await, 1);
+}

@@ -1,0 +1,174 @@
+//! A task that code wants once, later, or again and again: what Django's background tasks have beside the job and its arguments.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use super::{EnqueueError, TRIES_MAX, task_store};
+use crate::contracts::jobs::{DEFAULT_QUEUE, TickDue};
+use crate::entropy::Entropy;
+use crate::ids::RunId;
+use crate::outbox::Outbox;
+use crate::telemetry::TraceContext;
+
+/// A task, to be enqueued.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// The job.
+    pub job_key: &'a str,
+    /// What it is given.
+    pub args: &'a Value,
+    /// Its queue.
+    pub queue: &'a str,
+    /// Of two that wait in a queue the one with the higher number goes first.
+    pub priority: i16,
+    /// What people call it.
+    pub verbose_name: &'a str,
+    /// Who wants it.
+    pub creator: Option<&'a str>,
+    /// Not before; now if none is given. One that has passed is run now.
+    pub run_at: Option<DateTime<Utc>>,
+    /// Again and again, from then on.
+    pub repeat: Option<Repeat>,
+    /// What becomes of another one with the same job and arguments that waits.
+    pub existing: Existing,
+    /// How many attempts each run may have.
+    pub attempts_max: i32,
+    /// How long an attempt may take.
+    pub timeout: Duration,
+}
+
+/// How often a task is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeat {
+    /// So long after one instant comes the next. Whole seconds, one or more.
+    pub every: Duration,
+    /// The last instant is not later.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// What becomes of another task with the same job and arguments that waits or is repeated. One that is being executed is left
+/// alone in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and this one comes beside it.
+    Ignore,
+    /// It stays, and this one is not enqueued.
+    Keep,
+    /// It goes, and this one takes its place.
+    Replace,
+}
+
+/// What was enqueued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Enqueued {
+    /// A run.
+    Run(RunId),
+    /// A schedule; its key.
+    Schedule(String),
+    /// Nothing: another one is there.
+    There,
+}
+
+impl<'a> Task<'a> {
+    /// A run of a job, now, in the default queue, with half a minute for each of three attempts.
+    pub const fn new(job_key: &'a str, args: &'a Value) -> Self {
+        Self {
+            job_key,
+            args,
+            queue: DEFAULT_QUEUE,
+            priority: 0,
+            verbose_name: "",
+            creator: None,
+            run_at: None,
+            repeat: None,
+            existing: Existing::Ignore,
+            attempts_max: 3,
+            timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// Job and arguments in one: members in the order of their names.
+    fn hash(&self) -> String {
+        let text = format!("{}\n{}", self.job_key, self.args);
+        URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes()))
+    }
+}
+
+/// Writes a task in the caller's transaction: a run with its tick, a run that waits for its time, or a schedule. Two that
+/// enqueue the same with [`Existing::Keep`] or [`Existing::Replace`] wait for each other's transactions. Call
+/// [`Outbox::wake`] after the commit.
+pub async fn enqueue_task(
+    connection: &mut PgConnection,
+    outbox: &Outbox,
+    entropy: &Entropy,
+    trace: &TraceContext,
+    task: &Task<'_>,
+    now: DateTime<Utc>,
+) -> Result<Enqueued, EnqueueError> {
+    let failed = |error| EnqueueError::Write(task.job_key.to_owned(), error);
+    let hash = task.hash();
+    if task.existing != Existing::Ignore {
+        task_store::lock(connection, &hash).await.map_err(failed)?;
+    }
+    match task.existing {
+        Existing::Ignore => {}
+        Existing::Keep => {
+            if task_store::is_there(connection, &hash).await.map_err(failed)? {
+                return Ok(Enqueued::There);
+            }
+        }
+        Existing::Replace => task_store::remove(connection, &hash, now).await.map_err(failed)?,
+    }
+    if let Some(repeat) = task.repeat {
+        let every = i64::try_from(repeat.every.as_secs()).ok().filter(|every| *every > 0);
+        let every = every.ok_or_else(|| EnqueueError::Repeat(task.job_key.to_owned()))?;
+        let key = format!("{}:{}", task.job_key, entropy.uuid_v7(now));
+        let begin = task.run_at.unwrap_or(now);
+        task_store::insert_schedule(connection, task, (&key, &hash), every, begin, now)
+            .await
+            .map_err(failed)?;
+        return Ok(Enqueued::Schedule(key));
+    }
+    let run_at = task.run_at.unwrap_or(now).max(now);
+    let id = RunId(entropy.uuid_v7(now));
+    for later in 0..i64::try_from(TRIES_MAX).unwrap_or(i64::MAX) {
+        let instant = run_at + TimeDelta::microseconds(later);
+        let is_due = run_at <= now;
+        let inserted =
+            task_store::insert_run(connection, task, (id, &hash), (instant, run_at), is_due.then_some(now));
+        let Some(scheduled_at) = inserted.await.map_err(failed)? else { continue };
+        if is_due {
+            let tick = TickDue {
+                run_id: id,
+                job_key: task.job_key.to_owned(),
+                queue: task.queue.to_owned(),
+                scheduled_at,
+                args: task.args.clone(),
+            };
+            outbox.append(connection, trace, tick).await?;
+        }
+        return Ok(Enqueued::Run(id));
+    }
+    Err(EnqueueError::Crowded(task.job_key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_task_is_known_by_its_job_and_its_arguments_in_whatever_order() {
+        let (one, other) = (json!({ "a": 1, "b": 2 }), json!({ "b": 2, "a": 1 }));
+        assert_eq!(Task::new("count", &one).hash(), Task::new("count", &other).hash());
+        assert_ne!(Task::new("count", &one).hash(), Task::new("counts", &one).hash());
+        assert_ne!(Task::new("count", &one).hash(), Task::new("count", &json!({ "a": 1 })).hash());
+    }
+}
