@@ -17,8 +17,11 @@ ALTER TABLE job_runs
     ADD CONSTRAINT job_runs_backoff_range CHECK (backoff_seconds BETWEEN 1 AND backoff_max_seconds);
 
 CREATE UNIQUE INDEX job_runs_exclusive ON job_runs (schedule_key) WHERE state = 'running' AND is_exclusive;
--- What a schedule that skips or queues looks at.
+-- What a schedule that skips or queues looks at, and what a claim does.
 CREATE INDEX job_runs_unfinished_of_schedule ON job_runs (schedule_key)
-    WHERE state IN ('queued', 'running', 'retrying') AND is_exclusive;
+    WHERE state IN ('queued', 'running', 'retrying');
+CREATE INDEX job_runs_running_of_schedule ON job_runs (schedule_key) WHERE state = 'running';
+-- Whoever has waited for a run that is over.
+CREATE INDEX job_runs_exclusive_waiting ON job_runs (schedule_key) WHERE state = 'queued' AND is_exclusive;
 -- What a worker takes: the most important one that has waited longest.
 CREATE INDEX job_runs_waiting ON job_runs (queue, priority DESC, run_after, id) WHERE state = 'queued';

@@ -47,7 +47,7 @@ enum Command {
     /// Executes runs; writes nothing that becomes due.
     Work,
     /// Writes what becomes due and executes it here, one run after another, without a broker; for a while or until it is
-    /// asked to stop. Beside other schedulers or alone.
+    /// asked to stop. Beside other schedulers or alone. What is told waits in the outbox for a program with a relay.
     Process(ProcessArguments),
     /// What is due when: lists and shows schedules, pauses them, has them go on, due at other times, and run now or for
     /// instants that have passed. Each deed is told in the audit trail.

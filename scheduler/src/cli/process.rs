@@ -66,9 +66,16 @@ pub(super) fn execute(reader: Reader, arguments: &ProcessArguments) -> anyhow::R
                 stop: stop.clone(),
             };
             // The ticker goes on while a run takes long.
-            let ticking = tokio::spawn(ticker.run(stop.child_token()));
-            let worked = work(&workshop, arguments, &stop).await;
+            let mut ticking = tokio::spawn(ticker.run(stop.child_token()));
+            let broken = tokio::select! {
+                worked = work(&workshop, arguments, &stop) => Some(worked),
+                ended = &mut ticking => {
+                    ended.context("the ticker broke")??;
+                    None
+                }
+            };
             stop.cancel();
+            let Some(worked) = broken else { return Ok(()) };
             ticking.await.context("the ticker broke")??;
             worked
         })

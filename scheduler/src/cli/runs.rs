@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use shared::config::Reader;
+use shared::lifecycle::UsageError;
 use shared::operator::{Report, WhoArguments, cell, columns, harmless, instant, json_lines, print};
 use uuid::Uuid;
 
@@ -53,6 +54,9 @@ pub(super) struct FilterArguments {
     /// Only those of this schedule.
     #[arg(long, value_name = "KEY")]
     schedule: Option<String>,
+    /// Only those that are there for this reason.
+    #[arg(long, value_parser = ["scheduled", "enqueued", "manual", "backfill"])]
+    kind: Option<String>,
     /// Only those in this state.
     #[arg(long, value_parser = ["queued", "running", "retrying", "succeeded", "failed"])]
     state: Option<String>,
@@ -76,7 +80,8 @@ pub(super) struct ActArguments {
     /// Which, as they are listed.
     #[arg(value_name = "ID", required_unless_present = "all")]
     ids: Vec<Uuid>,
-    /// All that the filters leave, 10000 at the most: to replay those that have failed, to cancel those that wait or run.
+    /// All that the filters leave, 10000 at the most: to replay those that have failed and were not canceled, to cancel those
+    /// that wait or run.
     #[arg(long, conflicts_with = "ids")]
     all: bool,
     #[command(flatten)]
@@ -93,6 +98,7 @@ impl FilterArguments {
         RunFilter {
             job_key: self.job.clone(),
             schedule_key: self.schedule.clone(),
+            kind: self.kind.clone(),
             state: self.state.clone(),
             error_kind: self.error_kind.clone(),
             queue: self.queue.clone(),
@@ -158,18 +164,28 @@ async fn show(desk: &Desk, id: Uuid, json: bool) -> anyhow::Result<()> {
 
 /// The ids that are meant: those that are named, or those in one of `states` that the filters leave.
 async fn chosen(desk: &Desk, arguments: &ActArguments, states: &[&str]) -> anyhow::Result<Vec<Uuid>> {
+    let filter = arguments.filter.filter();
     if !arguments.all {
+        if filter != RunFilter::default() {
+            return Err(UsageError("a filter goes with --all, not with ids".to_owned()).into());
+        }
         let mut ids = arguments.ids.clone();
         ids.sort_unstable();
         ids.dedup();
         return Ok(ids);
     }
-    let filter = arguments.filter.filter();
     let mut ids = Vec::new();
     for state in states.iter().filter(|state| filter.state.as_ref().is_none_or(|wanted| wanted == *state)) {
         let filter = RunFilter { state: Some((*state).to_owned()), ..filter.clone() };
-        ids.extend(list_runs(&desk.database, &filter, ALL_MAX).await?.into_iter().map(|run| run.id));
+        let runs = list_runs(&desk.database, &filter, ALL_MAX).await?;
+        // What somebody has canceled is meant only by those who say so.
+        let is_meant =
+            |run: &RunRow| filter.error_kind.is_some() || run.error_kind.as_deref() != Some("canceled");
+        ids.extend(runs.into_iter().filter(is_meant).map(|run| run.id));
     }
+    // One may have gone from one state to another meanwhile.
+    ids.sort_unstable();
+    ids.dedup();
     Ok(ids)
 }
 

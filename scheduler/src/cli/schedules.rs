@@ -183,16 +183,17 @@ async fn act(desk: &Desk, command: SchedulesCommand) -> anyhow::Result<()> {
             ("paused", &which.key, *json, json!({}))
         }
         SchedulesCommand::Resume(ActArguments { which, who, json }) => {
-            resume(database, outbox, &operation("resume", who), &which.key).await?;
+            resume(database, outbox, &operation("resume", who), entropy, &which.key).await?;
             ("resumed", &which.key, *json, json!({}))
         }
         SchedulesCommand::Override { act: ActArguments { which, who, json }, timetable, time_zone } => {
             let word = Override { timetable: timetable.clone(), time_zone: time_zone.clone() };
-            override_timetable(database, outbox, &operation("override", who), (&which.key, &word)).await?;
+            override_timetable(database, outbox, &operation("override", who), entropy, (&which.key, &word))
+                .await?;
             ("overridden", &which.key, *json, json!({}))
         }
         SchedulesCommand::Reset(ActArguments { which, who, json }) => {
-            reset(database, outbox, &operation("reset", who), &which.key).await?;
+            reset(database, outbox, &operation("reset", who), entropy, &which.key).await?;
             ("reset", &which.key, *json, json!({}))
         }
         SchedulesCommand::Backfill { act: ActArguments { which, who, json }, from, until, pace } => {

@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use super::store::{self, LockedRun};
 use super::{ControlError, told_of_run};
-use crate::worker::runs_store;
 
 /// What is done to runs.
 pub trait RunDeed {
@@ -110,11 +109,6 @@ impl RunDeed for Cancel {
         };
         let event = RunCanceled { run: told_of_run(run, operation), state: run.state.clone() };
         outbox.append(connection, &operation.trace, event).await?;
-        if run.is_exclusive
-            && let Some(next) = runs_store::requeue_next_exclusive(connection, &run.schedule_key).await?
-        {
-            outbox.append(connection, &operation.trace, next).await?;
-        }
         Ok(deed)
     }
 }

@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use shared::contracts::schedules::{ScheduleChanged, SchedulePaused, ScheduleResumed};
+use shared::entropy::Entropy;
 use shared::operator::Operation;
 use shared::outbox::Outbox;
 use sqlx::{PgConnection, PgPool};
 
 use super::{ControlError, store, told};
 use crate::schedule::catalogue::close;
-use crate::schedule::store::{ScheduleRow, now};
+use crate::schedule::publish_tick::answer;
+use crate::schedule::store::{Advances, ScheduleRow, now};
 use crate::schedule::timetable::Timetable;
 
 /// A schedule that is in force, locked.
@@ -41,24 +43,41 @@ pub async fn pause(
     Ok(transaction.commit().await?)
 }
 
+/// Answers what a schedule owes until now, as a ticker does; gives it as it is then.
+async fn settle(
+    connection: &mut PgConnection,
+    outbox: &Outbox,
+    entropy: &Entropy,
+    key: &str,
+    now: DateTime<Utc>,
+) -> Result<ScheduleRow, ControlError> {
+    loop {
+        let row = lock(connection, key).await?;
+        // One that can't be read owes nothing that anybody could name.
+        if row.timetable().is_err() || !answer(connection, outbox, entropy, &[row], now).await?.more {
+            return lock(connection, key).await;
+        }
+    }
+}
+
 /// Has a paused schedule go on with its next instant; those that passed meanwhile are not made up for.
 pub async fn resume(
     database: &PgPool,
     outbox: &Outbox,
     operation: &Operation,
+    entropy: &Entropy,
     key: &str,
 ) -> Result<(), ControlError> {
     let mut transaction = database.begin().await?;
-    let row = lock(&mut transaction, key).await?;
+    lock(&mut transaction, key).await?;
     let paused = store::paused(&mut transaction, key).await?;
     let Some((paused_at, paused_by)) = paused else {
         return Err(ControlError::NotNow(format!("{key} is not paused")));
     };
     let now = now(&mut transaction).await?;
-    // What the ticker has not answered yet: nobody may have ticked while it was paused.
-    close(&mut transaction, &row, now).await?;
+    // Nobody may have ticked while it was paused.
+    let row = settle(&mut transaction, outbox, entropy, key, now).await?;
     store::resume(&mut transaction, key).await?;
-    restart(&mut transaction, &row, (&row.timetable, &row.time_zone), now).await?;
     let event = ScheduleResumed { schedule: told(&row, operation), paused_at, paused_by };
     outbox.append(&mut transaction, &operation.trace, event).await?;
     Ok(transaction.commit().await?)
@@ -78,16 +97,18 @@ pub async fn override_timetable(
     database: &PgPool,
     outbox: &Outbox,
     operation: &Operation,
+    entropy: &Entropy,
     (key, word): (&str, &Override),
 ) -> Result<(), ControlError> {
     let mut transaction = database.begin().await?;
-    let row = lock(&mut transaction, key).await?;
+    let now = now(&mut transaction).await?;
+    let row = settle(&mut transaction, outbox, entropy, key, now).await?;
     let timetable = word.timetable.clone().unwrap_or_else(|| row.timetable.clone());
     let time_zone = word.time_zone.clone().unwrap_or_else(|| row.time_zone.clone());
     let registry_timetable = row.registry_timetable.as_deref().unwrap_or(&row.timetable);
     let registry_time_zone = row.registry_time_zone.as_deref().unwrap_or(&row.time_zone);
     let registry = Some((registry_timetable, registry_time_zone));
-    change(&mut transaction, outbox, operation, &row, (&timetable, &time_zone), registry).await?;
+    change(&mut transaction, outbox, operation, (&row, now), (&timetable, &time_zone), registry).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -96,14 +117,16 @@ pub async fn reset(
     database: &PgPool,
     outbox: &Outbox,
     operation: &Operation,
+    entropy: &Entropy,
     key: &str,
 ) -> Result<(), ControlError> {
     let mut transaction = database.begin().await?;
-    let row = lock(&mut transaction, key).await?;
+    let now = now(&mut transaction).await?;
+    let row = settle(&mut transaction, outbox, entropy, key, now).await?;
     let (Some(timetable), Some(time_zone)) = (&row.registry_timetable, &row.registry_time_zone) else {
         return Err(ControlError::NotNow(format!("{key} is due as the registry says already")));
     };
-    change(&mut transaction, outbox, operation, &row, (timetable, time_zone), None).await?;
+    change(&mut transaction, outbox, operation, (&row, now), (timetable, time_zone), None).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -111,16 +134,23 @@ async fn change(
     connection: &mut PgConnection,
     outbox: &Outbox,
     operation: &Operation,
-    row: &ScheduleRow,
+    (row, now): (&ScheduleRow, DateTime<Utc>),
     (timetable, time_zone): (&str, &str),
     registry: Option<(&str, &str)>,
 ) -> Result<(), ControlError> {
-    Timetable::new(timetable, time_zone)?;
-    let now = now(connection).await?;
-    // Instants that the old timetable owes get their answer first.
+    let new = Timetable::new(timetable, time_zone)?.within(row.starts_at, row.ends_at);
+    let begin = new.begin(now);
+    // A watermark that is ahead has its own way back.
+    let watermark = if begin < now { begin } else { begin.max(row.watermark) };
+    let Some(next) = new.next_after(watermark) else {
+        return Err(ControlError::NotNow(format!("{timetable:?} would never be due")));
+    };
+    // What the old one owes yet its jitter has put off.
     close(connection, row, now).await?;
     store::set_timetable(connection, &row.schedule_key, (timetable, time_zone), registry).await?;
-    restart(connection, row, (timetable, time_zone), now).await?;
+    let mut advance = Advances::default();
+    advance.push(&row.schedule_key, watermark, Some(next + row.offset()));
+    crate::schedule::store::advance(connection, &advance).await?;
     let event = ScheduleChanged {
         schedule: told(row, operation),
         timetable: timetable.to_owned(),
@@ -130,19 +160,6 @@ async fn change(
         is_override: registry.is_some(),
     };
     outbox.append(connection, &operation.trace, event).await?;
+    outbox.wake();
     Ok(())
-}
-
-/// From now on.
-async fn restart(
-    connection: &mut PgConnection,
-    row: &ScheduleRow,
-    (timetable, time_zone): (&str, &str),
-    now: DateTime<Utc>,
-) -> Result<(), ControlError> {
-    let timetable = Timetable::new(timetable, time_zone)?.within(row.starts_at, row.ends_at);
-    let next = timetable.next_after(now).map(|next| next + row.offset());
-    let mut advance = crate::schedule::store::Advances::default();
-    advance.push(&row.schedule_key, now.max(row.watermark), next);
-    Ok(crate::schedule::store::advance(connection, &advance).await?)
 }

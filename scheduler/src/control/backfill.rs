@@ -14,6 +14,8 @@ use super::{ControlError, store, told_of_run};
 use crate::schedule::due::due_instants;
 use crate::schedule::store::now;
 
+/// Later than anybody waits for.
+const FAR: TimeDelta = TimeDelta::days(36_500);
 /// The most instants of one backfill.
 const INSTANTS_MAX: usize = 10_000;
 
@@ -48,6 +50,9 @@ pub async fn backfill(
 ) -> Result<Backfilled, ControlError> {
     let mut transaction = database.begin().await?;
     let row = lock(&mut transaction, key).await?;
+    if range.from > range.until {
+        return Err(ControlError::NotNow("the range ends before it begins".to_owned()));
+    }
     if range.until > row.watermark {
         let words = format!(
             "{key} has answered its instants up to {} only; choose an end that is not later",
@@ -69,7 +74,10 @@ pub async fn backfill(
         .map(|(place, scheduled_at)| store::NewRequested {
             id: entropy.uuid_v7(now),
             scheduled_at: *scheduled_at,
-            run_after: pace.checked_mul(place).and_then(|wait| now.checked_add_signed(wait)).unwrap_or(now),
+            run_after: pace
+                .checked_mul(place)
+                .and_then(|wait| now.checked_add_signed(wait))
+                .unwrap_or(now + FAR),
             // A ticker tells of each when its time has come.
             queued_at: None,
         })

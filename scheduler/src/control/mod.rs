@@ -20,6 +20,7 @@ use shared::contracts::schedules::{RunAct, ScheduleAct};
 use shared::operator::Operation;
 use shared::outbox::AppendError;
 
+use crate::schedule::publish_tick::PublishTickError;
 use crate::schedule::store::ScheduleRow;
 use crate::schedule::timetable::TimetableError;
 
@@ -32,6 +33,9 @@ pub enum ControlError {
     /// The event that tells it could not be written.
     #[error("what was done can't be told, so it was not done")]
     Untold(#[from] AppendError),
+    /// What is owed could not be answered.
+    #[error("what the schedule owes can't be answered; nothing was done")]
+    Owed(#[from] PublishTickError),
     /// There is no such schedule.
     #[error("there is no schedule {0:?}; `scheduler schedules list --retired` shows all")]
     NoSchedule(String),

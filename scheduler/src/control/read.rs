@@ -247,12 +247,14 @@ pub struct RunRow {
 }
 
 /// Which runs.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {
     /// Of this job.
     pub job_key: Option<String>,
     /// Of this schedule.
     pub schedule_key: Option<String>,
+    /// There for this reason.
+    pub kind: Option<String>,
     /// In this state.
     pub state: Option<String>,
     /// With an error of this kind.
@@ -284,6 +286,7 @@ pub async fn list_runs(
             AND ($5::text IS NULL OR queue = $5)
             AND ($6::timestamptz IS NULL OR scheduled_at >= $6)
             AND ($7::timestamptz IS NULL OR scheduled_at <= $7)
+            AND ($9::text IS NULL OR kind = $9)
         ORDER BY scheduled_at DESC, id DESC
         LIMIT $8
         "#,
@@ -295,6 +298,7 @@ pub async fn list_runs(
         filter.from,
         filter.until,
         limit,
+        filter.kind,
     )
     .fetch_all(database)
     .await

@@ -119,7 +119,9 @@ pub(super) async fn request(
             (id, schedule_key, job_key, scheduled_at, queue, priority, args, attempts_max, timeout_seconds,
              backoff_seconds, backoff_max_seconds, is_exclusive, kind, creator, run_after, queued_at)
         SELECT
-            wanted.id, schedule_key, job_key, wanted.scheduled_at, queue, priority, args, attempts_max, timeout_seconds,
+            wanted.id, schedule_key, job_key, wanted.scheduled_at, queue,
+            -- What is made up for goes behind what is due.
+            CASE WHEN $6 = 'backfill' THEN GREATEST(priority - 1, -32768)::smallint ELSE priority END, args, attempts_max, timeout_seconds,
             backoff_seconds, backoff_max_seconds, overlap <> 'allow', $6, $7, wanted.run_after, wanted.queued_at
         FROM UNNEST($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[])
                 AS wanted (id, scheduled_at, run_after, queued_at)

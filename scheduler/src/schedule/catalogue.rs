@@ -60,8 +60,11 @@ pub struct Synced {
 pub enum Occasion {
     /// It begins: of two of the same version the one that began last is in force.
     Start,
-    /// It goes on.
+    /// It goes on: what no build has any more is retired.
     Proof,
+    /// It goes on after the database has not heard of it for so long that its proof has run out; so it may be with others,
+    /// and they get their time to say so.
+    Return,
 }
 
 /// Which build this is: of two the one with the higher number is newer.
@@ -123,11 +126,11 @@ pub async fn sync_at(
             if row.generation <= generation || !is_proven {
                 proven.push(key.to_owned());
             }
-        } else if is_proven && (row.generation > generation || occasion == Occasion::Proof) {
+        } else if is_proven && row.generation > generation
+            || is_proven && row.generation == generation && occasion != Occasion::Start
+            || occasion == Occasion::Return
+        {
             synced.of_others += 1;
-            if row.generation == generation {
-                proven.push(key.to_owned());
-            }
         } else {
             change(connection, row, &declared, generation, now).await?;
             synced.changed += 1;
@@ -136,7 +139,7 @@ pub async fn sync_at(
     prove(connection, &proven, generation, now).await?;
     let is_ours = |key: &str| registry.scheduled().any(|(definition, _)| definition.key == key);
     for row in rows.iter().filter(|row| row.retired_at.is_none() && !is_ours(&row.schedule_key)) {
-        if row.declared_until.is_some_and(|until| until >= now) {
+        if occasion != Occasion::Proof || row.declared_until.is_some_and(|until| until >= now) {
             synced.of_others += 1;
             continue;
         }
@@ -219,7 +222,7 @@ impl Declaration {
     }
 }
 
-/// Adds a schedule, or takes up one that was retired; an operator's timetable of that time is forgotten.
+/// Adds a schedule, or takes up one that was retired, with an operator's timetable if it had one.
 async fn add(
     connection: &mut PgConnection,
     key: &str,
@@ -227,8 +230,7 @@ async fn add(
     (before, generation): (Option<&ScheduleRow>, i64),
     now: DateTime<Utc>,
 ) -> Result<(), SyncError> {
-    let Declaration { timetable, time_zone, .. } = declared;
-    let places = InForce { timetable, time_zone, registry: None };
+    let places = InForce::of(declared, before);
     let watermark = begin(&places, declared, now).unwrap_or(now);
     // What was answered stays so.
     let watermark = before.map_or(watermark, |row| watermark.max(row.watermark.min(now)));
@@ -243,24 +245,23 @@ async fn change(
     generation: i64,
     now: DateTime<Utc>,
 ) -> Result<(), SyncError> {
-    let Declaration { timetable, time_zone, .. } = declared;
-    // An operator's word stays in force.
-    let places = if row.registry_timetable.is_some() {
-        let registry = Some((timetable.as_str(), time_zone.as_str()));
-        InForce { timetable: &row.timetable, time_zone: &row.time_zone, registry }
-    } else {
-        InForce { timetable, time_zone, registry: None }
-    };
-    let same_instants = row.timetable == places.timetable
-        && row.time_zone == places.time_zone
-        && row.starts_at == declared.starts_at
-        && row.ends_at == declared.ends_at;
+    let places = InForce::of(declared, Some(row));
+    let once = |timetable: Option<Timetable>| timetable.and_then(|timetable| timetable.once());
+    let is_the_same_once =
+        once(row.timetable().ok()).is_some_and(|at| once(places.read(declared)) == Some(at));
+    let same_instants = is_the_same_once
+        || row.timetable == places.timetable
+            && row.time_zone == places.time_zone
+            && row.starts_at == declared.starts_at
+            && row.ends_at == declared.ends_at;
     // Another timetable begins now; the instants that the old one still owed get their answer first.
     let watermark = if same_instants {
         row.watermark
     } else {
         close(connection, row, now).await?;
-        begin(&places, declared, now).unwrap_or(now)
+        let begin = begin(&places, declared, now).unwrap_or(now);
+        // A watermark that is ahead has its own way back.
+        if begin < now { begin } else { begin.max(row.watermark) }
     };
     put(connection, &row.schedule_key, declared, &places, (watermark, generation), now).await?;
     Ok(())
@@ -273,7 +274,20 @@ struct InForce<'a> {
     registry: Option<(&'a str, &'a str)>,
 }
 
-impl InForce<'_> {
+impl<'a> InForce<'a> {
+    /// An operator's word stays in force, over whatever is declared.
+    fn of(declared: &'a Declaration, row: Option<&'a ScheduleRow>) -> Self {
+        let Declaration { timetable, time_zone, .. } = declared;
+        match row.filter(|row| row.registry_timetable.is_some()) {
+            Some(row) => Self {
+                timetable: &row.timetable,
+                time_zone: &row.time_zone,
+                registry: Some((timetable, time_zone)),
+            },
+            None => Self { timetable, time_zone, registry: None },
+        }
+    }
+
     fn read(&self, declared: &Declaration) -> Option<Timetable> {
         let timetable = Timetable::new(self.timetable, self.time_zone).ok()?;
         Some(timetable.within(declared.starts_at, declared.ends_at))

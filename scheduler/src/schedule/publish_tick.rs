@@ -71,7 +71,20 @@ pub async fn publish_ticks(
 ) -> Result<Published, PublishTickError> {
     let limit = i64::try_from(SCHEDULES_MAX).unwrap_or(i64::MAX);
     let due = store::lock_due(connection, now, limit).await?;
-    let mut published = Published { more: due.len() >= SCHEDULES_MAX, ..Published::default() };
+    let mut published = answer(connection, outbox, entropy, &due, now).await?;
+    published.more |= due.len() >= SCHEDULES_MAX;
+    Ok(published)
+}
+
+/// Answers what is due at `now` of schedules that are locked.
+pub async fn answer(
+    connection: &mut PgConnection,
+    outbox: &Outbox,
+    entropy: &Entropy,
+    due: &[ScheduleRow],
+    now: DateTime<Utc>,
+) -> Result<Published, PublishTickError> {
+    let mut published = Published::default();
     if due.is_empty() {
         return Ok(published);
     }
@@ -79,8 +92,8 @@ pub async fn publish_ticks(
     let limited: Vec<String> = due.iter().filter(limited).map(|row| row.schedule_key.clone()).collect();
     let unfinished =
         if limited.is_empty() { HashMap::new() } else { store::unfinished(connection, &limited).await? };
-    let (mut runs, mut offsets, mut advances) = (Vec::new(), HashMap::new(), Advances::default());
-    for schedule in &due {
+    let (mut runs, mut advances) = (Vec::new(), Advances::default());
+    for schedule in due {
         if runs.len() >= ENOUGH_RUNS {
             published.more = true;
             break;
@@ -109,20 +122,17 @@ pub async fn publish_ticks(
         let next_due_at = plan.next_due_at.map(|next| next + offset);
         published.more |= next_due_at.is_some_and(|next| next <= now);
         advances.push(&schedule.schedule_key, plan.watermark, next_due_at);
-        offsets.insert(schedule.schedule_key.as_str(), offset);
         runs.extend(plan.runs.iter().map(|scheduled_at| DueRun {
             id: entropy.uuid_v7(now),
             schedule_key: schedule.schedule_key.clone(),
             scheduled_at: *scheduled_at,
+            due_at: *scheduled_at + offset,
         }));
     }
     let inserted = write(connection, outbox, entropy, &runs, now).await?;
     let by_id: HashMap<Uuid, &DueRun> = runs.iter().map(|run| (run.id, run)).collect();
-    published.due_since = inserted
-        .into_iter()
-        .filter_map(|id| by_id.get(&id))
-        .map(|run| run.scheduled_at + offsets.get(run.schedule_key.as_str()).copied().unwrap_or_default())
-        .collect();
+    published.due_since =
+        inserted.into_iter().filter_map(|id| by_id.get(&id)).map(|run| run.due_at).collect();
     store::advance(connection, &advances).await?;
     Ok(published)
 }

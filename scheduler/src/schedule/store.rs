@@ -125,7 +125,14 @@ pub async fn work(connection: &mut PgConnection) -> Result<Work, sqlx::Error> {
                 SELECT FROM job_runs WHERE state = 'running' AND lease_until < clock.now
             ) OR EXISTS (
                 SELECT FROM job_runs WHERE state = 'queued' AND run_after <= clock.now
-                  AND (queued_at IS NULL OR queued_at <= clock.now - interval '1 minute')
+                  AND (
+                      queued_at IS NULL
+                      OR queued_at + LEAST(GREATEST(queued_at - run_after, interval '1 minute'), interval '1 hour')
+                          <= clock.now
+                      AND NOT (is_exclusive AND EXISTS (
+                          SELECT FROM job_runs AS other
+                          WHERE other.schedule_key = job_runs.schedule_key AND other.state = 'running'))
+                  )
             ) AS "is_stuck!",
             (SELECT min(next_due_at) FROM job_schedules WHERE retired_at IS NULL AND next_due_at > clock.now) AS next_due_at
         -- One moment for all of them, which an index can be asked for.
@@ -207,7 +214,7 @@ pub async fn lock(connection: &mut PgConnection, keys: &[String]) -> Result<Vec<
     .await
 }
 
-/// How many runs of exclusive schedules are not over; those that have none are left out.
+/// How many runs of schedules are not over; those that have none are left out.
 pub async fn unfinished(
     connection: &mut PgConnection,
     keys: &[String],
@@ -216,9 +223,9 @@ pub async fn unfinished(
         r#"
         SELECT schedule_key, count(*) AS "runs!"
         FROM job_runs
-        WHERE schedule_key = ANY($1) AND state IN ('queued', 'running', 'retrying') AND is_exclusive
-          -- What an operator wants beside them keeps no instant from being run.
-          AND kind = 'scheduled'
+        WHERE schedule_key = ANY($1) AND state IN ('queued', 'running', 'retrying')
+          -- What an operator wants beside them, or once more, keeps no instant from being run.
+          AND kind = 'scheduled' AND attempts_before = 0
         GROUP BY schedule_key
         "#,
         keys,

@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::catalogue::{Occasion, PROOF, SyncError, sync};
+use super::catalogue::{Occasion, PROOF, PROOF_HOLDS, SyncError, sync};
 use super::metrics::TickerMetrics;
 use super::publish_tick::publish_ticks;
 use super::{store, watermark};
@@ -75,6 +75,7 @@ impl Ticker {
         let before = *synced_at.lock().unwrap_or_else(PoisonError::into_inner);
         let occasion = match before {
             None => Occasion::Start,
+            Some(at) if at.elapsed() >= PROOF_HOLDS.to_std().unwrap_or(PROOF) => Occasion::Return,
             Some(at) if at.elapsed() >= PROOF => Occasion::Proof,
             Some(_) => return Ok(()),
         };

@@ -12,7 +12,7 @@
 //! in the hour that there is not, twice in the one that comes twice. So nothing is left out and nothing comes twice, and what is to be
 //! every so many minutes is.
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::cron_time::{Cron, CronError};
@@ -110,9 +110,17 @@ impl Timetable {
         next.filter(|next| *next > after && self.ends_at.is_none_or(|ends_at| *next <= ends_at))
     }
 
+    /// When, if it is due once.
+    pub const fn once(&self) -> Option<DateTime<Utc>> {
+        match self.rule {
+            Rule::At(instant) => Some(instant),
+            Rule::Cron(_) | Rule::Every(_) => None,
+        }
+    }
+
     /// Whether it is due once: then it is late and not missed, however long nobody looked.
     pub const fn is_once(&self) -> bool {
-        matches!(self.rule, Rule::At(_))
+        self.once().is_some()
     }
 
     /// From where on a schedule that is new at `now` is answered: it owes nothing from before, but the one instant of one that is
@@ -177,12 +185,13 @@ fn period(text: &str) -> Option<TimeDelta> {
 }
 
 fn moment(text: &str, zone: Tz) -> Option<DateTime<Utc>> {
+    let is_near = |wall: NaiveDateTime| (1970..=2100).contains(&wall.year());
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        return Some(instant.to_utc());
+        return Some(instant.to_utc()).filter(|instant| is_near(instant.naive_utc()));
     }
     let walls = ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];
     let wall = walls.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())?;
-    first_instant(zone, wall)
+    if is_near(wall) { first_instant(zone, wall) } else { None }
 }
 
 #[cfg(test)]
@@ -296,6 +305,8 @@ mod tests {
             ("at noon", "UTC", "at 2026-12-01 09:00"),
             ("at 2026-02-30 09:00", "UTC", "at 2026-12-01 09:00"),
             ("at 2026-12-01", "UTC", "a date with a time"),
+            ("at +262142-12-31 23:59", "America/Chicago", "at 2026-12-01 09:00"),
+            ("at 2101-01-01T00:00:00Z", "UTC", "a date with a time"),
             ("* * * *", "UTC", "cron has five"),
             ("* * * * *", "Middle/Earth", "IANA name"),
             ("* * * * *", "", "IANA name"),

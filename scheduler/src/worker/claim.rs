@@ -4,7 +4,7 @@ use shared::ids::RunId;
 use shared::telemetry::TraceContext;
 
 use super::Workshop;
-use super::runs_store::{self, ClaimedRun};
+use super::runs_store::{self, Claimed, ClaimedRun};
 
 /// A run that is ours, and the trace its tick came in.
 #[derive(Debug, Clone)]
@@ -17,13 +17,20 @@ pub struct Claim {
     pub asked_at: tokio::time::Instant,
 }
 
+/// How often a claim is tried that meets another one of the same schedule.
+const TRIES_MAX: usize = 5;
+
+/// Which run.
+enum Which<'a> {
+    /// The one that a message names, or another in its turn.
+    Named(RunId),
+    /// Whichever waits, of a queue if one is given.
+    Any(Option<&'a str>),
+}
+
 /// Claims whichever run waits, of `queue` if it is given, the most important first; `None`: there is none.
 pub async fn claim_next(workshop: &Workshop, queue: Option<&str>) -> Result<Option<Claim>, sqlx::Error> {
-    let asked_at = tokio::time::Instant::now();
-    let mut connection = workshop.database.acquire().await?;
-    let lease_seconds = workshop.lease.length.as_secs_f64();
-    let run = runs_store::claim_next(&mut connection, queue, &workshop.worker, lease_seconds).await?;
-    Ok(run.map(|run| Claim { run, trace: TraceContext::new(&workshop.entropy), asked_at }))
+    claim_which(workshop, TraceContext::new(&workshop.entropy), Which::Any(queue)).await
 }
 
 /// Claims a run; `None`: there is nothing to do. Committed when it returns.
@@ -32,13 +39,29 @@ pub async fn claim(
     run_id: RunId,
     traceparent: Option<&str>,
 ) -> Result<Option<Claim>, sqlx::Error> {
-    let asked_at = tokio::time::Instant::now();
+    let trace = TraceContext::continue_from(traceparent, &workshop.entropy);
+    claim_which(workshop, trace, Which::Named(run_id)).await
+}
+
+async fn claim_which(
+    workshop: &Workshop,
+    trace: TraceContext,
+    which: Which<'_>,
+) -> Result<Option<Claim>, sqlx::Error> {
+    let jobs: Vec<String> = workshop.registry.keys().map(str::to_owned).collect();
+    let ours = (workshop.worker.as_str(), workshop.lease.length.as_secs_f64());
     let mut connection = workshop.database.acquire().await?;
-    let lease_seconds = workshop.lease.length.as_secs_f64();
-    let run = runs_store::claim(&mut connection, run_id, &workshop.worker, lease_seconds).await?;
-    Ok(run.map(|run| Claim {
-        run,
-        trace: TraceContext::continue_from(traceparent, &workshop.entropy),
-        asked_at,
-    }))
+    for _ in 0..TRIES_MAX {
+        let asked_at = tokio::time::Instant::now();
+        let claimed = match which {
+            Which::Named(run_id) => runs_store::claim(&mut connection, run_id, &jobs, ours).await?,
+            Which::Any(queue) => runs_store::claim_next(&mut connection, queue, &jobs, ours).await?,
+        };
+        match claimed {
+            Claimed::Run(run) => return Ok(Some(Claim { run, trace, asked_at })),
+            Claimed::Nothing => break,
+            Claimed::Again => {}
+        }
+    }
+    Ok(None)
 }

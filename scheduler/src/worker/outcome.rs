@@ -11,6 +11,10 @@ use crate::jobs::{JobError, JobResult};
 
 /// The most of an output that is kept, in bytes.
 const OUTPUT_MAX: usize = 64 * 1024;
+/// How often a run may come to builds that don't know its job: for about ten minutes.
+const UNKNOWN_MAX: i32 = 20;
+/// The longest wait between two of these.
+const UNKNOWN_WAIT: Duration = Duration::from_mins(1);
 /// The most of an error.
 const ERROR_MAX: usize = 4 * 1024;
 
@@ -35,7 +39,13 @@ pub(super) enum Outcome {
     /// It did what it should.
     Succeeded { output: String },
     /// It is tried again after a wait.
-    Retry { wait: Duration, error: String, kind: ErrorKind },
+    Retry {
+        wait: Duration,
+        error: String,
+        kind: ErrorKind,
+        /// Whether this attempt is one of those that it may have.
+        counts: bool,
+    },
     /// It is over.
     Failed { error: String, kind: ErrorKind },
 }
@@ -57,13 +67,24 @@ impl Outcome {
             End::UnknownJob(key) => {
                 (format!("this build of the scheduler has no job {key:?}"), ErrorKind::UnknownJob)
             }
-            End::Canceled(reason) => (format!("canceled: {reason}"), ErrorKind::Canceled),
+            End::Canceled(reason) => return Self::canceled(&reason),
         };
         let error = bounded(&error, ERROR_MAX);
+        if kind == ErrorKind::UnknownJob && policy.attempts_before < UNKNOWN_MAX {
+            // While one build takes over from another, whoever has the job gets its chance.
+            return Self::Retry { wait: entropy.jitter(UNKNOWN_WAIT), error, kind, counts: false };
+        }
         match after_failure(attempt, policy, entropy) {
-            Next::Retry(wait) if kind.may_pass() => Self::Retry { wait, error, kind },
+            Next::Retry(wait) if kind.may_pass() => Self::Retry { wait, error, kind, counts: true },
             _ => Self::Failed { error, kind },
         }
+    }
+}
+
+impl Outcome {
+    /// Somebody wanted it to end.
+    pub(super) fn canceled(reason: &str) -> Self {
+        Self::Failed { error: bounded(&format!("canceled: {reason}"), ERROR_MAX), kind: ErrorKind::Canceled }
     }
 }
 
@@ -109,11 +130,14 @@ mod tests {
         assert!(matches!(outcome(End::TimedOut(Duration::from_secs(30)), 1), Outcome::Retry { .. }));
         assert!(matches!(outcome(End::Panicked("a fault".to_owned()), 1), Outcome::Retry { .. }));
         // Another build may know it, while one takes over from another.
-        let Outcome::Retry { error, .. } = outcome(End::UnknownJob("gone".to_owned()), 1) else {
-            panic!("attempts are left");
+        let Outcome::Retry { error, counts, .. } = outcome(End::UnknownJob("gone".to_owned()), 3) else {
+            panic!("it has not come to many yet");
         };
-        assert!(error.contains("\"gone\""));
-        assert!(matches!(outcome(End::UnknownJob("gone".to_owned()), 3), Outcome::Failed { .. }));
+        assert!(error.contains("\"gone\"") && !counts);
+        let policy = RetryPolicy::new(UNKNOWN_MAX, UNKNOWN_MAX + 3, 5, 600);
+        let unknown = || End::UnknownJob("gone".to_owned());
+        let late = Outcome::of(unknown(), UNKNOWN_MAX + 3, &policy, &Entropy::seeded(1));
+        assert!(matches!(late, Outcome::Failed { .. }));
     }
 
     #[test]

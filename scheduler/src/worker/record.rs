@@ -43,13 +43,20 @@ pub(super) async fn record(
 ) -> Result<Recorded, RecordError> {
     let run = &claim.run;
     let mut transaction = workshop.database.begin().await?;
+    // Somebody wants it to end, and it ended otherwise before it heard of it.
+    let canceled = match outcome {
+        Outcome::Retry { .. } => runs_store::cancel_reason(&mut transaction, run.id, run.attempt).await?,
+        Outcome::Succeeded { .. } | Outcome::Failed { .. } => None,
+    };
+    let canceled = canceled.map(|reason| Outcome::canceled(&reason));
+    let outcome = canceled.as_ref().unwrap_or(outcome);
     let ours = match outcome {
         Outcome::Succeeded { output } => {
             runs_store::succeed(&mut transaction, run.id, run.attempt, output).await?
         }
-        Outcome::Retry { wait, error, kind } => {
+        Outcome::Retry { wait, error, kind, counts } => {
             let (wait, error) = (wait.as_secs_f64(), (error.as_str(), *kind));
-            runs_store::retry(&mut transaction, run.id, run.attempt, wait, error).await?
+            runs_store::retry(&mut transaction, (run.id, run.attempt), wait, error, *counts).await?
         }
         Outcome::Failed { error, kind } => {
             runs_store::fail(&mut transaction, run.id, run.attempt, (error, *kind)).await?
@@ -75,9 +82,7 @@ pub(super) async fn record(
         Outcome::Retry { .. } => Ok(()),
     };
     appended.map_err(RecordError::Append)?;
-    if run.is_exclusive
-        && let Some(next) = runs_store::requeue_next_exclusive(&mut transaction, &run.schedule_key).await?
-    {
+    if let Some(next) = runs_store::requeue_next_exclusive(&mut transaction, &run.schedule_key).await? {
         let appended = workshop.outbox.append(&mut transaction, &claim.trace, next).await;
         appended.map_err(RecordError::Append)?;
     }

@@ -105,7 +105,8 @@ async fn give_up_attempt(
     };
     match after_failure(run.attempt, &run.retry_policy(), entropy) {
         Next::Retry(wait) if kind.may_pass() => {
-            runs_store::retry(connection, run.id, run.attempt, wait.as_secs_f64(), (&error, kind)).await?;
+            let (run, error) = ((run.id, run.attempt), (error.as_str(), kind));
+            runs_store::retry(connection, run, wait.as_secs_f64(), error, true).await?;
         }
         _ => {
             runs_store::fail(connection, run.id, run.attempt, (&error, kind)).await?;
@@ -120,9 +121,7 @@ async fn give_up_attempt(
             outbox.append(connection, trace, event).await.map_err(RescueError::Append)?;
         }
     }
-    if run.is_exclusive
-        && let Some(next) = runs_store::requeue_next_exclusive(connection, &run.schedule_key).await?
-    {
+    if let Some(next) = runs_store::requeue_next_exclusive(connection, &run.schedule_key).await? {
         outbox.append(connection, trace, next).await.map_err(RescueError::Append)?;
     }
     Ok(())

@@ -23,6 +23,8 @@ pub struct ClaimedRun {
     pub job_key: String,
     /// The due instant.
     pub scheduled_at: DateTime<Utc>,
+    /// Since when it could be claimed: when it was due, with its jitter, or wanted.
+    pub run_after: DateTime<Utc>,
     /// Whether no other run of its schedule may run beside it.
     pub is_exclusive: bool,
     /// What the job is given.
@@ -103,6 +105,8 @@ pub struct DueRun {
     pub schedule_key: String,
     /// The due instant.
     pub scheduled_at: DateTime<Utc>,
+    /// When it is due, which may be later by its jitter.
+    pub due_at: DateTime<Utc>,
 }
 
 /// Inserts runs, each as its schedule has it; gives those that were not there yet, the more important ones first and then in
@@ -115,6 +119,7 @@ pub async fn insert(
     let ids: Vec<Uuid> = runs.iter().map(|run| run.id).collect();
     let keys: Vec<String> = runs.iter().map(|run| run.schedule_key.clone()).collect();
     let instants: Vec<_> = runs.iter().map(|run| run.scheduled_at).collect();
+    let due_at: Vec<_> = runs.iter().map(|run| run.due_at).collect();
     sqlx::query_as!(
         TickDue,
         r#"
@@ -124,8 +129,9 @@ pub async fn insert(
                  backoff_seconds, backoff_max_seconds, is_exclusive, creator, run_after, queued_at)
             SELECT
                 due.id, schedule_key, job_key, due.scheduled_at, queue, priority, args, attempts_max, timeout_seconds,
-                backoff_seconds, backoff_max_seconds, overlap <> 'allow', creator, $4, $4
-            FROM UNNEST($1::uuid[], $2::text[], $3::timestamptz[]) AS due (id, schedule_key, scheduled_at)
+                backoff_seconds, backoff_max_seconds, overlap <> 'allow', creator, due.at, $4
+            FROM UNNEST($1::uuid[], $2::text[], $3::timestamptz[], $5::timestamptz[])
+                AS due (id, schedule_key, scheduled_at, at)
             JOIN job_schedules USING (schedule_key)
             ON CONFLICT (schedule_key, scheduled_at) DO NOTHING
             RETURNING id, job_key, queue, scheduled_at, args, priority
@@ -138,6 +144,7 @@ pub async fn insert(
         &keys,
         &instants,
         now,
+        &due_at,
     )
     .fetch_all(connection)
     .await
@@ -160,17 +167,16 @@ pub async fn instants(
 }
 
 /// Makes a queued run ours for `lease_seconds`: the named one, unless a more important one waits in its queue; if the named one
-/// is somebody else's or finished, whichever waits. `None`: there is nothing to do, or what there is must wait for another run of
-/// its schedule.
+/// is somebody else's or finished, whichever waits. Of runs that are not named, only of these jobs.
 ///
 /// A message is a turn in its queue more than a run: there is one for each run that waits, and who is more important takes the
 /// turn of another.
 pub async fn claim(
     connection: &mut PgConnection,
     run_id: RunId,
-    worker: &str,
-    lease_seconds: f64,
-) -> Result<Option<ClaimedRun>, sqlx::Error> {
+    jobs: &[String],
+    (worker, lease_seconds): (&str, f64),
+) -> Result<Claimed, sqlx::Error> {
     let claimed = sqlx::query_as!(
         ClaimedRun,
         r#"
@@ -185,9 +191,10 @@ pub async fn claim(
             (
                 SELECT waiting.id FROM job_runs AS waiting JOIN named USING (queue)
                 WHERE waiting.state = 'queued' AND waiting.queued_at IS NOT NULL AND waiting.priority > named.priority
+                  AND waiting.job_key = ANY($4)
                   AND NOT (waiting.is_exclusive AND EXISTS (
                       SELECT FROM job_runs AS other
-                      WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running' AND other.is_exclusive))
+                      WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running'))
                 ORDER BY waiting.priority DESC, waiting.run_after, waiting.id
                 LIMIT 1
                 FOR UPDATE OF waiting SKIP LOCKED
@@ -197,26 +204,27 @@ pub async fn claim(
                 WHERE waiting.id = $1 AND waiting.state = 'queued' AND waiting.queued_at IS NOT NULL
                   AND NOT (waiting.is_exclusive AND EXISTS (
                       SELECT FROM job_runs AS other
-                      WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running' AND other.is_exclusive))
+                      WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running'))
                 FOR UPDATE OF waiting SKIP LOCKED
             ),
             (
                 SELECT waiting.id FROM job_runs AS waiting JOIN named USING (queue)
-                WHERE waiting.state = 'queued' AND waiting.queued_at IS NOT NULL
+                WHERE waiting.state = 'queued' AND waiting.queued_at IS NOT NULL AND waiting.job_key = ANY($4)
                   AND NOT (waiting.is_exclusive AND EXISTS (
                       SELECT FROM job_runs AS other
-                      WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running' AND other.is_exclusive))
+                      WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running'))
                 ORDER BY waiting.priority DESC, waiting.run_after, waiting.id
                 LIMIT 1
                 FOR UPDATE OF waiting SKIP LOCKED
             )
         )
-        RETURNING id AS "id: RunId", schedule_key, job_key, scheduled_at, is_exclusive, args, attempt, attempts_before,
-            attempts_max, timeout_seconds, backoff_seconds, backoff_max_seconds
+        RETURNING id AS "id: RunId", schedule_key, job_key, scheduled_at, run_after, is_exclusive, args, attempt,
+            attempts_before, attempts_max, timeout_seconds, backoff_seconds, backoff_max_seconds
         "#,
         run_id.0,
         worker,
         lease_seconds,
+        jobs,
     )
     .fetch_optional(connection)
     .await;
@@ -227,9 +235,9 @@ pub async fn claim(
 pub async fn claim_next(
     connection: &mut PgConnection,
     queue: Option<&str>,
-    worker: &str,
-    lease_seconds: f64,
-) -> Result<Option<ClaimedRun>, sqlx::Error> {
+    jobs: &[String],
+    (worker, lease_seconds): (&str, f64),
+) -> Result<Claimed, sqlx::Error> {
     let claimed = sqlx::query_as!(
         ClaimedRun,
         r#"
@@ -242,33 +250,46 @@ pub async fn claim_next(
         WHERE state = 'queued' AND id = (
             SELECT waiting.id FROM job_runs AS waiting
             WHERE waiting.state = 'queued' AND waiting.queued_at IS NOT NULL
-              AND ($1::text IS NULL OR waiting.queue = $1)
+              AND ($1::text IS NULL OR waiting.queue = $1) AND waiting.job_key = ANY($4)
               AND NOT (waiting.is_exclusive AND EXISTS (
                   SELECT FROM job_runs AS other
-                  WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running' AND other.is_exclusive))
+                  WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running'))
             ORDER BY waiting.priority DESC, waiting.run_after, waiting.id
             LIMIT 1
             FOR UPDATE OF waiting SKIP LOCKED
         )
-        RETURNING id AS "id: RunId", schedule_key, job_key, scheduled_at, is_exclusive, args, attempt, attempts_before,
-            attempts_max, timeout_seconds, backoff_seconds, backoff_max_seconds
+        RETURNING id AS "id: RunId", schedule_key, job_key, scheduled_at, run_after, is_exclusive, args, attempt,
+            attempts_before, attempts_max, timeout_seconds, backoff_seconds, backoff_max_seconds
         "#,
         queue,
         worker,
         lease_seconds,
+        jobs,
     )
     .fetch_optional(connection)
     .await;
     unless_barred(claimed)
 }
 
-/// Of two runs of a schedule that were claimed at once, the later one waits.
-fn unless_barred(
-    claimed: Result<Option<ClaimedRun>, sqlx::Error>,
-) -> Result<Option<ClaimedRun>, sqlx::Error> {
+/// What became of a claim.
+#[derive(Debug)]
+pub enum Claimed {
+    /// It is ours.
+    Run(ClaimedRun),
+    /// There is nothing to do, or what there is must wait for another run of its schedule.
+    Nothing,
+    /// Somebody claimed another run of that schedule at the same moment: there may be something else to do.
+    Again,
+}
+
+fn unless_barred(claimed: Result<Option<ClaimedRun>, sqlx::Error>) -> Result<Claimed, sqlx::Error> {
     match claimed {
-        Err(sqlx::Error::Database(error)) if error.constraint() == Some("job_runs_exclusive") => Ok(None),
-        other => other,
+        Ok(Some(run)) => Ok(Claimed::Run(run)),
+        Ok(None) => Ok(Claimed::Nothing),
+        Err(sqlx::Error::Database(error)) if error.constraint() == Some("job_runs_exclusive") => {
+            Ok(Claimed::Again)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -311,7 +332,8 @@ pub async fn requeue_next_exclusive(
         TickDue,
         r#"
         UPDATE job_runs
-        SET queued_at = clock_timestamp()
+        -- As if its time had just come: if this message is lost, too, it is soon sent again.
+        SET queued_at = clock_timestamp(), run_after = clock_timestamp()
         WHERE id = (
             SELECT id FROM job_runs
             WHERE schedule_key = $1 AND state = 'queued' AND queued_at IS NOT NULL AND is_exclusive
@@ -373,13 +395,27 @@ pub async fn fail(
     Ok(ended.rows_affected() == 1)
 }
 
-/// Has a run tried again after `wait_seconds`, if `attempt` still has it.
-pub async fn retry(
+/// Why somebody wants a run to end, if `attempt` still has it; nobody changes his mind in this transaction.
+pub async fn cancel_reason(
     connection: &mut PgConnection,
     run_id: RunId,
     attempt: i32,
+) -> Result<Option<String>, sqlx::Error> {
+    let reason = sqlx::query_scalar!(
+        "SELECT cancel_reason FROM job_runs WHERE id = $1 AND attempt = $2 AND state = 'running' FOR UPDATE",
+        run_id.0,
+        attempt,
+    );
+    Ok(reason.fetch_optional(connection).await?.flatten())
+}
+
+/// Has a run tried again after `wait_seconds`, if the attempt still has it; one that doesn't count leaves as many as before.
+pub async fn retry(
+    connection: &mut PgConnection,
+    (run_id, attempt): (RunId, i32),
     wait_seconds: f64,
     (error, kind): (&str, ErrorKind),
+    counts: bool,
 ) -> Result<bool, sqlx::Error> {
     let put_off = sqlx::query!(
         r#"
@@ -388,7 +424,9 @@ pub async fn retry(
             lease_until = NULL,
             run_after = clock_timestamp() + make_interval(secs => $3),
             error = $4,
-            error_kind = $5
+            error_kind = $5,
+            attempts_before = attempts_before + $6,
+            attempts_max = attempts_max + $6
         WHERE id = $1 AND attempt = $2 AND state = 'running'
         "#,
         run_id.0,
@@ -396,6 +434,7 @@ pub async fn retry(
         wait_seconds,
         error,
         kind.as_str(),
+        i32::from(!counts),
     )
     .execute(connection)
     .await?;
@@ -501,6 +540,10 @@ pub async fn requeue_unclaimed(
             SELECT id FROM job_runs
             WHERE state = 'queued'
               AND queued_at + LEAST(GREATEST(queued_at - run_after, interval '1 minute'), interval '1 hour') <= $1
+              -- Whose way is barred is told of when it is free.
+              AND NOT (is_exclusive AND EXISTS (
+                  SELECT FROM job_runs AS other
+                  WHERE other.schedule_key = job_runs.schedule_key AND other.state = 'running'))
             ORDER BY run_after
             LIMIT $2
             FOR UPDATE SKIP LOCKED

@@ -132,6 +132,11 @@ impl Bench {
         self.sync_as(registry, generation(), Occasion::Start, now).await
     }
 
+    /// A program of this build goes on.
+    pub(crate) async fn prove(&self, registry: &Registry, now: DateTime<Utc>) -> Synced {
+        self.sync_as(registry, generation(), Occasion::Proof, now).await
+    }
+
     pub(crate) async fn sync_as(
         &self,
         registry: &Registry,

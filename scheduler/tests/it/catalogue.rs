@@ -33,7 +33,13 @@ async fn new_jobs_are_added_changed_ones_updated_and_vanished_ones_retired_once_
         bench.count("SELECT attempts_max::bigint FROM job_schedules WHERE job_key = 'count-sheep'").await,
         9
     );
-    assert_eq!(bench.sync(&changed, at("09:02:30")).await, synced(0, 0, 1, 1));
+    let begins = Synced { of_others: 1, ..synced(0, 0, 0, 1) };
+    assert_eq!(
+        bench.sync(&changed, at("09:02:20")).await,
+        begins,
+        "others get their time to say that they have it"
+    );
+    assert_eq!(bench.prove(&changed, at("09:02:30")).await, synced(0, 0, 1, 1));
     assert_eq!(bench.tick(at("09:03:00")).await.runs(), 3, "a retired schedule is due no more");
     assert_eq!(bench.sync(&both, at("09:30:00")).await, synced(1, 1, 0, 0));
     assert_eq!(bench.count("SELECT count(*) FROM job_schedules WHERE retired_at IS NOT NULL").await, 0);
@@ -89,6 +95,28 @@ async fn of_two_builds_of_one_version_the_one_that_began_last_is_in_force_and_th
         assert_eq!(left, Synced { of_others: 1, ..synced(0, 0, 0, 0) });
         assert_eq!(bench.sync_as(&other, 1, Occasion::Proof, at("09:00:20")).await, synced(0, 0, 0, 1));
     }
+    // The other one is taken away.
+    assert_eq!(bench.sync_as(&one, 1, Occasion::Proof, at("09:01:40")).await.of_others, 1);
+    assert_eq!(bench.sync_as(&one, 1, Occasion::Proof, at("09:02:00")).await, synced(0, 1, 0, 0));
+}
+
+#[tokio::test]
+async fn after_an_outage_builds_give_each_other_time_and_the_newer_one_has_its_way() {
+    let bench = Bench::new().await;
+    let old = registry([definition()]);
+    let new = registry([
+        Definition { attempts_max: 9, ..definition() },
+        Definition { key: "of-the-new", ..definition() },
+    ]);
+    bench.sync_as(&new, 2, Occasion::Start, at("09:00:00")).await;
+    // Nobody could say anything for an hour, and the older build is back first.
+    let returned = bench.sync_as(&old, 1, Occasion::Return, at("10:00:00")).await;
+    assert_eq!(returned, Synced { of_others: 2, ..synced(0, 0, 0, 0) });
+    assert_eq!(bench.sync_as(&new, 2, Occasion::Return, at("10:00:05")).await, synced(0, 0, 0, 2));
+    assert_eq!(bench.sync_as(&old, 1, Occasion::Proof, at("10:00:20")).await.of_others, 2);
+    // However it came about: what an older one has changed the newer one takes back.
+    bench.run_sql("UPDATE job_schedules SET attempts_max = 3, generation = 1").await;
+    assert_eq!(bench.sync_as(&new, 2, Occasion::Proof, at("10:00:25")).await, synced(0, 1, 0, 1));
 }
 
 #[tokio::test]
@@ -107,6 +135,10 @@ async fn what_operators_have_said_outlives_a_new_build() {
     let kept =
         "SELECT count(*) FROM job_schedules WHERE timetable = '0 12 * * *' AND time_zone = 'Europe/London'
         AND registry_timetable = '0 * * * *' AND registry_time_zone = 'UTC' AND paused_by = 'ada'";
+    assert_eq!(bench.count(kept).await, 1);
+    // Nor is it forgotten when no build has the job for a while.
+    assert_eq!(bench.prove(&registry([]), at("09:30:00")).await, synced(0, 0, 1, 0));
+    assert_eq!(bench.sync(&hourly, at("10:30:00")).await, synced(1, 0, 0, 0));
     assert_eq!(bench.count(kept).await, 1);
 }
 

@@ -51,9 +51,12 @@ async fn a_paused_schedule_answers_its_instants_as_paused_and_goes_on_with_the_n
     bench.run_sql("UPDATE job_schedules SET watermark = watermark - interval '10 minutes'").await;
     bench.run_sql("DELETE FROM job_gaps WHERE reason = 'paused'").await;
     bench.run_sql("UPDATE job_schedules SET paused_at = paused_at - interval '3 minutes', watermark = watermark - interval '3 minutes'").await;
-    resume(pool, outbox, operation, KEY).await.unwrap();
+    resume(pool, outbox, operation, &bench.entropy, KEY).await.unwrap();
     assert_eq!(bench.count("SELECT sum(instants)::bigint FROM job_gaps WHERE reason = 'paused'").await, 3);
-    assert!(matches!(resume(pool, outbox, operation, KEY).await, Err(ControlError::NotNow(_))));
+    assert!(matches!(
+        resume(pool, outbox, operation, &bench.entropy, KEY).await,
+        Err(ControlError::NotNow(_))
+    ));
     assert_eq!(bench.tick(now(&bench).await + TimeDelta::minutes(1)).await.runs(), 1);
     assert_eq!(told(&bench, "operator.schedule.paused").await, 1);
     assert_eq!(told(&bench, "operator.schedule.resumed").await, 1);
@@ -68,10 +71,20 @@ async fn an_overridden_schedule_is_due_as_the_operator_says_until_it_is_reset() 
         timetable: Some(timetable.to_owned()),
         time_zone: Some(zone.to_owned()),
     };
-    let wrong = override_timetable(pool, outbox, operation, (KEY, &word("* * *", "UTC"))).await.unwrap_err();
+    let wrong = override_timetable(pool, outbox, operation, &bench.entropy, (KEY, &word("* * *", "UTC")))
+        .await
+        .unwrap_err();
     assert!(wrong.to_string().contains("cron has five"), "{wrong}");
     for _ in 0..2 {
-        override_timetable(pool, outbox, operation, (KEY, &word("0 9 * * *", "Asia/Kolkata"))).await.unwrap();
+        override_timetable(
+            pool,
+            outbox,
+            operation,
+            &bench.entropy,
+            (KEY, &word("0 9 * * *", "Asia/Kolkata")),
+        )
+        .await
+        .unwrap();
     }
     let all = list_schedules(pool, false).await.unwrap();
     let next: Vec<_> = all[0].next.iter().map(|next| next.format("%H:%M").to_string()).collect();
@@ -79,8 +92,11 @@ async fn an_overridden_schedule_is_due_as_the_operator_says_until_it_is_reset() 
     let due: DateTime<Utc> =
         sqlx::query_scalar("SELECT next_due_at FROM job_schedules").fetch_one(bench.pool()).await.unwrap();
     assert_eq!(due, all[0].next[0]);
-    reset(pool, outbox, operation, KEY).await.unwrap();
-    assert!(matches!(reset(pool, outbox, operation, KEY).await, Err(ControlError::NotNow(_))));
+    reset(pool, outbox, operation, &bench.entropy, KEY).await.unwrap();
+    assert!(matches!(
+        reset(pool, outbox, operation, &bench.entropy, KEY).await,
+        Err(ControlError::NotNow(_))
+    ));
     let found = find_schedule(pool, KEY).await.unwrap().unwrap().schedule;
     assert_eq!(
         (found.timetable.as_str(), found.time_zone.as_str(), found.is_override),
@@ -128,6 +144,9 @@ async fn a_range_that_was_missed_is_made_up_for_at_a_pace_and_what_was_run_is_no
     let future = Range { until: watermark + TimeDelta::minutes(1), ..range };
     let refused = backfill(pool, outbox, operation, &bench.entropy, (KEY, future)).await.unwrap_err();
     assert!(refused.to_string().contains("not later"), "{refused}");
+    let reversed = Range { from: watermark, until: begin, ..range };
+    let refused = backfill(pool, outbox, operation, &bench.entropy, (KEY, reversed)).await.unwrap_err();
+    assert!(refused.to_string().contains("ends before"), "{refused}");
     let endless = Range { from: DateTime::UNIX_EPOCH, ..range };
     let refused = backfill(pool, outbox, operation, &bench.entropy, (KEY, endless)).await.unwrap_err();
     assert!(refused.to_string().contains("more than 10000"), "{refused}");
@@ -184,6 +203,60 @@ async fn a_waiting_run_is_canceled_at_once_a_running_one_soon_and_a_finished_one
         (Some("canceled"), Some("canceled: why not (ada)"))
     );
     assert_eq!(bench.events(FAILED).await, 2);
+}
+
+#[tokio::test]
+async fn a_run_that_was_to_end_and_failed_before_it_heard_of_it_is_not_tried_again() {
+    let bench = Bench::new().await;
+    let run_id = bench.queued_run().await;
+    let workshop = bench.workshop(Bench::registry(|_| Err(JobError::passing("no")("not now"))));
+    let claimed = bench.claim(&workshop, run_id).await;
+    let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
+    assert!(act_on_runs(pool, outbox, operation, &[run_id.0], Cancel).await.unwrap()[0].done);
+    execute(&workshop, claimed).await;
+    assert_eq!(bench.state(run_id).await, "failed 1");
+    assert_eq!(bench.count("SELECT count(*) FROM job_runs WHERE error_kind = 'canceled'").await, 1);
+    assert_eq!(bench.events(FAILED).await, 1);
+}
+
+#[tokio::test]
+async fn what_was_due_before_a_pause_and_what_jitter_has_put_off_beyond_it_is_run() {
+    let bench = Bench::new().await;
+    bench.schedule(now(&bench).await - TimeDelta::minutes(3)).await;
+    let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
+    // Nobody ticked before the pause, nor during it.
+    pause(pool, outbox, operation, KEY).await.unwrap();
+    resume(pool, outbox, operation, &bench.entropy, KEY).await.unwrap();
+    assert_eq!(bench.count("SELECT count(*) FROM job_runs").await, 3);
+    assert_eq!(bench.count("SELECT count(*) FROM job_gaps").await, 0);
+    // All of the last minutes come ten minutes late.
+    bench.run_sql("DELETE FROM job_runs").await;
+    let late = Definition { key: "late", jitter: Duration::from_mins(10), ..definition() };
+    let late = Registry::new([Job::new(late, |_| std::future::ready(Ok(String::new())))]);
+    bench.sync(&late, now(&bench).await - TimeDelta::minutes(2)).await;
+    let of_late = "SELECT (SELECT count(*) FROM job_runs WHERE schedule_key = 'late')
+        + (SELECT count(*) FROM job_gaps WHERE schedule_key = 'late')";
+    assert_eq!(bench.count(of_late).await, 0);
+    pause(pool, outbox, operation, "late").await.unwrap();
+    resume(pool, outbox, operation, &bench.entropy, "late").await.unwrap();
+    assert_eq!(bench.count(of_late).await, 0);
+    bench.tick(now(&bench).await + TimeDelta::minutes(10)).await;
+    let paused = "SELECT count(*) FROM job_gaps WHERE schedule_key = 'late' AND reason = 'paused'";
+    assert_eq!(bench.count(paused).await, 0);
+}
+
+#[tokio::test]
+async fn an_operator_may_have_a_job_run_once_also_at_a_time_that_has_passed_and_not_never() {
+    let bench = Bench::new().await;
+    bench.schedule(now(&bench).await).await;
+    let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
+    let word = |line: &str| Override { timetable: Some(line.to_owned()), time_zone: None };
+    let never = override_timetable(pool, outbox, operation, &bench.entropy, (KEY, &word("0 0 30 2 *"))).await;
+    assert!(never.unwrap_err().to_string().contains("never be due"));
+    let once = word("at 2020-05-04 09:00");
+    override_timetable(pool, outbox, operation, &bench.entropy, (KEY, &once)).await.unwrap();
+    assert_eq!(bench.tick(now(&bench).await).await.runs(), 1);
+    assert_eq!(bench.tick(now(&bench).await + TimeDelta::days(1)).await.runs(), 0);
 }
 
 #[tokio::test]

@@ -102,7 +102,7 @@ async fn a_job_without_a_schedule_is_never_due_and_retires_the_one_it_had() {
     let unscheduled = Definition { timetable: None, ..definition() };
     let unscheduled = Registry::new([Job::new(unscheduled, |_| std::future::ready(Ok(String::new())))]);
     let retired = Synced { retired: 1, ..Synced::default() };
-    assert_eq!(bench.sync(&unscheduled, at("09:02:00")).await, retired);
-    assert_eq!(bench.sync(&unscheduled, at("09:02:10")).await, Synced::default());
+    assert_eq!(bench.prove(&unscheduled, at("09:02:00")).await, retired);
+    assert_eq!(bench.prove(&unscheduled, at("09:02:10")).await, Synced::default());
     assert_eq!(bench.tick(at("09:05:00")).await.runs(), 0);
 }

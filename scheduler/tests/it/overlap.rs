@@ -63,6 +63,8 @@ async fn where_one_is_queued_it_waits_for_the_other_and_is_told_of_when_that_is_
     assert_eq!(bench.count(SKIPPED).await, 1);
     let second = queued(&bench).await[0];
     assert!(claim(&workshop, second, None).await.unwrap().is_none(), "the other runs");
+    bench.run_sql("UPDATE job_runs SET lease_until = '2026-05-04T12:00:00Z' WHERE state = 'running'").await;
+    assert!(!bench.rescue(at("09:30:00")).await.any(), "it is not lost, and not told of again");
     assert_eq!(bench.events(&format!("default.{KEY}")).await, 2);
     execute(&workshop, first).await;
     assert_eq!(bench.events(&format!("default.{KEY}")).await, 3, "its turn is told anew");
