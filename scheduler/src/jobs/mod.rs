@@ -8,6 +8,7 @@ mod batches;
 mod job;
 mod mail;
 mod printer;
+mod runs;
 mod tasks;
 mod tokens;
 
@@ -17,6 +18,7 @@ pub use mail::{
     MailConfig, Mailer, config as mail_config, purge as purge_mail, send as send_mail, smtp_config,
 };
 pub use printer::Printer;
+pub use runs::purge_runs;
 pub use tasks::print_user_tasks;
 pub use tokens::purge_expired;
 
@@ -31,5 +33,6 @@ pub fn all(mailer: Mailer, entropy: Entropy) -> Vec<Job> {
         drop_partitions::job(),
         send_mail::job(mailer, entropy),
         purge_mail::job(),
+        purge_runs::job(),
     ]
 }

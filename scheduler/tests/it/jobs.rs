@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use scheduler::jobs::{
-    Job, JobContext, JobResult, Printer, make_partitions, print_user_tasks, purge_expired,
+    Job, JobContext, JobResult, Printer, make_partitions, print_user_tasks, purge_expired, purge_runs,
 };
 use shared::ids::RunId;
 use shared::telemetry::TraceContext;
@@ -248,4 +248,37 @@ async fn idempotency_keys_go_after_their_day_and_not_before() {
     assert_eq!(bench.count(left).await, 2);
     assert_eq!(bench.count("SELECT count(*) FROM idempotency_keys").await, 2);
     assert!(purge(&bench).await.ends_with("and 0 old idempotency key(s)\n"));
+}
+
+#[tokio::test]
+async fn runs_gaps_and_ended_schedules_go_when_they_are_old_and_nothing_else_does() {
+    let bench = Bench::new().await;
+    // The clock of these tests stands at nine on the fourth of May.
+    bench
+        .run_sql(
+            "INSERT INTO job_runs (id, schedule_key, job_key, scheduled_at, queue, state, attempts_max, timeout_seconds,
+                 run_after, finished_at)
+             SELECT gen_random_uuid(), 'old', 'old', '2026-01-01'::timestamptz + n * interval '1 second', 'default', 'failed',
+                 1, 1, now(), '2026-02-03 09:00Z'::timestamptz + (n - 1500) * interval '1 second'
+             FROM generate_series(1, 1501) AS n;
+             INSERT INTO job_runs (id, schedule_key, job_key, scheduled_at, queue, attempts_max, timeout_seconds, run_after)
+             VALUES (gen_random_uuid(), 'waits', 'waits', '2020-01-01', 'default', 1, 1, now());
+             INSERT INTO job_gaps (schedule_key, first_at, last_at, instants, reason, recorded_at)
+             VALUES ('old', '2020-01-01', '2025-03-28 09:00Z', 9, 'missed', now()),
+                 ('old', '2025-03-29', '2025-03-29', 1, 'missed', now());
+             INSERT INTO job_schedules (schedule_key, job_key, timetable, origin, catch_up_max, catch_up_window_seconds,
+                 timeout_seconds, attempts_max, watermark, next_due_at, ends_at, created_at, updated_at)
+             SELECT key, 'any', 'every 60s', origin, 1, 1, 1, 1, now(), next, ends, now(), now()
+             FROM (VALUES
+                 ('ended', 'enqueued', NULL::timestamptz, '2026-01-01'::timestamptz),
+                 ('ends', 'enqueued', now(), '2026-01-01'),
+                 ('lately', 'enqueued', NULL, '2026-05-01'),
+                 ('of-the-registry', 'registry', NULL, '2026-01-01')
+             ) AS given (key, origin, next, ends)",
+        )
+        .await;
+    let output = run(&bench, purge_runs::job(), serde_json::json!({})).await.unwrap();
+    assert_eq!(output, "deleted 1500 old run(s), 1 old gap(s) and 1 schedule(s) that had ended\n");
+    assert_eq!(bench.count("SELECT count(*) FROM job_runs").await, 2);
+    assert_eq!(bench.count("SELECT count(*) FROM job_schedules").await, 3);
 }

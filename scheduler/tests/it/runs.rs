@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use scheduler::jobs::{Definition, Job, JobError};
-use scheduler::worker::{LeaseSettings, Registry, claim, execute};
+use scheduler::worker::{LeaseSettings, Registry, claim, claim_next, execute};
 
 use crate::bench::{Bench, at, definition};
 
@@ -146,4 +147,25 @@ async fn an_outcome_of_an_attempt_that_was_fenced_is_dropped() {
     execute(&workshop, new).await;
     assert_eq!(bench.state(run_id).await, "succeeded 2");
     assert_eq!(bench.events(SUCCEEDED).await, 1);
+}
+
+#[tokio::test]
+async fn a_job_that_fails_for_a_week_runs_the_moment_it_is_mended() {
+    let bench = Bench::new().await;
+    let hourly = Definition { timetable: Some("@hourly"), attempts_max: 1, ..definition() };
+    let registry = Registry::new([Job::new(hourly, |_| std::future::ready(Err(passing())))]);
+    bench.sync(&registry, at("00:30:00")).await;
+    let workshop = bench.workshop(registry);
+    for hour in 0..7 * 24 {
+        assert_eq!(bench.tick(at("01:00:00") + TimeDelta::hours(hour)).await.runs(), 1);
+        let claimed = claim_next(&workshop, None).await.unwrap().unwrap();
+        execute(&workshop, claimed).await;
+    }
+    assert_eq!(bench.count("SELECT count(*) FROM job_runs WHERE state = 'failed'").await, 7 * 24);
+    assert_eq!(bench.events(FAILED).await, 7 * 24, "each is told");
+    bench.tick(at("01:00:00") + TimeDelta::days(7)).await;
+    let mended = bench.workshop(Bench::registry(|_| Ok("at last".to_owned())));
+    execute(&mended, claim_next(&mended, None).await.unwrap().unwrap()).await;
+    assert_eq!(bench.count("SELECT count(*) FROM job_runs WHERE output = 'at last'").await, 1);
+    assert_eq!(bench.count("SELECT count(*) FROM job_gaps").await, 0);
 }

@@ -1,9 +1,11 @@
 //! Every instant gets one answer, whoever gives it.
 
 use chrono::TimeDelta;
+use scheduler::jobs::{Definition, Job};
 use scheduler::schedule::watermark;
+use scheduler::worker::Registry;
 
-use crate::bench::{Bench, KEY, at};
+use crate::bench::{Bench, KEY, at, definition};
 
 const TICK: &str = "default.count-sheep";
 
@@ -118,4 +120,19 @@ async fn a_watermark_ahead_of_the_clock_is_set_back_after_an_hour() {
         assert_eq!(bench.count(still).await, i64::from(ahead), "at {now}");
     }
     assert_eq!(bench.tick(at("10:01:00")).await.runs(), 1, "{KEY} runs again");
+}
+
+#[tokio::test]
+async fn what_is_due_once_and_has_passed_runs_once_however_often_builds_begin() {
+    let bench = Bench::new().await;
+    let once = Definition { timetable: Some("at 2020-05-04 09:00"), catch_up_max: 0, ..definition() };
+    let registry = Registry::new([Job::new(once, |_| std::future::ready(Ok(String::new())))]);
+    for (now, runs) in [("09:00:00", 1), ("09:00:01", 0), ("15:00:00", 0)] {
+        bench.sync(&registry, at(now)).await;
+        assert_eq!(bench.tick(at(now)).await.runs(), runs, "at {now}");
+    }
+    bench.prove(&Registry::new([]), at("20:00:00")).await;
+    bench.sync(&registry, at("21:00:00")).await;
+    assert_eq!(bench.tick(at("21:00:00")).await.runs(), 0, "nor when it is taken up again");
+    assert_eq!(bench.count("SELECT count(*) FROM job_gaps").await, 0);
 }

@@ -102,5 +102,5 @@ async fn process_ticks_and_works_without_a_broker_for_as_long_as_it_is_told() {
     assert!(ended.output.contains("no such user"), "{}", ended.output);
     let shown = objects(&run(&database, &format!("runs show {id} --json")).await);
     assert_eq!(shown[0]["state"], "succeeded");
-    assert_eq!(count(&database, "SELECT count(*) FROM job_schedules WHERE retired_at IS NULL").await, 5);
+    assert_eq!(count(&database, "SELECT count(*) FROM job_schedules WHERE retired_at IS NULL").await, 6);
 }
