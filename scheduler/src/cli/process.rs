@@ -1,5 +1,6 @@
 //! `scheduler process`: ticks and works in one process, without a broker.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -67,16 +68,19 @@ pub(super) fn execute(reader: Reader, arguments: &ProcessArguments) -> anyhow::R
             };
             // The ticker goes on while a run takes long.
             let mut ticking = tokio::spawn(ticker.run(stop.child_token()));
-            let broken = tokio::select! {
-                worked = work(&workshop, arguments, &stop) => Some(worked),
-                ended = &mut ticking => {
-                    ended.context("the ticker broke")??;
-                    None
+            let mut working = pin!(work(&workshop, arguments, &stop));
+            // Whichever ends first, the run in hand is done to its end.
+            let (worked, end) = tokio::select! {
+                worked = &mut working => {
+                    stop.cancel();
+                    (worked, ticking.await)
+                }
+                end = &mut ticking => {
+                    stop.cancel();
+                    (working.await, end)
                 }
             };
-            stop.cancel();
-            let Some(worked) = broken else { return Ok(()) };
-            ticking.await.context("the ticker broke")??;
+            end.context("the ticker broke")??;
             worked
         })
         .await??;

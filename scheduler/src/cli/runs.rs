@@ -99,6 +99,7 @@ impl FilterArguments {
             job_key: self.job.clone(),
             schedule_key: self.schedule.clone(),
             kind: self.kind.clone(),
+            is_not_canceled: false,
             state: self.state.clone(),
             error_kind: self.error_kind.clone(),
             queue: self.queue.clone(),
@@ -176,12 +177,10 @@ async fn chosen(desk: &Desk, arguments: &ActArguments, states: &[&str]) -> anyho
     }
     let mut ids = Vec::new();
     for state in states.iter().filter(|state| filter.state.as_ref().is_none_or(|wanted| wanted == *state)) {
-        let filter = RunFilter { state: Some((*state).to_owned()), ..filter.clone() };
-        let runs = list_runs(&desk.database, &filter, ALL_MAX).await?;
         // What somebody has canceled is meant only by those who say so.
-        let is_meant =
-            |run: &RunRow| filter.error_kind.is_some() || run.error_kind.as_deref() != Some("canceled");
-        ids.extend(runs.into_iter().filter(is_meant).map(|run| run.id));
+        let is_not_canceled = filter.error_kind.is_none();
+        let filter = RunFilter { state: Some((*state).to_owned()), is_not_canceled, ..filter.clone() };
+        ids.extend(list_runs(&desk.database, &filter, ALL_MAX).await?.into_iter().map(|run| run.id));
     }
     // One may have gone from one state to another meanwhile.
     ids.sort_unstable();

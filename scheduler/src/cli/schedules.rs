@@ -127,6 +127,7 @@ fn state(schedule: &Schedule) -> &'static str {
     match (schedule.retired_at, schedule.paused_at) {
         (Some(_), _) => "retired",
         (_, Some(_)) => "paused",
+        _ if schedule.next.is_empty() => "ended",
         _ => "active",
     }
 }

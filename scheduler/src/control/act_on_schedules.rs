@@ -7,7 +7,7 @@ use shared::operator::Operation;
 use shared::outbox::Outbox;
 use sqlx::{PgConnection, PgPool};
 
-use super::{ControlError, store, told};
+use super::{ControlError, in_transaction, store, told};
 use crate::schedule::catalogue::close;
 use crate::schedule::publish_tick::answer;
 use crate::schedule::store::{Advances, ScheduleRow, now};
@@ -32,15 +32,17 @@ pub async fn pause(
     operation: &Operation,
     key: &str,
 ) -> Result<(), ControlError> {
-    let mut transaction = database.begin().await?;
-    let row = lock(&mut transaction, key).await?;
-    if let Some(at) = row.paused_at {
-        return Err(ControlError::NotNow(format!("{key} is paused already, since {at}")));
-    }
-    let (now, act) = (now(&mut transaction).await?, &operation.act);
-    store::pause(&mut transaction, key, now, (&act.actor, &act.reason)).await?;
-    outbox.append(&mut transaction, &operation.trace, SchedulePaused(told(&row, operation))).await?;
-    Ok(transaction.commit().await?)
+    in_transaction(database, async |connection| {
+        let row = lock(connection, key).await?;
+        if let Some(at) = row.paused_at {
+            return Err(ControlError::NotNow(format!("{key} is paused already, since {at}")));
+        }
+        let (now, act) = (now(connection).await?, &operation.act);
+        store::pause(connection, key, now, (&act.actor, &act.reason)).await?;
+        outbox.append(connection, &operation.trace, SchedulePaused(told(&row, operation))).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// Answers what a schedule owes until now, as a ticker does; gives it as it is then.
@@ -68,19 +70,21 @@ pub async fn resume(
     entropy: &Entropy,
     key: &str,
 ) -> Result<(), ControlError> {
-    let mut transaction = database.begin().await?;
-    lock(&mut transaction, key).await?;
-    let paused = store::paused(&mut transaction, key).await?;
-    let Some((paused_at, paused_by)) = paused else {
-        return Err(ControlError::NotNow(format!("{key} is not paused")));
-    };
-    let now = now(&mut transaction).await?;
-    // Nobody may have ticked while it was paused.
-    let row = settle(&mut transaction, outbox, entropy, key, now).await?;
-    store::resume(&mut transaction, key).await?;
-    let event = ScheduleResumed { schedule: told(&row, operation), paused_at, paused_by };
-    outbox.append(&mut transaction, &operation.trace, event).await?;
-    Ok(transaction.commit().await?)
+    in_transaction(database, async |connection| {
+        lock(connection, key).await?;
+        let paused = store::paused(connection, key).await?;
+        let Some((paused_at, paused_by)) = paused else {
+            return Err(ControlError::NotNow(format!("{key} is not paused")));
+        };
+        let now = now(connection).await?;
+        // Nobody may have ticked while it was paused.
+        let row = settle(connection, outbox, entropy, key, now).await?;
+        store::resume(connection, key).await?;
+        let event = ScheduleResumed { schedule: told(&row, operation), paused_at, paused_by };
+        outbox.append(connection, &operation.trace, event).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// When a schedule is to be due, in an operator's words.
@@ -100,16 +104,18 @@ pub async fn override_timetable(
     entropy: &Entropy,
     (key, word): (&str, &Override),
 ) -> Result<(), ControlError> {
-    let mut transaction = database.begin().await?;
-    let now = now(&mut transaction).await?;
-    let row = settle(&mut transaction, outbox, entropy, key, now).await?;
-    let timetable = word.timetable.clone().unwrap_or_else(|| row.timetable.clone());
-    let time_zone = word.time_zone.clone().unwrap_or_else(|| row.time_zone.clone());
-    let registry_timetable = row.registry_timetable.as_deref().unwrap_or(&row.timetable);
-    let registry_time_zone = row.registry_time_zone.as_deref().unwrap_or(&row.time_zone);
-    let registry = Some((registry_timetable, registry_time_zone));
-    change(&mut transaction, outbox, operation, (&row, now), (&timetable, &time_zone), registry).await?;
-    Ok(transaction.commit().await?)
+    in_transaction(database, async |connection| {
+        let now = now(connection).await?;
+        let row = settle(connection, outbox, entropy, key, now).await?;
+        let timetable = word.timetable.clone().unwrap_or_else(|| row.timetable.clone());
+        let time_zone = word.time_zone.clone().unwrap_or_else(|| row.time_zone.clone());
+        let registry_timetable = row.registry_timetable.as_deref().unwrap_or(&row.timetable);
+        let registry_time_zone = row.registry_time_zone.as_deref().unwrap_or(&row.time_zone);
+        let registry = Some((registry_timetable, registry_time_zone));
+        change(connection, outbox, operation, (&row, now), (&timetable, &time_zone), registry).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// Has a schedule due again as the registry says.
@@ -120,14 +126,16 @@ pub async fn reset(
     entropy: &Entropy,
     key: &str,
 ) -> Result<(), ControlError> {
-    let mut transaction = database.begin().await?;
-    let now = now(&mut transaction).await?;
-    let row = settle(&mut transaction, outbox, entropy, key, now).await?;
-    let (Some(timetable), Some(time_zone)) = (&row.registry_timetable, &row.registry_time_zone) else {
-        return Err(ControlError::NotNow(format!("{key} is due as the registry says already")));
-    };
-    change(&mut transaction, outbox, operation, (&row, now), (timetable, time_zone), None).await?;
-    Ok(transaction.commit().await?)
+    in_transaction(database, async |connection| {
+        let now = now(connection).await?;
+        let row = settle(connection, outbox, entropy, key, now).await?;
+        let (Some(timetable), Some(time_zone)) = (&row.registry_timetable, &row.registry_time_zone) else {
+            return Err(ControlError::NotNow(format!("{key} is due as the registry says already")));
+        };
+        change(connection, outbox, operation, (&row, now), (timetable, time_zone), None).await?;
+        Ok(())
+    })
+    .await
 }
 
 async fn change(
@@ -140,16 +148,23 @@ async fn change(
 ) -> Result<(), ControlError> {
     let new = Timetable::new(timetable, time_zone)?.within(row.starts_at, row.ends_at);
     let begin = new.begin(now);
-    // A watermark that is ahead has its own way back.
-    let watermark = if begin < now { begin } else { begin.max(row.watermark) };
-    let Some(next) = new.next_after(watermark) else {
-        return Err(ControlError::NotNow(format!("{timetable:?} would never be due")));
+    // One that is due once and has passed is run, unless it is answered or paused. A watermark that is ahead has its own way back.
+    let is_owed = match new.once() {
+        Some(instant) if begin < now && row.paused_at.is_none() => {
+            !store::is_answered(connection, &row.schedule_key, instant).await?
+        }
+        _ => false,
     };
+    let watermark = if is_owed { begin } else { now.max(row.watermark) };
+    let next = new.next_after(watermark);
+    if next.is_none() && registry.is_some() {
+        return Err(ControlError::NotNow(format!("{timetable:?} would never be due")));
+    }
     // What the old one owes yet its jitter has put off.
     close(connection, row, now).await?;
     store::set_timetable(connection, &row.schedule_key, (timetable, time_zone), registry).await?;
     let mut advance = Advances::default();
-    advance.push(&row.schedule_key, watermark, Some(next + row.offset()));
+    advance.push(&row.schedule_key, watermark, next.map(|next| next + row.offset()));
     crate::schedule::store::advance(connection, &advance).await?;
     let event = ScheduleChanged {
         schedule: told(row, operation),

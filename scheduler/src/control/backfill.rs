@@ -10,7 +10,7 @@ use shared::outbox::Outbox;
 use sqlx::PgPool;
 
 use super::act_on_schedules::lock;
-use super::{ControlError, store, told_of_run};
+use super::{ControlError, in_transaction, store, told_of_run};
 use crate::schedule::due::due_instants;
 use crate::schedule::store::now;
 
@@ -48,48 +48,50 @@ pub async fn backfill(
     entropy: &Entropy,
     (key, range): (&str, Range),
 ) -> Result<Backfilled, ControlError> {
-    let mut transaction = database.begin().await?;
-    let row = lock(&mut transaction, key).await?;
-    if range.from > range.until {
-        return Err(ControlError::NotNow("the range ends before it begins".to_owned()));
-    }
-    if range.until > row.watermark {
-        let words = format!(
-            "{key} has answered its instants up to {} only; choose an end that is not later",
-            row.watermark
-        );
-        return Err(ControlError::NotNow(words));
-    }
-    let timetable = row.timetable()?;
-    let before = range.from - TimeDelta::microseconds(1);
-    let instants: Vec<_> = due_instants(&timetable, before, range.until, INSTANTS_MAX + 1).collect();
-    if instants.len() > INSTANTS_MAX {
-        let words = format!("these are more than {INSTANTS_MAX} instants; choose a shorter range");
-        return Err(ControlError::NotNow(words));
-    }
-    let now = now(&mut transaction).await?;
-    let pace = TimeDelta::from_std(range.pace).unwrap_or(TimeDelta::MAX);
-    let new: Vec<_> = (0..)
-        .zip(&instants)
-        .map(|(place, scheduled_at)| store::NewRequested {
-            id: entropy.uuid_v7(now),
-            scheduled_at: *scheduled_at,
-            run_after: pace
-                .checked_mul(place)
-                .and_then(|wait| now.checked_add_signed(wait))
-                .unwrap_or(now + FAR),
-            // A ticker tells of each when its time has come.
-            queued_at: None,
-        })
-        .collect();
-    let made =
-        store::request(&mut transaction, key, RequestedKind::Backfill, &operation.act.actor, &new).await?;
-    let runs = made.len();
-    let events = made
-        .iter()
-        .map(|(run, _)| RunRequested { run: told_of_run(run, operation), kind: RequestedKind::Backfill });
-    outbox.append_all(&mut transaction, &operation.trace, events).await?;
-    transaction.commit().await?;
+    let made = in_transaction(database, async |connection| {
+        let row = lock(connection, key).await?;
+        if range.from > range.until {
+            return Err(ControlError::NotNow("the range ends before it begins".to_owned()));
+        }
+        if range.until > row.watermark {
+            let words = format!(
+                "{key} has answered its instants up to {} only; choose an end that is not later",
+                row.watermark
+            );
+            return Err(ControlError::NotNow(words));
+        }
+        let timetable = row.timetable()?;
+        let before = range.from - TimeDelta::microseconds(1);
+        let instants: Vec<_> = due_instants(&timetable, before, range.until, INSTANTS_MAX + 1).collect();
+        if instants.len() > INSTANTS_MAX {
+            let words = format!("these are more than {INSTANTS_MAX} instants; choose a shorter range");
+            return Err(ControlError::NotNow(words));
+        }
+        let now = now(connection).await?;
+        let pace = TimeDelta::from_std(range.pace).unwrap_or(TimeDelta::MAX);
+        let new: Vec<_> = (0..)
+            .zip(&instants)
+            .map(|(place, scheduled_at)| store::NewRequested {
+                id: entropy.uuid_v7(now),
+                scheduled_at: *scheduled_at,
+                run_after: pace
+                    .checked_mul(place)
+                    .and_then(|wait| now.checked_add_signed(wait))
+                    .unwrap_or(now + FAR),
+                // A ticker tells of each when its time has come.
+                queued_at: None,
+            })
+            .collect();
+        let made =
+            store::request(connection, key, RequestedKind::Backfill, &operation.act.actor, &new).await?;
+        let runs = made.len();
+        let events = made
+            .iter()
+            .map(|(run, _)| RunRequested { run: told_of_run(run, operation), kind: RequestedKind::Backfill });
+        outbox.append_all(connection, &operation.trace, events).await?;
+        Ok(Backfilled { runs, there: instants.len() - runs })
+    })
+    .await?;
     outbox.wake();
-    Ok(Backfilled { runs, there: instants.len() - runs })
+    Ok(made)
 }

@@ -19,6 +19,7 @@ pub use run_now::run_now;
 use shared::contracts::schedules::{RunAct, ScheduleAct};
 use shared::operator::Operation;
 use shared::outbox::AppendError;
+use sqlx::{PgConnection, PgPool};
 
 use crate::schedule::publish_tick::PublishTickError;
 use crate::schedule::store::ScheduleRow;
@@ -45,6 +46,26 @@ pub enum ControlError {
     /// What is asked for can't be read.
     #[error(transparent)]
     Timetable(#[from] TimetableError),
+}
+
+/// Does all of it or nothing. What fails is rolled back at once: sqlx leaves that to whoever uses the connection next, and the
+/// schedule would be locked until then.
+async fn in_transaction<T>(
+    database: &PgPool,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, ControlError>,
+) -> Result<T, ControlError> {
+    let mut transaction = database.begin().await?;
+    match work(&mut transaction).await {
+        Ok(done) => {
+            transaction.commit().await?;
+            Ok(done)
+        }
+        Err(error) => {
+            // The first error says more than another one would.
+            let _ = transaction.rollback().await;
+            Err(error)
+        }
+    }
 }
 
 fn told(row: &ScheduleRow, operation: &Operation) -> ScheduleAct {

@@ -209,7 +209,7 @@ pub async fn find_schedule(database: &PgPool, key: &str) -> Result<Option<Schedu
 pub struct RunRow {
     /// The run.
     pub id: Uuid,
-    /// Its schedule; of a run that none made, its job.
+    /// Its schedule; of a run that none made, a key of its own or its job.
     pub schedule_key: String,
     /// Its job.
     pub job_key: String,
@@ -255,6 +255,8 @@ pub struct RunFilter {
     pub schedule_key: Option<String>,
     /// There for this reason.
     pub kind: Option<String>,
+    /// Not canceled.
+    pub is_not_canceled: bool,
     /// In this state.
     pub state: Option<String>,
     /// With an error of this kind.
@@ -287,6 +289,7 @@ pub async fn list_runs(
             AND ($6::timestamptz IS NULL OR scheduled_at >= $6)
             AND ($7::timestamptz IS NULL OR scheduled_at <= $7)
             AND ($9::text IS NULL OR kind = $9)
+            AND (NOT $10 OR error_kind IS DISTINCT FROM 'canceled')
         ORDER BY scheduled_at DESC, id DESC
         LIMIT $8
         "#,
@@ -299,6 +302,7 @@ pub async fn list_runs(
         filter.until,
         limit,
         filter.kind,
+        filter.is_not_canceled,
     )
     .fetch_all(database)
     .await

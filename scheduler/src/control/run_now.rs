@@ -9,7 +9,7 @@ use shared::outbox::Outbox;
 use sqlx::PgPool;
 
 use super::act_on_schedules::lock;
-use super::{ControlError, store, told_of_run};
+use super::{ControlError, in_transaction, store, told_of_run};
 use crate::schedule::store::now;
 
 /// How many microseconds are looked at for one that is free.
@@ -23,25 +23,27 @@ pub async fn run_now(
     entropy: &Entropy,
     key: &str,
 ) -> Result<RunId, ControlError> {
-    let mut transaction = database.begin().await?;
-    let row = lock(&mut transaction, key).await?;
-    let now = now(&mut transaction).await?;
-    for later in 0..TRIES_MAX {
-        let new = store::NewRequested {
-            id: entropy.uuid_v7(now),
-            scheduled_at: now + TimeDelta::microseconds(later),
-            run_after: now,
-            queued_at: Some(now),
-        };
-        let made = store::request(&mut transaction, key, RequestedKind::Manual, &operation.act.actor, &[new])
-            .await?;
-        let Some((run, tick)) = made.into_iter().next() else { continue };
-        let event = RunRequested { run: told_of_run(&run, operation), kind: RequestedKind::Manual };
-        outbox.append(&mut transaction, &operation.trace, tick).await?;
-        outbox.append(&mut transaction, &operation.trace, event).await?;
-        transaction.commit().await?;
-        outbox.wake();
-        return Ok(run.id);
-    }
-    Err(ControlError::NotNow(format!("no instant is free for a run of {}; try again", row.schedule_key)))
+    let run = in_transaction(database, async |connection| {
+        let row = lock(connection, key).await?;
+        let now = now(connection).await?;
+        for later in 0..TRIES_MAX {
+            let new = store::NewRequested {
+                id: entropy.uuid_v7(now),
+                scheduled_at: now + TimeDelta::microseconds(later),
+                run_after: now,
+                queued_at: Some(now),
+            };
+            let made =
+                store::request(connection, key, RequestedKind::Manual, &operation.act.actor, &[new]).await?;
+            let Some((run, tick)) = made.into_iter().next() else { continue };
+            let event = RunRequested { run: told_of_run(&run, operation), kind: RequestedKind::Manual };
+            outbox.append(connection, &operation.trace, tick).await?;
+            outbox.append(connection, &operation.trace, event).await?;
+            return Ok(run.id);
+        }
+        Err(ControlError::NotNow(format!("no instant is free for a run of {}; try again", row.schedule_key)))
+    })
+    .await?;
+    outbox.wake();
+    Ok(run)
 }

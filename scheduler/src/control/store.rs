@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub struct LockedRun {
     /// The run.
     pub id: RunId,
-    /// Its schedule; of a run that none made, its job.
+    /// Its schedule; of a run that none made, a key of its own or its job.
     pub schedule_key: String,
     /// Its job.
     pub job_key: String,
@@ -80,6 +80,24 @@ pub(super) async fn resume(connection: &mut PgConnection, key: &str) -> Result<(
     resumed.execute(connection).await.map(|_| ())
 }
 
+/// Whether an instant of a schedule has a run or lies in a gap.
+pub(super) async fn is_answered(
+    connection: &mut PgConnection,
+    key: &str,
+    instant: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (SELECT FROM job_runs WHERE schedule_key = $1 AND scheduled_at = $2)
+            OR EXISTS (SELECT FROM job_gaps WHERE schedule_key = $1 AND $2 BETWEEN first_at AND last_at) AS "is_answered!"
+        "#,
+        key,
+        instant,
+    )
+    .fetch_one(connection)
+    .await
+}
+
 pub(super) async fn set_timetable(
     connection: &mut PgConnection,
     key: &str,
@@ -117,12 +135,13 @@ pub(super) async fn request(
         r#"
         INSERT INTO job_runs
             (id, schedule_key, job_key, scheduled_at, queue, priority, args, attempts_max, timeout_seconds,
-             backoff_seconds, backoff_max_seconds, is_exclusive, kind, creator, run_after, queued_at)
+             backoff_seconds, backoff_max_seconds, is_exclusive, kind, creator, verbose_name, due_at, run_after, queued_at)
         SELECT
             wanted.id, schedule_key, job_key, wanted.scheduled_at, queue,
             -- What is made up for goes behind what is due.
             CASE WHEN $6 = 'backfill' THEN GREATEST(priority - 1, -32768)::smallint ELSE priority END, args, attempts_max, timeout_seconds,
-            backoff_seconds, backoff_max_seconds, overlap <> 'allow', $6, $7, wanted.run_after, wanted.queued_at
+            backoff_seconds, backoff_max_seconds, overlap <> 'allow', $6, $7, verbose_name, wanted.run_after,
+            wanted.run_after, wanted.queued_at
         FROM UNNEST($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[])
                 AS wanted (id, scheduled_at, run_after, queued_at)
             JOIN job_schedules ON schedule_key = $1
@@ -178,8 +197,9 @@ pub(super) async fn replay(connection: &mut PgConnection, id: RunId) -> Result<(
     let replayed = sqlx::query!(
         "UPDATE job_runs
          SET state = 'queued', finished_at = NULL, cancel_reason = NULL, queued_at = clock_timestamp(),
-             run_after = clock_timestamp(), attempts_max = attempt + attempts_max - attempts_before,
-             attempts_before = attempt
+             run_after = clock_timestamp(), due_at = clock_timestamp(), replayed_at = clock_timestamp(),
+             attempts_max = attempt + attempts_max - attempts_before - attempts_uncounted,
+             attempts_before = attempt, attempts_uncounted = 0
          WHERE id = $1",
         id.0,
     );

@@ -261,7 +261,7 @@ async fn change(
         close(connection, row, now).await?;
         let begin = begin(&places, declared, now).unwrap_or(now);
         // A watermark that is ahead has its own way back.
-        if begin < now { begin } else { begin.max(row.watermark) }
+        if begin < now && row.paused_at.is_none() { begin } else { now.max(row.watermark) }
     };
     put(connection, &row.schedule_key, declared, &places, (watermark, generation), now).await?;
     Ok(())
@@ -422,7 +422,8 @@ async fn retire(
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE job_schedules SET retired_at = $2, updated_at = $2 WHERE schedule_key = $1",
+        "UPDATE job_schedules SET retired_at = $2, watermark = GREATEST(watermark, $2), updated_at = $2
+         WHERE schedule_key = $1",
         schedule_key,
         now,
     )

@@ -225,7 +225,7 @@ pub async fn unfinished(
         FROM job_runs
         WHERE schedule_key = ANY($1) AND state IN ('queued', 'running', 'retrying')
           -- What an operator wants beside them, or once more, keeps no instant from being run.
-          AND kind = 'scheduled' AND attempts_before = 0
+          AND kind = 'scheduled' AND replayed_at IS NULL
         GROUP BY schedule_key
         "#,
         keys,

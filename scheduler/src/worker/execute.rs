@@ -101,7 +101,7 @@ fn ended(outcome: &Outcome, recorded: Recorded) -> Ended {
         (Recorded::Fenced, _) => Ended::Fenced,
         (Recorded::Written, Outcome::Succeeded { .. }) => Ended::Succeeded,
         (Recorded::Written, Outcome::Retry { .. }) => Ended::Retried,
-        (Recorded::Written, Outcome::Failed { .. }) => Ended::Failed,
+        (Recorded::Canceled, _) | (Recorded::Written, Outcome::Failed { .. }) => Ended::Failed,
     }
 }
 
@@ -111,6 +111,7 @@ fn log(outcome: &Outcome, recorded: Recorded, took: Duration) {
         (Recorded::Fenced, _) => {
             tracing::warn!(duration_ms, "a run has passed to another attempt, this one's outcome is dropped");
         }
+        (Recorded::Canceled, _) => tracing::error!(duration_ms, "a run was canceled"),
         (Recorded::Written, Outcome::Succeeded { .. }) => tracing::info!(duration_ms, "a run succeeded"),
         (Recorded::Written, Outcome::Retry { wait, error, .. }) => {
             tracing::warn!(duration_ms, error, ?wait, "an attempt failed, the run is tried again");

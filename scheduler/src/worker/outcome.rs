@@ -70,7 +70,7 @@ impl Outcome {
             End::Canceled(reason) => return Self::canceled(&reason),
         };
         let error = bounded(&error, ERROR_MAX);
-        if kind == ErrorKind::UnknownJob && policy.attempts_before < UNKNOWN_MAX {
+        if kind == ErrorKind::UnknownJob && policy.attempts_uncounted < UNKNOWN_MAX {
             // While one build takes over from another, whoever has the job gets its chance.
             return Self::Retry { wait: entropy.jitter(UNKNOWN_WAIT), error, kind, counts: false };
         }
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     fn outcome(end: End, attempt: i32) -> Outcome {
-        Outcome::of(end, attempt, &RetryPolicy::new(0, 3, 5, 600), &Entropy::seeded(1))
+        Outcome::of(end, attempt, &RetryPolicy::new((0, 0, 3), 5, 600), &Entropy::seeded(1))
     }
 
     fn passing() -> End {
@@ -134,7 +134,7 @@ mod tests {
             panic!("it has not come to many yet");
         };
         assert!(error.contains("\"gone\"") && !counts);
-        let policy = RetryPolicy::new(UNKNOWN_MAX, UNKNOWN_MAX + 3, 5, 600);
+        let policy = RetryPolicy::new((0, UNKNOWN_MAX, UNKNOWN_MAX + 3), 5, 600);
         let unknown = || End::UnknownJob("gone".to_owned());
         let late = Outcome::of(unknown(), UNKNOWN_MAX + 3, &policy, &Entropy::seeded(1));
         assert!(matches!(late, Outcome::Failed { .. }));

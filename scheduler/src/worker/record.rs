@@ -32,6 +32,8 @@ pub(super) enum Recorded {
     Written,
     /// The run has passed to another attempt: this one's outcome counts for nothing.
     Fenced,
+    /// Somebody wanted it to end meanwhile: it is over.
+    Canceled,
 }
 
 /// Records `outcome`.
@@ -88,5 +90,5 @@ pub(super) async fn record(
     }
     transaction.commit().await?;
     workshop.outbox.wake();
-    Ok(Recorded::Written)
+    Ok(if canceled.is_some() { Recorded::Canceled } else { Recorded::Written })
 }

@@ -10,6 +10,8 @@ use shared::lifecycle::Backoff;
 pub struct RetryPolicy {
     /// How many attempts it had before somebody gave it new ones.
     pub attempts_before: i32,
+    /// How many since don't count.
+    pub attempts_uncounted: i32,
     /// The last attempt it may have.
     pub attempts_max: i32,
     /// What the first wait is drawn below; it doubles with each further failure.
@@ -19,16 +21,15 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// As the columns of a run have it.
+    /// As the columns of a run have it: the attempts before, uncounted and at most; the waits.
     pub fn new(
-        attempts_before: i32,
-        attempts_max: i32,
+        (attempts_before, attempts_uncounted, attempts_max): (i32, i32, i32),
         backoff_seconds: i32,
         backoff_max_seconds: i32,
     ) -> Self {
         let seconds = |seconds: i32| Duration::from_secs(u64::try_from(seconds).unwrap_or(1).max(1));
         let (first_wait, longest_wait) = (seconds(backoff_seconds), seconds(backoff_max_seconds));
-        Self { attempts_before, attempts_max, first_wait, longest_wait }
+        Self { attempts_before, attempts_uncounted, attempts_max, first_wait, longest_wait }
     }
 }
 
@@ -46,7 +47,8 @@ pub fn after_failure(attempt: i32, policy: &RetryPolicy, entropy: &Entropy) -> N
     if attempt >= policy.attempts_max {
         return Next::GiveUp;
     }
-    let failures_before = u32::try_from(attempt - policy.attempts_before - 1).unwrap_or(0);
+    let failures_before =
+        u32::try_from(attempt - policy.attempts_before - policy.attempts_uncounted - 1).unwrap_or(0);
     Next::Retry(Backoff::new(policy.first_wait, policy.longest_wait).after(failures_before).next(entropy))
 }
 
@@ -60,7 +62,7 @@ mod tests {
         for (attempt, attempts_max, again) in
             [(1, 3, true), (2, 3, true), (3, 3, false), (4, 3, false), (1, 1, false)]
         {
-            let next = after_failure(attempt, &RetryPolicy::new(0, attempts_max, 5, 600), &entropy);
+            let next = after_failure(attempt, &RetryPolicy::new((0, 0, attempts_max), 5, 600), &entropy);
             assert_eq!(matches!(next, Next::Retry(_)), again, "attempt {attempt} of {attempts_max}");
         }
     }
@@ -78,7 +80,7 @@ mod tests {
             (25, 26, 5),
             (25, 27, 10),
         ] {
-            let policy = RetryPolicy::new(before, i32::MAX, 5, 600);
+            let policy = RetryPolicy::new((before, 0, i32::MAX), 5, 600);
             let mut longest = Duration::ZERO;
             for _ in 0..500 {
                 let Next::Retry(wait) = after_failure(attempt, &policy, &entropy) else {

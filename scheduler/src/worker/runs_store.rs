@@ -17,14 +17,14 @@ use super::retry_policy::RetryPolicy;
 pub struct ClaimedRun {
     /// The run.
     pub id: RunId,
-    /// Its schedule; of a run that none made, its job.
+    /// Its schedule; of a run that none made, a key of its own or its job.
     pub schedule_key: String,
     /// Its job.
     pub job_key: String,
     /// The due instant.
     pub scheduled_at: DateTime<Utc>,
-    /// Since when it could be claimed: when it was due, with its jitter, or wanted.
-    pub run_after: DateTime<Utc>,
+    /// Since when it has been due, jitter included.
+    pub due_at: DateTime<Utc>,
     /// Whether no other run of its schedule may run beside it.
     pub is_exclusive: bool,
     /// What the job is given.
@@ -33,6 +33,8 @@ pub struct ClaimedRun {
     pub attempt: i32,
     /// How many attempts it had before somebody gave it new ones.
     pub attempts_before: i32,
+    /// How many since don't count.
+    pub attempts_uncounted: i32,
     /// The last attempt it may have.
     pub attempts_max: i32,
     /// How long an attempt may take.
@@ -46,12 +48,8 @@ pub struct ClaimedRun {
 impl ClaimedRun {
     /// How often it is tried.
     pub fn retry_policy(&self) -> RetryPolicy {
-        RetryPolicy::new(
-            self.attempts_before,
-            self.attempts_max,
-            self.backoff_seconds,
-            self.backoff_max_seconds,
-        )
+        let attempts = (self.attempts_before, self.attempts_uncounted, self.attempts_max);
+        RetryPolicy::new(attempts, self.backoff_seconds, self.backoff_max_seconds)
     }
 }
 
@@ -60,7 +58,7 @@ impl ClaimedRun {
 pub struct LostRun {
     /// The run.
     pub id: RunId,
-    /// Its schedule; of a run that none made, its job.
+    /// Its schedule; of a run that none made, a key of its own or its job.
     pub schedule_key: String,
     /// Its job.
     pub job_key: String,
@@ -74,6 +72,8 @@ pub struct LostRun {
     pub attempt: i32,
     /// How many attempts it had before somebody gave it new ones.
     pub attempts_before: i32,
+    /// How many since don't count.
+    pub attempts_uncounted: i32,
     /// The last attempt it may have.
     pub attempts_max: i32,
     /// The ceiling of the wait after the first failed attempt.
@@ -87,12 +87,8 @@ pub struct LostRun {
 impl LostRun {
     /// How often it is tried.
     pub fn retry_policy(&self) -> RetryPolicy {
-        RetryPolicy::new(
-            self.attempts_before,
-            self.attempts_max,
-            self.backoff_seconds,
-            self.backoff_max_seconds,
-        )
+        let attempts = (self.attempts_before, self.attempts_uncounted, self.attempts_max);
+        RetryPolicy::new(attempts, self.backoff_seconds, self.backoff_max_seconds)
     }
 }
 
@@ -126,10 +122,10 @@ pub async fn insert(
         WITH inserted AS (
             INSERT INTO job_runs
                 (id, schedule_key, job_key, scheduled_at, queue, priority, args, attempts_max, timeout_seconds,
-                 backoff_seconds, backoff_max_seconds, is_exclusive, creator, run_after, queued_at)
+                 backoff_seconds, backoff_max_seconds, is_exclusive, creator, verbose_name, due_at, run_after, queued_at)
             SELECT
                 due.id, schedule_key, job_key, due.scheduled_at, queue, priority, args, attempts_max, timeout_seconds,
-                backoff_seconds, backoff_max_seconds, overlap <> 'allow', creator, due.at, $4
+                backoff_seconds, backoff_max_seconds, overlap <> 'allow', creator, verbose_name, due.at, $4, $4
             FROM UNNEST($1::uuid[], $2::text[], $3::timestamptz[], $5::timestamptz[])
                 AS due (id, schedule_key, scheduled_at, at)
             JOIN job_schedules USING (schedule_key)
@@ -218,8 +214,9 @@ pub async fn claim(
                 FOR UPDATE OF waiting SKIP LOCKED
             )
         )
-        RETURNING id AS "id: RunId", schedule_key, job_key, scheduled_at, run_after, is_exclusive, args, attempt,
-            attempts_before, attempts_max, timeout_seconds, backoff_seconds, backoff_max_seconds
+        RETURNING id AS "id: RunId", schedule_key, job_key, scheduled_at,
+            COALESCE(due_at, run_after) AS "due_at!", is_exclusive, args, attempt, attempts_before, attempts_uncounted,
+            attempts_max, timeout_seconds, backoff_seconds, backoff_max_seconds
         "#,
         run_id.0,
         worker,
@@ -258,8 +255,9 @@ pub async fn claim_next(
             LIMIT 1
             FOR UPDATE OF waiting SKIP LOCKED
         )
-        RETURNING id AS "id: RunId", schedule_key, job_key, scheduled_at, run_after, is_exclusive, args, attempt,
-            attempts_before, attempts_max, timeout_seconds, backoff_seconds, backoff_max_seconds
+        RETURNING id AS "id: RunId", schedule_key, job_key, scheduled_at,
+            COALESCE(due_at, run_after) AS "due_at!", is_exclusive, args, attempt, attempts_before, attempts_uncounted,
+            attempts_max, timeout_seconds, backoff_seconds, backoff_max_seconds
         "#,
         queue,
         worker,
@@ -337,6 +335,7 @@ pub async fn requeue_next_exclusive(
         WHERE id = (
             SELECT id FROM job_runs
             WHERE schedule_key = $1 AND state = 'queued' AND queued_at IS NOT NULL AND is_exclusive
+              AND NOT EXISTS (SELECT FROM job_runs AS other WHERE other.schedule_key = $1 AND other.state = 'running')
             ORDER BY priority DESC, run_after, id
             LIMIT 1
             FOR UPDATE SKIP LOCKED
@@ -425,7 +424,7 @@ pub async fn retry(
             run_after = clock_timestamp() + make_interval(secs => $3),
             error = $4,
             error_kind = $5,
-            attempts_before = attempts_before + $6,
+            attempts_uncounted = attempts_uncounted + $6,
             attempts_max = attempts_max + $6
         WHERE id = $1 AND attempt = $2 AND state = 'running'
         "#,
@@ -451,7 +450,7 @@ pub async fn lock_lost(
         LostRun,
         r#"
         SELECT id AS "id: RunId", schedule_key, job_key, scheduled_at, is_exclusive, cancel_reason, attempt,
-            attempts_before, attempts_max, backoff_seconds, backoff_max_seconds, worker
+            attempts_before, attempts_uncounted, attempts_max, backoff_seconds, backoff_max_seconds, worker
         FROM job_runs
         WHERE state = 'running' AND lease_until < $1
         ORDER BY lease_until

@@ -140,7 +140,7 @@ impl Worker {
     /// How long a run has been due.
     fn lateness(&self, claimed: &Claim) -> Duration {
         // When that was is the database's word, whose clock may be ahead of ours.
-        (self.workshop.clock.now() - claimed.run.run_after).to_std().unwrap_or_default()
+        (self.workshop.clock.now() - claimed.run.due_at).to_std().unwrap_or_default()
     }
 
     fn start(&self, claimed: Claim, slot: OwnedSemaphorePermit) {

@@ -85,12 +85,25 @@ async fn a_repeated_task_is_run_from_its_time_on_until_its_end_and_no_build_reti
     assert_eq!(runs, ["09:00:00", "09:01:30", "09:03:00", "09:04:30"]);
     bench.sync(&Bench::registry(|_| Ok(String::new())), at("10:00:00")).await;
     assert_eq!(bench.count("SELECT count(*) FROM job_schedules WHERE retired_at IS NOT NULL").await, 0);
-    let fast = Task { repeat: Some(Repeat { every: Duration::from_millis(900), until: None }), ..repeated };
+    assert_eq!(
+        bench.count("SELECT count(*) FROM background_task WHERE repeat IS NOT NULL").await,
+        0,
+        "it has ended"
+    );
     let mut connection = bench.as_program.acquire().await.unwrap();
     let trace = TraceContext::new(&bench.entropy);
-    let refused =
-        enqueue_task(&mut connection, &bench.outbox, &bench.entropy, &trace, &fast, at("09:00:00")).await;
-    assert!(refused.unwrap_err().to_string().contains("a second or more"));
+    for (every, until) in [
+        (Duration::from_millis(900), None),
+        (Duration::from_millis(1_500), None),
+        (Duration::from_hours(24 * 3_661), None),
+        (Duration::from_mins(1), Some(at("08:59:59"))),
+    ] {
+        let wrong = Task { repeat: Some(Repeat { every, until }), ..repeated };
+        let refused =
+            enqueue_task(&mut connection, &bench.outbox, &bench.entropy, &trace, &wrong, at("09:00:00"))
+                .await;
+        assert!(refused.unwrap_err().to_string().contains("a second or more"), "{every:?} {until:?}");
+    }
 }
 
 #[tokio::test]
@@ -118,6 +131,32 @@ async fn of_a_task_that_is_there_the_old_one_is_kept_or_replaced_as_the_code_say
     assert_eq!(enqueue(&bench, &task(Existing::Keep, "11:00:00"), now).await, Enqueued::There);
     bench.tick(at("09:00:00")).await;
     assert_eq!(bench.tick(at("09:01:00")).await.runs(), 1, "those that were replaced have ended");
+    assert_eq!(bench.count("SELECT count(*) FROM background_task WHERE repeat IS NOT NULL").await, 1);
+
+    // An operator's word outlives the replacement.
+    bench
+        .run_sql(
+            "UPDATE job_schedules SET paused_at = now(), paused_by = 'ada', paused_reason = 'a look',
+                 registry_timetable = timetable, registry_time_zone = time_zone, timetable = '@daily'
+             WHERE task_hash IS NOT NULL",
+        )
+        .await;
+    enqueue(&bench, &repeated, at("09:02:00")).await;
+    let kept = "SELECT count(*) FROM job_schedules WHERE task_hash IS NOT NULL AND paused_by = 'ada'
+        AND timetable = '@daily' AND registry_timetable = 'every 60s'";
+    assert_eq!(bench.count(kept).await, 1);
+}
+
+#[tokio::test]
+async fn tasks_for_one_moment_are_in_nobodys_way() {
+    let bench = Bench::new().await;
+    bench.schedule(at("08:59:30")).await;
+    let args = json!({});
+    let task = Task { run_at: Some(at("09:00:00")), ..Task::new(KEY, &args) };
+    for _ in 0..60 {
+        assert!(matches!(enqueue(&bench, &task, at("08:59:40")).await, Enqueued::Run(_)));
+    }
+    assert_eq!(bench.tick(at("09:00:00")).await.runs(), 1, "nor in that of a schedule of the job");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

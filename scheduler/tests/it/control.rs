@@ -57,7 +57,8 @@ async fn a_paused_schedule_answers_its_instants_as_paused_and_goes_on_with_the_n
         resume(pool, outbox, operation, &bench.entropy, KEY).await,
         Err(ControlError::NotNow(_))
     ));
-    assert_eq!(bench.tick(now(&bench).await + TimeDelta::minutes(1)).await.runs(), 1);
+    let ticked = bench.tick(now(&bench).await + TimeDelta::minutes(1)).await;
+    assert_eq!(ticked.runs(), 1, "whoever was refused has left no lock behind");
     assert_eq!(told(&bench, "operator.schedule.paused").await, 1);
     assert_eq!(told(&bench, "operator.schedule.resumed").await, 1);
 }

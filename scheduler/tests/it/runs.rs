@@ -82,7 +82,7 @@ async fn a_run_of_an_unknown_job_is_left_to_other_builds_fails_if_none_has_it_an
     assert_eq!(bench.state(run_id).await, "retrying 1");
     let left = "SELECT (attempts_max - attempt)::bigint FROM job_runs";
     assert_eq!(bench.count(left).await, 3, "it does not count");
-    bench.run_sql("UPDATE job_runs SET state = 'queued', attempts_before = 20, attempts_max = 2").await;
+    bench.run_sql("UPDATE job_runs SET state = 'queued', attempts_uncounted = 20, attempts_max = 2").await;
     let claimed = bench.claim(&workshop, run_id).await;
     execute(&workshop, claimed).await;
     assert_eq!(bench.state(run_id).await, "failed 2");

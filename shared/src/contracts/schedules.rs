@@ -25,7 +25,7 @@ pub struct ScheduleAct {
 pub struct RunAct {
     /// The run.
     pub run_id: RunId,
-    /// Its schedule; of a run that none made, its job.
+    /// Its schedule; of a run that none made, a key of its own or its job.
     pub schedule_key: String,
     /// Its job.
     pub job_key: String,

@@ -50,8 +50,10 @@ pub enum EnqueueError {
     /// So many others were made at the same microsecond.
     #[error("no free instant was found for a run of {0}")]
     Crowded(String),
-    /// It is to be repeated in no time.
-    #[error("{0} is to be repeated; a period is a second or more")]
+    /// It can't be repeated so.
+    #[error(
+        "{0} can't be repeated so: a period is whole seconds, from a second or more to ten years, and the end not before the beginning"
+    )]
     Repeat(String),
     /// Its tick can't be written.
     #[error(transparent)]

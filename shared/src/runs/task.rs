@@ -5,16 +5,19 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::{EnqueueError, TRIES_MAX, task_store};
+use super::{EnqueueError, task_store};
 use crate::contracts::jobs::{DEFAULT_QUEUE, TickDue};
 use crate::entropy::Entropy;
 use crate::ids::RunId;
 use crate::outbox::Outbox;
 use crate::telemetry::TraceContext;
+
+/// The longest period of a repeated task: as a timetable reads it.
+const PERIOD_SECONDS_MAX: i64 = 3_660 * 24 * 60 * 60;
 
 /// A task, to be enqueued.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +49,7 @@ pub struct Task<'a> {
 /// How often a task is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat {
-    /// So long after one instant comes the next. Whole seconds, one or more.
+    /// So long after one instant comes the next. Whole seconds, from one to ten years.
     pub every: Duration,
     /// The last instant is not later.
     pub until: Option<DateTime<Utc>>,
@@ -101,8 +104,11 @@ impl<'a> Task<'a> {
 }
 
 /// Writes a task in the caller's transaction: a run with its tick, a run that waits for its time, or a schedule. Two that
-/// enqueue the same with [`Existing::Keep`] or [`Existing::Replace`] wait for each other's transactions. Call
-/// [`Outbox::wake`] after the commit.
+/// enqueue the same with [`Existing::Keep`] or [`Existing::Replace`] wait for each other's transactions. An operator's pause and
+/// timetable of a repeated task outlive its being replaced. Call [`Outbox::wake`] after the commit.
+///
+/// The API's role may enqueue single tasks with [`Existing::Ignore`]; all else needs rights on `job_schedules` and `job_runs` that
+/// only the scheduler's has, so that a program of another role must be granted them first.
 pub async fn enqueue_task(
     connection: &mut PgConnection,
     outbox: &Outbox,
@@ -116,46 +122,42 @@ pub async fn enqueue_task(
     if task.existing != Existing::Ignore {
         task_store::lock(connection, &hash).await.map_err(failed)?;
     }
-    match task.existing {
-        Existing::Ignore => {}
-        Existing::Keep => {
-            if task_store::is_there(connection, &hash).await.map_err(failed)? {
-                return Ok(Enqueued::There);
-            }
+    let word = match task.existing {
+        Existing::Keep if task_store::is_there(connection, &hash).await.map_err(failed)? => {
+            return Ok(Enqueued::There);
         }
+        Existing::Ignore | Existing::Keep => None,
         Existing::Replace => task_store::remove(connection, &hash, now).await.map_err(failed)?,
-    }
+    };
+    let id = RunId(entropy.uuid_v7(now));
+    let run_at = task.run_at.unwrap_or(now);
+    // A key of its own: neither another task nor a schedule of the job has the same instants.
+    let key = format!("{}:{}", task.job_key, id.0);
     if let Some(repeat) = task.repeat {
-        let every = i64::try_from(repeat.every.as_secs()).ok().filter(|every| *every > 0);
-        let every = every.ok_or_else(|| EnqueueError::Repeat(task.job_key.to_owned()))?;
-        let key = format!("{}:{}", task.job_key, entropy.uuid_v7(now));
-        let begin = task.run_at.unwrap_or(now);
-        task_store::insert_schedule(connection, task, (&key, &hash), every, begin, now)
-            .await
-            .map_err(failed)?;
+        let every = i64::try_from(repeat.every.as_secs()).unwrap_or(i64::MAX);
+        let is_whole = repeat.every.subsec_nanos() == 0 && (1..=PERIOD_SECONDS_MAX).contains(&every);
+        if !is_whole || repeat.until.is_some_and(|until| until < run_at) {
+            return Err(EnqueueError::Repeat(task.job_key.to_owned()));
+        }
+        let schedule = (key.as_str(), hash.as_str(), every, run_at);
+        task_store::insert_schedule(connection, task, schedule, word.as_ref(), now).await.map_err(failed)?;
         return Ok(Enqueued::Schedule(key));
     }
-    let run_at = task.run_at.unwrap_or(now).max(now);
-    let id = RunId(entropy.uuid_v7(now));
-    for later in 0..i64::try_from(TRIES_MAX).unwrap_or(i64::MAX) {
-        let instant = run_at + TimeDelta::microseconds(later);
-        let is_due = run_at <= now;
-        let inserted =
-            task_store::insert_run(connection, task, (id, &hash), (instant, run_at), is_due.then_some(now));
-        let Some(scheduled_at) = inserted.await.map_err(failed)? else { continue };
-        if is_due {
-            let tick = TickDue {
-                run_id: id,
-                job_key: task.job_key.to_owned(),
-                queue: task.queue.to_owned(),
-                scheduled_at,
-                args: task.args.clone(),
-            };
-            outbox.append(connection, trace, tick).await?;
-        }
-        return Ok(Enqueued::Run(id));
+    let run_at = run_at.max(now);
+    let is_due = run_at <= now;
+    let times = (run_at, is_due.then_some(now));
+    task_store::insert_run(connection, task, (id, &key, &hash), times).await.map_err(failed)?;
+    if is_due {
+        let tick = TickDue {
+            run_id: id,
+            job_key: task.job_key.to_owned(),
+            queue: task.queue.to_owned(),
+            scheduled_at: run_at,
+            args: task.args.clone(),
+        };
+        outbox.append(connection, trace, tick).await?;
     }
-    Err(EnqueueError::Crowded(task.job_key.to_owned()))
+    Ok(Enqueued::Run(id))
 }
 
 #[cfg(test)]

@@ -27,81 +27,110 @@ pub(super) async fn is_there(connection: &mut PgConnection, hash: &str) -> Resul
     .await
 }
 
-/// Deletes those that wait, and ends those that are repeated: what they owe until `now` is answered yet.
+/// What an operator has said of a repeated task.
+#[derive(Debug)]
+pub(super) struct Word {
+    paused_at: Option<DateTime<Utc>>,
+    paused_by: Option<String>,
+    paused_reason: Option<String>,
+    timetable: String,
+    time_zone: String,
+    registry_timetable: Option<String>,
+}
+
+/// Deletes those that wait, and ends those that are repeated: what they owe until `now` is answered yet. Gives what an operator
+/// has said of the one that was repeated.
 pub(super) async fn remove(
     connection: &mut PgConnection,
     hash: &str,
     now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
+) -> Result<Option<Word>, sqlx::Error> {
     let waiting =
         sqlx::query!("DELETE FROM job_runs WHERE task_hash = $1 AND state IN ('queued', 'retrying')", hash);
     waiting.execute(&mut *connection).await?;
-    let not_begun =
-        sqlx::query!("DELETE FROM job_schedules WHERE task_hash = $1 AND starts_at > $2", hash, now);
-    not_begun.execute(&mut *connection).await?;
-    let ended = sqlx::query!(
-        "UPDATE job_schedules SET ends_at = LEAST(ends_at, $2), task_hash = NULL, updated_at = $2 WHERE task_hash = $1",
+    let not_begun = sqlx::query_as!(
+        Word,
+        "DELETE FROM job_schedules WHERE task_hash = $1 AND starts_at > $2
+         RETURNING paused_at, paused_by, paused_reason, timetable, time_zone, registry_timetable",
         hash,
         now,
     );
-    ended.execute(connection).await.map(|_| ())
+    let not_begun = not_begun.fetch_all(&mut *connection).await?;
+    let ended = sqlx::query_as!(
+        Word,
+        "UPDATE job_schedules
+         SET ends_at = LEAST(ends_at, $2), next_due_at = LEAST(next_due_at, $2), task_hash = NULL, updated_at = $2
+         WHERE task_hash = $1
+         RETURNING paused_at, paused_by, paused_reason, timetable, time_zone, registry_timetable",
+        hash,
+        now,
+    );
+    Ok(ended.fetch_all(connection).await?.into_iter().chain(not_begun).next())
 }
 
 pub(super) async fn insert_schedule(
     connection: &mut PgConnection,
     task: &Task<'_>,
-    (key, hash): (&str, &str),
-    every: i64,
-    begin: DateTime<Utc>,
+    (key, hash, every, begin): (&str, &str, i64, DateTime<Utc>),
+    word: Option<&Word>,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
+    let own = format!("every {every}s");
+    let over = word.filter(|word| word.registry_timetable.is_some());
+    // One that comes late is made up for, also when its next instant is far.
+    let window = i32::try_from(every).unwrap_or(i32::MAX).max(86_400);
     let inserted = sqlx::query!(
         r#"
         INSERT INTO job_schedules
-            (schedule_key, job_key, verbose_name, creator, origin, task_hash, timetable, starts_at, ends_at, queue, priority,
-             args, catch_up_max, catch_up_window_seconds, timeout_seconds, attempts_max, watermark, next_due_at,
-             created_at, updated_at)
-        VALUES ($1, $2, $3, $4, 'enqueued', $5, 'every ' || $6::bigint || 's', $7, $8, $9, $10, $11, 1, 86400, $12, $13,
-                $7::timestamptz - interval '1 microsecond', $7, $14, $14)
+            (schedule_key, job_key, verbose_name, creator, origin, task_hash, timetable, time_zone, registry_timetable,
+             registry_time_zone, starts_at, ends_at, queue, priority, args, catch_up_max, catch_up_window_seconds,
+             timeout_seconds, attempts_max, paused_at, paused_by, paused_reason, watermark, next_due_at, created_at,
+             updated_at)
+        VALUES ($1, $2, $3, $4, 'enqueued', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, $15, $16, $17, $18, $19, $20,
+                $10::timestamptz - interval '1 microsecond', $10, $21, $21)
         "#,
         key,
         task.job_key,
         task.verbose_name,
         task.creator,
         hash,
-        every,
+        over.map_or(own.as_str(), |word| &word.timetable),
+        over.map_or("UTC", |word| &word.time_zone),
+        over.map(|_| own.as_str()),
+        over.map(|_| "UTC"),
         begin,
         task.repeat.and_then(|repeat| repeat.until),
         task.queue,
         task.priority,
         task.args,
+        window,
         seconds(task),
         task.attempts_max,
+        word.and_then(|word| word.paused_at),
+        word.and_then(|word| word.paused_by.as_deref()),
+        word.and_then(|word| word.paused_reason.as_deref()),
         now,
     );
     inserted.execute(connection).await.map(|_| ())
 }
 
-/// None if the instant is taken.
 pub(super) async fn insert_run(
     connection: &mut PgConnection,
     task: &Task<'_>,
-    (id, hash): (RunId, &str),
-    (instant, run_at): (DateTime<Utc>, DateTime<Utc>),
-    queued_at: Option<DateTime<Utc>>,
-) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    sqlx::query_scalar!(
+    (id, key, hash): (RunId, &str, &str),
+    (run_at, queued_at): (DateTime<Utc>, Option<DateTime<Utc>>),
+) -> Result<(), sqlx::Error> {
+    let inserted = sqlx::query!(
         r#"
         INSERT INTO job_runs
             (id, schedule_key, job_key, kind, scheduled_at, queue, priority, args, attempts_max, timeout_seconds, creator,
-             verbose_name, task_hash, run_after, queued_at)
-        VALUES ($1, $2, $2, 'enqueued', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-        ON CONFLICT (schedule_key, scheduled_at) DO NOTHING
-        RETURNING scheduled_at
+             verbose_name, task_hash, due_at, run_after, queued_at)
+        VALUES ($1, $2, $3, 'enqueued', $4, $5, $6, $7, $8, $9, $10, $11, $12, $4, $4, $13)
         "#,
         id.0,
+        key,
         task.job_key,
-        instant,
+        run_at,
         task.queue,
         task.priority,
         task.args,
@@ -110,11 +139,9 @@ pub(super) async fn insert_run(
         task.creator,
         task.verbose_name,
         hash,
-        run_at,
         queued_at,
-    )
-    .fetch_optional(connection)
-    .await
+    );
+    inserted.execute(connection).await.map(|_| ())
 }
 
 fn seconds(task: &Task<'_>) -> i32 {

@@ -44,5 +44,7 @@ async fn purge(context: JobContext) -> JobResult {
     .await
     .map_err(JobError::passing("schedules can't be deleted"))?;
     let stopped = if stop.is_cancelled() { "; stopped early, the next run goes on" } else { "" };
-    Ok(format!("deleted {runs} old run(s), {gaps} old gap(s) and {schedules} schedule(s) that had ended{stopped}\n"))
+    Ok(format!(
+        "deleted {runs} old run(s), {gaps} old gap(s) and {schedules} schedule(s) that had ended{stopped}\n"
+    ))
 }
