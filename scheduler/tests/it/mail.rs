@@ -687,9 +687,9 @@ async fn what_is_remembered_of_mails_goes_when_nobody_needs_it() {
              SELECT gen_random_uuid(), 1, 1, 'reset_password',
                     CASE WHEN n <= 1100 THEN timestamptz '2026-04-04T09:00:00Z' ELSE '2026-04-04T09:00:01Z' END
              FROM generate_series(1, 1103) AS n;
-             INSERT INTO job_runs (id, job_key, scheduled_at, queue, args, state, attempts_max, timeout_seconds, run_after,
-                                   queued_at, finished_at)
-             SELECT gen_random_uuid(), key, '2026-04-01'::timestamptz + n * interval '1 second', 'mail', args, state, 1, 60,
+             INSERT INTO job_runs (id, schedule_key, job_key, scheduled_at, queue, args, state, attempts_max,
+                                   timeout_seconds, run_after, queued_at, finished_at)
+             SELECT gen_random_uuid(), key, key, '2026-04-01'::timestamptz + n * interval '1 second', 'mail', args, state, 1, 60,
                     '2026-04-01', '2026-04-01', finished_at
              FROM (
                  -- Those for nobody go like all others.
