@@ -6,14 +6,14 @@
 //! [`PROOF_HOLDS`], and what a newer build has declared is changed back by an older one only when no newer one runs any more.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
+use super::declaration::Declaration;
 use super::due::{EXAMINED_MAX, Gap, GapReason, due_instants};
+use super::gaps_store;
 use super::jitter;
 use super::store::{self, ScheduleRow};
 use super::timetable::{Timetable, TimetableError};
-use crate::jobs::Definition;
 use crate::worker::Registry;
 
 /// Keeps two programs that sync apart; "jobs" in ASCII.
@@ -150,78 +150,6 @@ pub async fn sync_at(
     Ok(synced)
 }
 
-/// What a definition says, as the columns have it.
-#[derive(Debug, Clone, PartialEq)]
-struct Declaration {
-    job_key: String,
-    verbose_name: String,
-    timetable: String,
-    time_zone: String,
-    starts_at: Option<DateTime<Utc>>,
-    ends_at: Option<DateTime<Utc>>,
-    jitter_seconds: i32,
-    queue: String,
-    priority: i16,
-    args: Value,
-    catch_up_max: i32,
-    catch_up_window_seconds: i32,
-    overlap: String,
-    timeout_seconds: i32,
-    attempts_max: i32,
-    backoff_seconds: i32,
-    backoff_max_seconds: i32,
-}
-
-impl Declaration {
-    fn of(definition: &Definition, line: &str) -> Self {
-        let seconds = |duration: std::time::Duration| i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
-        let args = if definition.args.is_null() { json!({}) } else { definition.args.clone() };
-        Self {
-            job_key: definition.key.to_owned(),
-            verbose_name: definition.verbose_name.to_owned(),
-            timetable: line.to_owned(),
-            time_zone: definition.time_zone.to_owned(),
-            starts_at: definition.starts_at,
-            ends_at: definition.ends_at,
-            jitter_seconds: seconds(definition.jitter),
-            queue: definition.queue.to_owned(),
-            priority: definition.priority,
-            args,
-            catch_up_max: definition.catch_up_max,
-            catch_up_window_seconds: seconds(definition.catch_up_window),
-            overlap: definition.overlap.as_str().to_owned(),
-            timeout_seconds: seconds(definition.timeout),
-            attempts_max: definition.attempts_max,
-            backoff_seconds: seconds(definition.backoff),
-            backoff_max_seconds: seconds(definition.backoff_max),
-        }
-    }
-
-    /// What the table has of the registry, whatever an operator has put over it.
-    fn in_force(row: &ScheduleRow) -> Self {
-        let row = row.clone();
-        Self {
-            job_key: row.job_key,
-            verbose_name: row.verbose_name,
-            timetable: row.registry_timetable.unwrap_or(row.timetable),
-            time_zone: row.registry_time_zone.unwrap_or(row.time_zone),
-            starts_at: row.starts_at,
-            ends_at: row.ends_at,
-            jitter_seconds: row.jitter_seconds,
-            queue: row.queue,
-            priority: row.priority,
-            args: row.args,
-            catch_up_max: row.catch_up_max,
-            catch_up_window_seconds: row.catch_up_window_seconds,
-            overlap: row.overlap,
-            timeout_seconds: row.timeout_seconds,
-            attempts_max: row.attempts_max,
-            backoff_seconds: row.backoff_seconds,
-            backoff_max_seconds: row.backoff_max_seconds,
-        }
-    }
-}
-
 /// Adds a schedule, or takes up one that was retired, with an operator's timetable if it had one.
 async fn add(
     connection: &mut PgConnection,
@@ -316,7 +244,7 @@ pub async fn close(
         };
         let instants = i64::try_from(owed.len()).unwrap_or(i64::MAX);
         let gap = Gap { first_at, last_at, instants, reason };
-        store::record_gap(connection, &row.schedule_key, after, &gap, now).await?;
+        gaps_store::record_gap(connection, &row.schedule_key, after, &gap, now).await?;
         after = last_at;
     }
 }

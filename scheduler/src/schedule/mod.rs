@@ -6,7 +6,9 @@
 
 pub mod catalogue;
 pub mod cron_time;
+mod declaration;
 pub mod due;
+mod gaps_store;
 pub(crate) mod jitter;
 mod metrics;
 pub mod publish_tick;

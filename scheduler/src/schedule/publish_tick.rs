@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::due::{self, GapReason, Plan, Rules};
+use super::gaps_store;
 use super::store::{self, Advances, ScheduleRow};
 use crate::jobs::Overlap;
 use crate::worker::runs_store::{self, DueRun};
@@ -168,7 +169,7 @@ async fn record_gaps(
         let run = plan.runs.iter().rev().find(|run| **run < first_at).copied();
         let known = answered.range(..first_at).next_back().copied();
         let before = [run, known].into_iter().flatten().fold(after, DateTime::max);
-        store::record_gap(connection, schedule_key, before, gap, now).await?;
+        gaps_store::record_gap(connection, schedule_key, before, gap, now).await?;
         after = last_at;
     }
     Ok(())

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::due::{CatchUp, Gap};
+use super::due::CatchUp;
 use super::jitter;
 use super::timetable::{Timetable, TimetableError};
 
@@ -290,51 +290,6 @@ pub async fn put_off(
     .map(|_| ())
 }
 
-/// Writes a gap. One that goes on where the last one ended, at `after`, lengthens it: an outage is one row however many
-/// portions it is recorded in.
-pub async fn record_gap(
-    connection: &mut PgConnection,
-    schedule_key: &str,
-    after: DateTime<Utc>,
-    gap: &Gap,
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    let lengthened = sqlx::query!(
-        r#"
-        UPDATE job_gaps
-        SET last_at = $3, instants = instants + $4, recorded_at = $6
-        WHERE schedule_key = $1 AND last_at = $2 AND reason = $5
-        "#,
-        schedule_key,
-        after,
-        gap.last_at,
-        gap.instants,
-        gap.reason.as_str(),
-        now,
-    )
-    .execute(&mut *connection)
-    .await?;
-    if lengthened.rows_affected() > 0 {
-        return Ok(());
-    }
-    sqlx::query!(
-        r#"
-        INSERT INTO job_gaps (schedule_key, first_at, last_at, instants, reason, recorded_at)
-        VALUES ($1, $2, $3, $4, $5, $6)
-        ON CONFLICT (schedule_key, first_at) DO NOTHING
-        "#,
-        schedule_key,
-        gap.first_at,
-        gap.last_at,
-        gap.instants,
-        gap.reason.as_str(),
-        now,
-    )
-    .execute(connection)
-    .await
-    .map(|_| ())
-}
-
 /// Sets back a watermark that is ahead: what it has answered of the time to come counts no longer, but for the runs.
 pub async fn set_back(
     connection: &mut PgConnection,
@@ -357,32 +312,6 @@ pub async fn set_back(
     let void =
         sqlx::query!("DELETE FROM job_gaps WHERE schedule_key = $1 AND first_at > $2", schedule_key, now);
     void.execute(connection).await.map(|_| ())
-}
-
-/// The gap that reaches beyond `now`, if there is one: its key and its first instant.
-pub async fn gap_across(
-    connection: &mut PgConnection,
-    schedule_key: &str,
-    now: DateTime<Utc>,
-) -> Result<Option<(i64, DateTime<Utc>)>, sqlx::Error> {
-    let gap = sqlx::query!(
-        "SELECT id, first_at FROM job_gaps WHERE schedule_key = $1 AND first_at <= $2 AND last_at > $2",
-        schedule_key,
-        now,
-    );
-    Ok(gap.fetch_optional(connection).await?.map(|row| (row.id, row.first_at)))
-}
-
-/// Has a gap end earlier.
-pub async fn shorten_gap(
-    connection: &mut PgConnection,
-    id: i64,
-    last_at: DateTime<Utc>,
-    instants: i64,
-) -> Result<(), sqlx::Error> {
-    let shortened =
-        sqlx::query!("UPDATE job_gaps SET last_at = $2, instants = $3 WHERE id = $1", id, last_at, instants);
-    shortened.execute(connection).await.map(|_| ())
 }
 
 /// Notes since when a watermark has been ahead; `None`: it is not.

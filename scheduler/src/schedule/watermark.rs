@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
+use super::gaps_store;
 use super::store::{self, ScheduleRow};
 
 /// How long a schedule stands still before its watermark is set back.
@@ -74,11 +75,11 @@ async fn set_back(
     };
     let next = timetable.next_after(now).map(|next| next + row.offset());
     store::set_back(connection, key, now, next).await?;
-    if let Some((gap, first_at)) = store::gap_across(connection, key, now).await? {
+    if let Some((gap, first_at)) = gaps_store::gap_across(connection, key, now).await? {
         let before = first_at - TimeDelta::microseconds(1);
         let kept = timetable.instants_after(before).take_while(|instant| *instant <= now);
         let (instants, last_at) = kept.fold((0, first_at), |(count, _), instant| (count + 1, instant));
-        store::shorten_gap(connection, gap, last_at, instants).await?;
+        gaps_store::shorten_gap(connection, gap, last_at, instants).await?;
     }
     Ok(())
 }

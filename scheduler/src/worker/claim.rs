@@ -4,7 +4,8 @@ use shared::ids::RunId;
 use shared::telemetry::TraceContext;
 
 use super::Workshop;
-use super::runs_store::{self, Claimed, ClaimedRun};
+use super::claims_store::{self, Claimed};
+use super::runs_store::ClaimedRun;
 
 /// A run that is ours, and the trace its tick came in.
 #[derive(Debug, Clone)]
@@ -54,8 +55,8 @@ async fn claim_which(
     for _ in 0..TRIES_MAX {
         let asked_at = tokio::time::Instant::now();
         let claimed = match which {
-            Which::Named(run_id) => runs_store::claim(&mut connection, run_id, &jobs, ours).await?,
-            Which::Any(queue) => runs_store::claim_next(&mut connection, queue, &jobs, ours).await?,
+            Which::Named(run_id) => claims_store::claim(&mut connection, run_id, &jobs, ours).await?,
+            Which::Any(queue) => claims_store::claim_next(&mut connection, queue, &jobs, ours).await?,
         };
         match claimed {
             Claimed::Run(run) => return Ok(Some(Claim { run, trace, asked_at })),

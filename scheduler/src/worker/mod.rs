@@ -13,6 +13,7 @@
 //! ```
 
 mod claim;
+mod claims_store;
 pub mod error_kind;
 mod execute;
 mod lease;
@@ -20,6 +21,7 @@ mod metrics;
 mod outcome;
 mod record;
 pub mod registry;
+mod requeue_store;
 pub mod rescue;
 pub mod retry_policy;
 pub mod runs_store;

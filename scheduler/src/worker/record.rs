@@ -8,6 +8,7 @@ use shared::outbox::AppendError;
 use super::Workshop;
 use super::claim::Claim;
 use super::outcome::Outcome;
+use super::requeue_store;
 use super::runs_store;
 
 /// Why an outcome could not be recorded.
@@ -84,7 +85,7 @@ pub(super) async fn record(
         Outcome::Retry { .. } => Ok(()),
     };
     appended.map_err(RecordError::Append)?;
-    if let Some(next) = runs_store::requeue_next_exclusive(&mut transaction, &run.schedule_key).await? {
+    if let Some(next) = requeue_store::requeue_next_exclusive(&mut transaction, &run.schedule_key).await? {
         let appended = workshop.outbox.append(&mut transaction, &claim.trace, next).await;
         appended.map_err(RecordError::Append)?;
     }

@@ -9,6 +9,7 @@ use shared::telemetry::TraceContext;
 use sqlx::PgConnection;
 
 use super::error_kind::ErrorKind;
+use super::requeue_store;
 use super::retry_policy::{Next, after_failure};
 use super::runs_store::{self, LostRun};
 
@@ -71,9 +72,9 @@ pub async fn rescue(
     for run in &lost {
         give_up_attempt(connection, outbox, entropy, &trace, run).await?;
     }
-    let queued = runs_store::queue_due(connection, now, ROUND_MAX).await?;
-    let retried = runs_store::requeue_retries(connection, now, ROUND_MAX).await?;
-    let resent = runs_store::requeue_unclaimed(connection, now, ROUND_MAX).await?;
+    let queued = requeue_store::queue_due(connection, now, ROUND_MAX).await?;
+    let retried = requeue_store::requeue_retries(connection, now, ROUND_MAX).await?;
+    let resent = requeue_store::requeue_unclaimed(connection, now, ROUND_MAX).await?;
     let counts =
         Rescued { queued: queued.len(), retried: retried.len(), lost: lost.len(), resent: resent.len() };
     for tick in &resent {
@@ -121,7 +122,7 @@ async fn give_up_attempt(
             outbox.append(connection, trace, event).await.map_err(RescueError::Append)?;
         }
     }
-    if let Some(next) = runs_store::requeue_next_exclusive(connection, &run.schedule_key).await? {
+    if let Some(next) = requeue_store::requeue_next_exclusive(connection, &run.schedule_key).await? {
         outbox.append(connection, trace, next).await.map_err(RescueError::Append)?;
     }
     Ok(())

@@ -175,8 +175,8 @@ const UNANSWERED: &str = "\
         WHERE type IN ('job.run.succeeded', 'job.run.failed') GROUP BY 1 \
     ), due AS ( \
         SELECT due, \
-            EXISTS (SELECT FROM job_runs WHERE job_key = 'print-user-tasks' AND scheduled_at = due) AS is_run, \
-            EXISTS (SELECT FROM job_gaps WHERE job_key = 'print-user-tasks' AND due BETWEEN first_at AND last_at) AS is_gap \
+            EXISTS (SELECT FROM job_runs WHERE schedule_key = 'print-user-tasks' AND scheduled_at = due) AS is_run, \
+            EXISTS (SELECT FROM job_gaps WHERE schedule_key = 'print-user-tasks' AND due BETWEEN first_at AND last_at) AS is_gap \
         FROM generate_series(date_trunc('minute', $1::timestamptz) + interval '1 minute', $2::timestamptz, \
             interval '1 minute') AS due \
     ) \
