@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use shared::contracts::jobs::{RunFailed, TickDue};
+use shared::contracts::jobs::RunFailed;
 use shared::contracts::schedules::{RunCanceled, RunReplayed};
 use shared::operator::{Deed, Operation};
 use shared::outbox::Outbox;
@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::store::{self, LockedRun};
-use super::{ControlError, told_of_run};
+use super::{ControlError, in_transaction, told_of_run};
 
 /// What is done to runs.
 pub trait RunDeed {
@@ -40,17 +40,19 @@ pub async fn act_on_runs(
     ids: &[Uuid],
     deed: impl RunDeed,
 ) -> Result<Vec<Deed>, ControlError> {
-    let mut transaction = database.begin().await?;
-    let locked = store::lock_runs(&mut transaction, ids).await?;
-    let runs: HashMap<Uuid, LockedRun> = locked.into_iter().map(|run| (run.id.0, run)).collect();
-    let mut deeds = Vec::new();
-    for id in ids {
-        deeds.push(match runs.get(id) {
-            Some(run) => deed.act(&mut transaction, outbox, operation, run).await?,
-            None => Deed::failed(id, "there is no such run"),
-        });
-    }
-    transaction.commit().await?;
+    let deeds = in_transaction(database, async |connection| {
+        let locked = store::lock_runs(connection, ids).await?;
+        let runs: HashMap<Uuid, LockedRun> = locked.into_iter().map(|run| (run.id.0, run)).collect();
+        let mut deeds = Vec::new();
+        for id in ids {
+            deeds.push(match runs.get(id) {
+                Some(run) => deed.act(connection, outbox, operation, run).await?,
+                None => Deed::failed(id, "there is no such run"),
+            });
+        }
+        Ok(deeds)
+    })
+    .await?;
     outbox.wake();
     Ok(deeds)
 }
@@ -70,7 +72,7 @@ impl RunDeed for Replay {
             ));
         }
         store::replay(connection, run.id).await?;
-        outbox.append(connection, &operation.trace, tick(run)).await?;
+        outbox.append(connection, &operation.trace, run.tick()).await?;
         let event = RunReplayed { run: told_of_run(run, operation), attempts: run.attempt };
         outbox.append(connection, &operation.trace, event).await?;
         Ok(Deed::done(&run.id))
@@ -110,15 +112,5 @@ impl RunDeed for Cancel {
         let event = RunCanceled { run: told_of_run(run, operation), state: run.state.clone() };
         outbox.append(connection, &operation.trace, event).await?;
         Ok(deed)
-    }
-}
-
-fn tick(run: &LockedRun) -> TickDue {
-    TickDue {
-        run_id: run.id,
-        job_key: run.job_key.clone(),
-        queue: run.queue.clone(),
-        scheduled_at: run.scheduled_at,
-        args: run.args.clone(),
     }
 }

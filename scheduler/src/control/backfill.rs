@@ -87,7 +87,7 @@ pub async fn backfill(
         let runs = made.len();
         let events = made
             .iter()
-            .map(|(run, _)| RunRequested { run: told_of_run(run, operation), kind: RequestedKind::Backfill });
+            .map(|run| RunRequested { run: told_of_run(run, operation), kind: RequestedKind::Backfill });
         outbox.append_all(connection, &operation.trace, events).await?;
         Ok(Backfilled { runs, there: instants.len() - runs })
     })

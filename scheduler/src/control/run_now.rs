@@ -35,9 +35,9 @@ pub async fn run_now(
             };
             let made =
                 store::request(connection, key, RequestedKind::Manual, &operation.act.actor, &[new]).await?;
-            let Some((run, tick)) = made.into_iter().next() else { continue };
+            let Some(run) = made.into_iter().next() else { continue };
             let event = RunRequested { run: told_of_run(&run, operation), kind: RequestedKind::Manual };
-            outbox.append(connection, &operation.trace, tick).await?;
+            outbox.append(connection, &operation.trace, run.tick()).await?;
             outbox.append(connection, &operation.trace, event).await?;
             return Ok(run.id);
         }

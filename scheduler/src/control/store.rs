@@ -31,6 +31,19 @@ pub struct LockedRun {
     pub is_exclusive: bool,
 }
 
+impl LockedRun {
+    /// The message that tells of it.
+    pub(super) fn tick(&self) -> TickDue {
+        TickDue {
+            run_id: self.id,
+            job_key: self.job_key.clone(),
+            queue: self.queue.clone(),
+            scheduled_at: self.scheduled_at,
+            args: self.args.clone(),
+        }
+    }
+}
+
 /// A run that somebody wants.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NewRequested {
@@ -125,7 +138,7 @@ pub(super) async fn request(
     kind: RequestedKind,
     creator: &str,
     runs: &[NewRequested],
-) -> Result<Vec<(LockedRun, TickDue)>, sqlx::Error> {
+) -> Result<Vec<LockedRun>, sqlx::Error> {
     let ids: Vec<Uuid> = runs.iter().map(|run| run.id).collect();
     let instants: Vec<_> = runs.iter().map(|run| run.scheduled_at).collect();
     let run_after: Vec<_> = runs.iter().map(|run| run.run_after).collect();
@@ -159,17 +172,7 @@ pub(super) async fn request(
     .fetch_all(connection)
     .await?;
     made.sort_by_key(|run| run.scheduled_at);
-    let with_tick = |run: LockedRun| {
-        let tick = TickDue {
-            run_id: run.id,
-            job_key: run.job_key.clone(),
-            queue: run.queue.clone(),
-            scheduled_at: run.scheduled_at,
-            args: run.args.clone(),
-        };
-        (run, tick)
-    };
-    Ok(made.into_iter().map(with_tick).collect())
+    Ok(made)
 }
 
 /// In the order of their ids, so that two operators wait for each other instead of deadlocking.
