@@ -4,15 +4,13 @@
 //! with a unique key, a run is claimed under a lease and a fencing attempt number. Arrows point down:
 //!
 //! ```text
-//! cli -> control -> schedule -> worker -> jobs -> shared
+//! cli -> schedule -> worker -> jobs -> shared
 //! ```
 //!
-//! `control` is what operators have schedules and runs do.
 //! `schedule` knows of `worker` only the table of runs and the rescue of those that got stuck.
 
 pub mod cli;
 pub mod config;
-pub mod control;
 pub mod jobs;
 pub mod schedule;
 pub mod worker;

@@ -5,12 +5,12 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use shared::config::Reader;
+use shared::control::{Cancel, Replay, RunFilter, RunRow, act_on_runs, find_run, list_runs};
 use shared::lifecycle::UsageError;
 use shared::operator::{Report, WhoArguments, cell, columns, harmless, instant, json_lines, print};
 use uuid::Uuid;
 
 use super::{Desk, block_on, parse_instant};
-use crate::control::{Cancel, Replay, RunFilter, RunRow, act_on_runs, find_run, list_runs};
 
 /// The most runs that `--all` acts upon.
 const ALL_MAX: i64 = 10_000;
@@ -105,6 +105,7 @@ impl FilterArguments {
             queue: self.queue.clone(),
             from: self.from,
             until: self.until,
+            before: None,
         }
     }
 }

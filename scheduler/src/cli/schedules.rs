@@ -8,13 +8,13 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use shared::config::{Reader, parse_duration};
-use shared::operator::{WhoArguments, cell, columns, harmless, instant, json_lines, print};
-
-use super::{Desk, block_on, parse_instant};
-use crate::control::{
+use shared::control::{
     Override, Range, Schedule, ScheduleInFull, backfill, find_schedule, list_schedules, override_timetable,
     pause, reset, resume, run_now,
 };
+use shared::operator::{WhoArguments, cell, columns, harmless, instant, json_lines, print};
+
+use super::{Desk, block_on, parse_instant};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SchedulesCommand {
@@ -102,7 +102,7 @@ pub(super) fn execute(reader: Reader, command: SchedulesCommand) -> anyhow::Resu
 }
 
 async fn list(desk: &Desk, retired: bool, json: bool) -> anyhow::Result<()> {
-    let schedules = list_schedules(&desk.database, retired).await?;
+    let schedules = list_schedules(&desk.database, retired, (None, i64::MAX)).await?;
     if json {
         return print(&json_lines(&schedules)?);
     }

@@ -7,16 +7,18 @@ mod audit;
 mod batches;
 mod job;
 mod mail;
+mod outbox;
 mod printer;
 mod runs;
 mod tasks;
 mod tokens;
 
 pub use audit::{drop_partitions, make_partitions};
-pub use job::{Definition, Job, JobContext, JobError, JobResult, Overlap};
+pub use job::{Definition, Job, JobContext, JobError, JobResult};
 pub use mail::{
     MailConfig, Mailer, config as mail_config, purge as purge_mail, send as send_mail, smtp_config,
 };
+pub use outbox::purge_parked_ticks;
 pub use printer::Printer;
 pub use runs::purge_runs;
 pub use tasks::print_user_tasks;
@@ -34,5 +36,6 @@ pub fn all(mailer: Mailer, entropy: Entropy) -> Vec<Job> {
         send_mail::job(mailer, entropy),
         purge_mail::job(),
         purge_runs::job(),
+        purge_parked_ticks::job(),
     ]
 }

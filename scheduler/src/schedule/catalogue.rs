@@ -6,14 +6,16 @@
 //! [`PROOF_HOLDS`], and what a newer build has declared is changed back by an older one only when no newer one runs any more.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use shared::entropy::Entropy;
+use shared::outbox::Outbox;
+use shared::schedules::publish_tick::PublishTickError;
+use shared::schedules::store::{self, ScheduleRow};
+use shared::schedules::timetable::{Timetable, TimetableError};
+use shared::schedules::{close, jitter, settle};
 use sqlx::{PgConnection, PgPool};
 
 use super::declaration::Declaration;
-use super::due::{EXAMINED_MAX, Gap, GapReason, due_instants};
-use super::gaps_store;
-use super::jitter;
-use super::store::{self, ScheduleRow};
-use super::timetable::{Timetable, TimetableError};
+use super::store::lock_registered;
 use crate::worker::Registry;
 
 /// Keeps two programs that sync apart; "jobs" in ASCII.
@@ -32,6 +34,9 @@ pub enum SyncError {
     /// The database refuses.
     #[error("the schedules can't be synced")]
     Database(#[source] sqlx::Error),
+    /// What a schedule owed before it changed could not be answered.
+    #[error("the schedules can't be synced")]
+    Owed(#[from] PublishTickError),
 }
 
 impl From<sqlx::Error> for SyncError {
@@ -53,6 +58,15 @@ pub struct Synced {
     pub unchanged: usize,
     /// Another build that runs has declared them otherwise, or has them alone.
     pub of_others: usize,
+}
+
+/// What tells of runs that are made on the way.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// For their ticks; to be woken after the commit.
+    pub outbox: &'a Outbox,
+    /// For their ids.
+    pub entropy: &'a Entropy,
 }
 
 /// When a build syncs.
@@ -77,12 +91,18 @@ pub fn generation() -> i64 {
 }
 
 /// Syncs in one transaction on the database's clock.
-pub async fn sync(database: &PgPool, registry: &Registry, occasion: Occasion) -> Result<Synced, SyncError> {
+pub async fn sync(
+    database: &PgPool,
+    told: Told<'_>,
+    registry: &Registry,
+    occasion: Occasion,
+) -> Result<Synced, SyncError> {
     let mut transaction = database.begin().await?;
     sqlx::query!("SELECT pg_advisory_xact_lock($1)", LOCK).fetch_one(&mut *transaction).await?;
     let now = store::now(&mut transaction).await?;
-    let synced = sync_at(&mut transaction, (registry, generation()), occasion, now).await?;
+    let synced = sync_at(&mut transaction, told, (registry, generation()), occasion, now).await?;
     transaction.commit().await?;
+    told.outbox.wake();
     let Synced { added, changed, retired, unchanged, of_others } = synced;
     if occasion == Occasion::Start || added + changed + retired > 0 {
         tracing::info!(
@@ -100,11 +120,12 @@ pub async fn sync(database: &PgPool, registry: &Registry, occasion: Occasion) ->
 /// Syncs in the caller's transaction, at `now`, with the registry of a build of that generation.
 pub async fn sync_at(
     connection: &mut PgConnection,
+    told: Told<'_>,
     (registry, generation): (&Registry, i64),
     occasion: Occasion,
     now: DateTime<Utc>,
 ) -> Result<Synced, SyncError> {
-    let rows = store::lock_registered(connection).await?;
+    let rows = lock_registered(connection).await?;
     let mut synced = Synced::default();
     let mut proven = Vec::new();
     for (definition, line) in registry.scheduled() {
@@ -132,7 +153,7 @@ pub async fn sync_at(
         {
             synced.of_others += 1;
         } else {
-            change(connection, row, &declared, generation, now).await?;
+            change(connection, told, row, (&declared, generation), now).await?;
             synced.changed += 1;
         }
     }
@@ -168,9 +189,9 @@ async fn add(
 
 async fn change(
     connection: &mut PgConnection,
+    told: Told<'_>,
     row: &ScheduleRow,
-    declared: &Declaration,
-    generation: i64,
+    (declared, generation): (&Declaration, i64),
     now: DateTime<Utc>,
 ) -> Result<(), SyncError> {
     let places = InForce::of(declared, Some(row));
@@ -182,11 +203,15 @@ async fn change(
             && row.time_zone == places.time_zone
             && row.starts_at == declared.starts_at
             && row.ends_at == declared.ends_at;
-    // Another timetable begins now; the instants that the old one still owed get their answer first.
     let watermark = if same_instants {
         row.watermark
     } else {
-        close(connection, row, now).await?;
+        // Another timetable begins now; the instants that the old one still owed get their answer first, those that are in time
+        // their runs. Then comes what its jitter has put off.
+        let Some(row) = settle(connection, told.outbox, told.entropy, &row.schedule_key, now).await? else {
+            return Ok(());
+        };
+        close(connection, &row, now).await?;
         let begin = begin(&places, declared, now).unwrap_or(now);
         // A watermark that is ahead has its own way back.
         if begin < now && row.paused_at.is_none() { begin } else { now.max(row.watermark) }
@@ -226,29 +251,6 @@ fn begin(places: &InForce<'_>, declared: &Declaration, now: DateTime<Utc>) -> Op
     places.read(declared).map(|timetable| timetable.begin(now))
 }
 
-/// Records the instants that a schedule still owes as not run: paused if it is, missed otherwise. What its jitter has put off
-/// is owed, too.
-pub async fn close(
-    connection: &mut PgConnection,
-    row: &ScheduleRow,
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    let reason = if row.paused_at.is_some() { GapReason::Paused } else { GapReason::Missed };
-    // What an older build wrote and this one can't read owes nothing that anybody could name.
-    let Ok(timetable) = row.timetable() else { return Ok(()) };
-    let mut after = row.watermark;
-    loop {
-        let owed: Vec<_> = due_instants(&timetable, after, now, EXAMINED_MAX).collect();
-        let (Some(first_at), Some(last_at)) = (owed.first().copied(), owed.last().copied()) else {
-            return Ok(());
-        };
-        let instants = i64::try_from(owed.len()).unwrap_or(i64::MAX);
-        let gap = Gap { first_at, last_at, instants, reason };
-        gaps_store::record_gap(connection, &row.schedule_key, after, &gap, now).await?;
-        after = last_at;
-    }
-}
-
 async fn put(
     connection: &mut PgConnection,
     key: &str,
@@ -257,9 +259,8 @@ async fn put(
     (watermark, generation): (DateTime<Utc>, i64),
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    let next = places.read(declared).and_then(|timetable| timetable.next_after(watermark));
     // One that can't be read is looked at, so that it is told about.
-    let next = if places.read(declared).is_none() { Some(now) } else { next };
+    let next = places.read(declared).map_or(Some(now), |timetable| timetable.next_after(watermark));
     let next_due_at = next.map(|next| next + jitter::offset(key, declared.jitter_seconds));
     sqlx::query!(
         r#"
@@ -365,7 +366,6 @@ mod tests {
     use std::collections::HashSet;
 
     use shared::config::Reader;
-    use shared::entropy::Entropy;
 
     use super::*;
     use crate::jobs::{self, MailConfig, Mailer};

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use shared::schedules::store::ScheduleRow;
 
-use super::store::ScheduleRow;
 use crate::jobs::Definition;
 
 /// What a definition says, as the columns have it.

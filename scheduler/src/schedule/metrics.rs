@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use shared::metrics::{BoxFuture, Counter, Counters, Figures, Gauges, Histogram, LAGS, Metrics};
+use shared::schedules::due::GapReason;
+use shared::schedules::publish_tick::Published;
 use sqlx::PgConnection;
 
-use super::due::GapReason;
-use super::publish_tick::Published;
 use super::store;
 use crate::worker::{Registry, RescueMetrics};
 

@@ -7,13 +7,14 @@ use chrono::TimeDelta;
 use shared::entropy::Entropy;
 use shared::lifecycle::{Component, Interruption, supervise};
 use shared::outbox::Outbox;
+use shared::schedules::publish_tick::publish_ticks;
+use shared::schedules::store::now;
 use sqlx::PgPool;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::catalogue::{Occasion, PROOF, PROOF_HOLDS, SyncError, sync};
+use super::catalogue::{Occasion, PROOF, PROOF_HOLDS, SyncError, Told, sync};
 use super::metrics::TickerMetrics;
-use super::publish_tick::publish_ticks;
 use super::{store, watermark};
 use crate::worker::{Registry, rescue};
 
@@ -79,9 +80,10 @@ impl Ticker {
             Some(at) if at.elapsed() >= PROOF => Occasion::Proof,
             Some(_) => return Ok(()),
         };
-        sync(&self.database, &self.registry, occasion).await.map_err(|error| match error {
+        let told = Told { outbox: &self.outbox, entropy: &self.entropy };
+        sync(&self.database, told, &self.registry, occasion).await.map_err(|error| match error {
             SyncError::Timetable(..) => Interruption::Fatal(error.into()),
-            SyncError::Database(_) => Interruption::Passing(error.into()),
+            SyncError::Database(_) | SyncError::Owed(_) => Interruption::Passing(error.into()),
         })?;
         *synced_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ok(())
@@ -110,7 +112,7 @@ impl Ticker {
         }
         if work.is_stuck {
             let mut transaction = self.database.begin().await?;
-            let now = store::now(&mut transaction).await?;
+            let now = now(&mut transaction).await?;
             let rescued = rescue::rescue(&mut transaction, &self.outbox, &self.entropy, now).await?;
             transaction.commit().await?;
             self.metrics.rescues.rescued(rescued);

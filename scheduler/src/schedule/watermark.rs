@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use shared::schedules::gaps_store;
+use shared::schedules::store::ScheduleRow;
 use sqlx::PgConnection;
 
-use super::gaps_store;
-use super::store::{self, ScheduleRow};
+use super::store;
 
 /// How long a schedule stands still before its watermark is set back.
 const STANDSTILL_MAX: Duration = Duration::from_hours(1);

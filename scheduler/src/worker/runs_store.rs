@@ -1,13 +1,9 @@
 //! The rows of `job_runs`.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use shared::contracts::jobs::TickDue;
 use shared::ids::RunId;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use super::error_kind::ErrorKind;
 use super::retry_policy::RetryPolicy;
@@ -90,76 +86,6 @@ impl LostRun {
         let attempts = (self.attempts_before, self.attempts_uncounted, self.attempts_max);
         RetryPolicy::new(attempts, self.backoff_seconds, self.backoff_max_seconds)
     }
-}
-
-/// A run to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueRun {
-    /// Its id.
-    pub id: Uuid,
-    /// Of which schedule.
-    pub schedule_key: String,
-    /// The due instant.
-    pub scheduled_at: DateTime<Utc>,
-    /// When it is due, which may be later by its jitter.
-    pub due_at: DateTime<Utc>,
-}
-
-/// Inserts runs, each as its schedule has it; gives those that were not there yet, the more important ones first and then in
-/// the order of their instants.
-pub async fn insert(
-    connection: &mut PgConnection,
-    runs: &[DueRun],
-    now: DateTime<Utc>,
-) -> Result<Vec<TickDue>, sqlx::Error> {
-    let ids: Vec<Uuid> = runs.iter().map(|run| run.id).collect();
-    let keys: Vec<String> = runs.iter().map(|run| run.schedule_key.clone()).collect();
-    let instants: Vec<_> = runs.iter().map(|run| run.scheduled_at).collect();
-    let due_at: Vec<_> = runs.iter().map(|run| run.due_at).collect();
-    sqlx::query_as!(
-        TickDue,
-        r#"
-        WITH inserted AS (
-            INSERT INTO job_runs
-                (id, schedule_key, job_key, scheduled_at, queue, priority, args, attempts_max, timeout_seconds,
-                 backoff_seconds, backoff_max_seconds, is_exclusive, creator, verbose_name, due_at, run_after, queued_at)
-            SELECT
-                due.id, schedule_key, job_key, due.scheduled_at, queue, priority, args, attempts_max, timeout_seconds,
-                backoff_seconds, backoff_max_seconds, overlap <> 'allow', creator, verbose_name, due.at, $4, $4
-            FROM UNNEST($1::uuid[], $2::text[], $3::timestamptz[], $5::timestamptz[])
-                AS due (id, schedule_key, scheduled_at, at)
-            JOIN job_schedules USING (schedule_key)
-            ON CONFLICT (schedule_key, scheduled_at) DO NOTHING
-            RETURNING id, job_key, queue, scheduled_at, args, priority
-        )
-        SELECT id AS "run_id: RunId", job_key, queue, scheduled_at, args
-        FROM inserted
-        ORDER BY priority DESC, scheduled_at, id
-        "#,
-        &ids,
-        &keys,
-        &instants,
-        now,
-        &due_at,
-    )
-    .fetch_all(connection)
-    .await
-}
-
-/// The instants of a schedule's runs later than `after` and not later than `until`.
-pub async fn instants(
-    connection: &mut PgConnection,
-    schedule_key: &str,
-    after: DateTime<Utc>,
-    until: DateTime<Utc>,
-) -> Result<BTreeSet<DateTime<Utc>>, sqlx::Error> {
-    let instants = sqlx::query_scalar!(
-        "SELECT scheduled_at FROM job_runs WHERE schedule_key = $1 AND scheduled_at > $2 AND scheduled_at <= $3",
-        schedule_key,
-        after,
-        until,
-    );
-    Ok(instants.fetch_all(connection).await?.into_iter().collect())
 }
 
 /// What a worker learns when it renews its lease.

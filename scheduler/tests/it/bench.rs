@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use scheduler::jobs::{Definition, Job, JobContext, JobResult, MailConfig, Mailer, Printer};
-use scheduler::schedule::catalogue::{Occasion, Synced, generation, sync_at};
-use scheduler::schedule::publish_tick::{Published, publish_ticks};
+use scheduler::schedule::catalogue::{Occasion, Synced, Told, generation, sync_at};
 use scheduler::worker::rescue::{Rescued, rescue};
 use scheduler::worker::{Claim, LeaseSettings, Registry, WorkerMetrics, Workshop, claim, execute};
 use shared::clock::Clock;
@@ -17,6 +16,7 @@ use shared::ids::RunId;
 use shared::metrics::Metrics;
 use shared::outbox::Outbox;
 use shared::role::Role;
+use shared::schedules::publish_tick::{Published, publish_ticks};
 use sqlx::PgPool;
 use test_support::TestDatabase;
 use tokio_util::sync::CancellationToken;
@@ -145,7 +145,8 @@ impl Bench {
         now: DateTime<Utc>,
     ) -> Synced {
         let mut transaction = self.as_program.begin().await.unwrap();
-        let synced = sync_at(&mut transaction, (registry, generation), occasion, now).await.unwrap();
+        let told = Told { outbox: &self.outbox, entropy: &self.entropy };
+        let synced = sync_at(&mut transaction, told, (registry, generation), occasion, now).await.unwrap();
         transaction.commit().await.unwrap();
         synced
     }

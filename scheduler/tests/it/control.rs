@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use scheduler::control::{
-    Cancel, ControlError, Override, Range, Replay, RunFilter, act_on_runs, backfill, find_schedule,
-    list_runs, list_schedules, override_timetable, pause, reset, resume, run_now,
-};
 use scheduler::jobs::{Definition, Job, JobError};
 use scheduler::worker::{Registry, claim_next, execute};
 use shared::clock::Clock;
+use shared::control::{
+    Cancel, ControlError, Override, Range, Replay, RunFilter, act_on_runs, backfill, find_schedule,
+    list_runs, list_schedules, override_timetable, pause, reset, resume, run_now,
+};
 use shared::operator::{Deed, Operation};
 use uuid::Uuid;
 
@@ -87,7 +87,7 @@ async fn an_overridden_schedule_is_due_as_the_operator_says_until_it_is_reset() 
         .await
         .unwrap();
     }
-    let all = list_schedules(pool, false).await.unwrap();
+    let all = list_schedules(pool, false, (None, i64::MAX)).await.unwrap();
     let next: Vec<_> = all[0].next.iter().map(|next| next.format("%H:%M").to_string()).collect();
     assert_eq!((next.join(" "), all[0].is_override), ("03:30 03:30 03:30 03:30 03:30".to_owned(), true));
     let due: DateTime<Utc> =

@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 use scheduler::jobs::{
-    Job, JobContext, JobResult, Printer, make_partitions, print_user_tasks, purge_expired, purge_runs,
+    Job, JobContext, JobResult, Printer, make_partitions, print_user_tasks, purge_expired,
+    purge_parked_ticks, purge_runs,
 };
 use shared::ids::RunId;
 use shared::telemetry::TraceContext;
@@ -281,4 +282,30 @@ async fn runs_gaps_and_ended_schedules_go_when_they_are_old_and_nothing_else_doe
     assert_eq!(output, "deleted 1500 old run(s), 1 old gap(s) and 1 schedule(s) that had ended\n");
     assert_eq!(bench.count("SELECT count(*) FROM job_runs").await, 2);
     assert_eq!(bench.count("SELECT count(*) FROM job_schedules").await, 3);
+}
+
+#[tokio::test]
+async fn parked_ticks_go_when_nobody_needs_them_and_facts_stay() {
+    let bench = Bench::new().await;
+    bench
+        .run_sql(
+            "INSERT INTO job_runs (id, schedule_key, job_key, scheduled_at, queue, state, attempts_max, timeout_seconds,
+                 run_after, queued_at, finished_at)
+             SELECT ('018f0000-0000-7000-8000-00000000000' || n)::uuid, 'report', 'report', now() + n * interval '1 second',
+                 'sales', state, 1, 1, now(), now(), CASE state WHEN 'failed' THEN now() END
+             FROM (VALUES (1, 'queued'), (2, 'failed')) AS given (n, state);
+             INSERT INTO outbox_parked (seq, event_id, exchange, routing_key, headers, body, created_at, attempts, reason, retry_at)
+             SELECT n, gen_random_uuid(), exchange, 'sales.report', '{}',
+                 format('{\"data\":{\"run_id\":\"018f0000-0000-7000-8000-00000000000%s\"}}', run), now(), 3, '312', now()
+             FROM (VALUES
+                 (1, 'job.ticks', 1), (2, 'job.ticks', 1), (3, 'job.ticks', 1),
+                 (4, 'job.ticks', 2), (5, 'job.ticks', 3), (6, 'auth.events', 2)
+             ) AS given (n, exchange, run)",
+        )
+        .await;
+    let output = run(&bench, purge_parked_ticks::job(), serde_json::json!({})).await.unwrap();
+    let first = "deleted 4 parked tick(s) that nobody needs\n1 parked of auth.events, the oldest since ";
+    assert!(output.starts_with(first), "{output}");
+    assert_eq!(bench.count("SELECT count(*) FROM outbox_parked WHERE seq IN (3, 6)").await, 2);
+    assert_eq!(bench.count("SELECT count(*) FROM outbox_parked").await, 2);
 }

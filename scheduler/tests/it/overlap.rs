@@ -1,8 +1,9 @@
 //! What becomes of an instant while another run of its schedule is not over, and which run goes first.
 
-use scheduler::jobs::{Definition, Job, JobError, Overlap};
+use scheduler::jobs::{Definition, Job, JobError};
 use scheduler::worker::{Registry, claim, execute};
 use shared::ids::RunId;
+use shared::schedules::Overlap;
 use uuid::Uuid;
 
 use crate::bench::{Bench, KEY, at, definition};

@@ -4,13 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use scheduler::jobs::{Definition, Job, Overlap};
-use scheduler::schedule::publish_tick::publish_ticks;
-use scheduler::schedule::timetable::Timetable;
+use scheduler::jobs::{Definition, Job};
 use scheduler::schedule::watermark;
 use scheduler::worker::Registry;
 use shared::entropy::Entropy;
 use shared::outbox::Outbox;
+use shared::schedules::Overlap;
+use shared::schedules::publish_tick::publish_ticks;
+use shared::schedules::timetable::Timetable;
 use sqlx::PgPool;
 
 use crate::bench::{Bench, at};

@@ -9,16 +9,20 @@ use serde::{Deserialize, Serialize};
 
 use super::catalogue::{Event, EventType};
 use super::origin::Origin;
-use crate::ids::EventId;
+use crate::ids::{EventId, UserId};
 
 /// Who did it and why: a part of whatever an operator does.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct OperatorAct {
     /// Who, as he calls himself; else the system's user and host, such as `root@db1`.
     pub actor: String,
+    /// The number of his account, if he did it over the API: then `actor` is its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor_id: Option<UserId>,
     /// Why, in his own words.
     pub reason: String,
-    /// The command: its name as the user agent, and the id that everything done by one call of it has in common.
+    /// The command: its name as the user agent, and the id that everything done by one call of it has in common. Over the API,
+    /// the request.
     #[serde(flatten)]
     pub origin: Origin,
 }
@@ -207,6 +211,7 @@ mod tests {
         let user_agent = Some("producer-api parked discard".to_owned());
         let act = OperatorAct {
             actor: "root@db1".to_owned(),
+            actor_id: None,
             reason: "its binding is gone for good".to_owned(),
             origin: Origin { user_agent, ..Origin::default() },
         };

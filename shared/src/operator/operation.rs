@@ -1,4 +1,4 @@
-//! One call of a command: who, why, and the ids that everything done by it has in common.
+//! One call of a command, or one request of staff: who, why, and the ids that everything done by it has in common.
 
 use crate::clock::Clock;
 use crate::contracts::Origin;
@@ -21,6 +21,6 @@ impl Operation {
     pub fn new(command: &str, actor: String, reason: String, clock: &Clock, entropy: &Entropy) -> Self {
         let request_id = RequestId(entropy.uuid_v7(clock.now()));
         let origin = Origin::new(None, Some(command), Some(request_id));
-        Self { act: OperatorAct { actor, reason, origin }, trace: TraceContext::new(entropy) }
+        Self { act: OperatorAct { actor, actor_id: None, reason, origin }, trace: TraceContext::new(entropy) }
     }
 }

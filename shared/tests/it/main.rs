@@ -4,7 +4,9 @@
 
 mod bench;
 mod broker_facts;
+mod clocks;
 mod confirmed;
+mod croniter;
 mod definitions;
 mod event_documents;
 mod indexes;

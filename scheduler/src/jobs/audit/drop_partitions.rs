@@ -9,10 +9,11 @@ use std::time::Duration;
 use shared::contracts::trail::TrailPurged;
 use shared::outbox::AppendError;
 use shared::retention::RETENTION;
+use shared::schedules::Overlap;
 use tokio::time::sleep;
 
 use super::store::{self, Dropped};
-use crate::jobs::{Definition, Job, JobContext, JobError, JobResult, Overlap};
+use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
 
 const KEY: &str = "drop-audit-partitions";
 /// How often a run tries to have the trail for itself. Long reads, as of `pg_dump`, end some time; another run comes.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::jobs::{Definition, Job, JobContext, JobError, JobResult, Overlap};
+use shared::schedules::Overlap;
+
+use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
 
 /// How many months ahead of the present one.
 const MONTHS_AHEAD: i32 = 3;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use shared::schedules::Overlap;
+
 use super::purge_store;
 use crate::jobs::batches::in_batches;
-use crate::jobs::{Definition, Job, JobContext, JobError, JobResult, Overlap};
+use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
 
 /// How long a link that has run out is still told from a forgery.
 const TOKENS_KEPT: Duration = Duration::from_hours(24);

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use shared::schedules::Overlap;
+
 use super::store;
 use crate::jobs::batches::in_batches;
-use crate::jobs::{Definition, Job, JobContext, JobError, JobResult, Overlap};
+use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
 
 /// How long one can look up what became of a run, from its end, and of a task that is repeated no more.
 const RUNS_KEPT: Duration = Duration::from_hours(90 * 24);

@@ -13,13 +13,14 @@ use shared::contracts::Origin;
 use shared::contracts::auth::{SessionEnd, SessionEnded};
 use shared::ids::SessionId;
 use shared::outbox::{AppendError, Outbox};
+use shared::schedules::Overlap;
 use shared::telemetry::TraceContext;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::store;
 use crate::jobs::batches::in_batches;
-use crate::jobs::{Definition, Job, JobContext, JobError, JobResult, Overlap};
+use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
 
 /// How many sessions end in one transaction: their users' rows are locked meanwhile.
 const SESSION_BATCH: i64 = 100;

@@ -4,17 +4,17 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use shared::entropy::Entropy;
-use shared::outbox::{AppendError, Outbox};
-use shared::telemetry::TraceContext;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::due::{self, GapReason, Plan, Rules};
 use super::gaps_store;
+use super::overlap::Overlap;
+use super::runs_store::{self, DueRun};
 use super::store::{self, Advances, ScheduleRow};
-use crate::jobs::Overlap;
-use crate::worker::runs_store::{self, DueRun};
+use crate::entropy::Entropy;
+use crate::outbox::{AppendError, Outbox};
+use crate::telemetry::TraceContext;
 
 /// The most schedules answered in one transaction.
 const SCHEDULES_MAX: usize = 200;

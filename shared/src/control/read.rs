@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::schedule::jitter;
-use crate::schedule::timetable::Timetable;
+use crate::schedules::jitter;
+use crate::schedules::timetable::Timetable;
 
 /// How many instants to come are told.
 const NEXT: usize = 5;
@@ -15,7 +16,7 @@ const NEXT: usize = 5;
 const RECENT: i64 = 10;
 
 /// A schedule as operators see it. Instants in UTC.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Schedule {
     /// The schedule.
     pub schedule_key: String,
@@ -30,8 +31,10 @@ pub struct Schedule {
     /// Whether an operator says so, against the registry.
     pub is_override: bool,
     /// It is not due before.
+    #[schema(required)]
     pub starts_at: Option<DateTime<Utc>>,
     /// It is not due afterwards.
+    #[schema(required)]
     pub ends_at: Option<DateTime<Utc>>,
     /// How much later than its instants it may be due.
     pub jitter_seconds: i32,
@@ -40,6 +43,7 @@ pub struct Schedule {
     /// Its rank in the queue.
     pub priority: i16,
     /// What its runs are given.
+    #[schema(value_type = Object)]
     pub args: Value,
     /// What becomes of an instant while another run is not over.
     pub overlap: String,
@@ -52,16 +56,21 @@ pub struct Schedule {
     /// How many attempts.
     pub attempts_max: i32,
     /// Who made it; none: the registry.
+    #[schema(required)]
     pub creator: Option<String>,
     /// Up to where every instant is answered.
     pub watermark: DateTime<Utc>,
     /// Since when it has been paused.
+    #[schema(required)]
     pub paused_at: Option<DateTime<Utc>>,
     /// By whom.
+    #[schema(required)]
     pub paused_by: Option<String>,
     /// Why.
+    #[schema(required)]
     pub paused_reason: Option<String>,
     /// Since when no build has had it.
+    #[schema(required)]
     pub retired_at: Option<DateTime<Utc>>,
     /// The next instants, if it is in force and this build can read it.
     pub next: Vec<DateTime<Utc>>,
@@ -135,15 +144,20 @@ impl From<Columns> for Schedule {
     }
 }
 
-/// Those in force, or all; by their keys.
-pub async fn list_schedules(database: &PgPool, with_retired: bool) -> Result<Vec<Schedule>, sqlx::Error> {
-    select(database, None, with_retired).await
+/// Those in force, or all, by their keys: the first `limit` behind `after`.
+pub async fn list_schedules(
+    database: &PgPool,
+    with_retired: bool,
+    (after, limit): (Option<&str>, i64),
+) -> Result<Vec<Schedule>, sqlx::Error> {
+    select(database, None, with_retired, (after, limit)).await
 }
 
 async fn select(
     database: &PgPool,
     key: Option<&str>,
     with_retired: bool,
+    (after, limit): (Option<&str>, i64),
 ) -> Result<Vec<Schedule>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Columns,
@@ -154,10 +168,14 @@ async fn select(
             clock_timestamp() AS "now!"
         FROM job_schedules
         WHERE ($1::text IS NULL OR schedule_key = $1) AND ($2 OR retired_at IS NULL)
+            AND ($3::text IS NULL OR schedule_key > $3)
         ORDER BY schedule_key
+        LIMIT $4
         "#,
         key,
         with_retired,
+        after,
+        limit,
     )
     .fetch_all(database)
     .await?;
@@ -165,7 +183,8 @@ async fn select(
 }
 
 /// Instants of a schedule that were not run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Gap)]
 pub struct GapRow {
     /// The first of them.
     pub first_at: DateTime<Utc>,
@@ -178,7 +197,7 @@ pub struct GapRow {
 }
 
 /// A schedule with what became of it lately.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ScheduleInFull {
     /// The schedule.
     #[serde(flatten)]
@@ -191,7 +210,7 @@ pub struct ScheduleInFull {
 
 /// One, retired or not.
 pub async fn find_schedule(database: &PgPool, key: &str) -> Result<Option<ScheduleInFull>, sqlx::Error> {
-    let Some(schedule) = select(database, Some(key), true).await?.pop() else { return Ok(None) };
+    let Some(schedule) = select(database, Some(key), true, (None, 1)).await?.pop() else { return Ok(None) };
     let filter = RunFilter { schedule_key: Some(key.to_owned()), ..RunFilter::default() };
     let runs = list_runs(database, &filter, RECENT).await?;
     let gaps = sqlx::query_as!(
@@ -205,7 +224,8 @@ pub async fn find_schedule(database: &PgPool, key: &str) -> Result<Option<Schedu
 }
 
 /// A run as operators see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Run)]
 pub struct RunRow {
     /// The run.
     pub id: Uuid,
@@ -228,18 +248,24 @@ pub struct RunRow {
     /// Its rank in the queue.
     pub priority: i16,
     /// Who wanted it, if not the registry.
+    #[schema(required)]
     pub creator: Option<String>,
     /// Who has or had it.
+    #[schema(required)]
     pub worker: Option<String>,
     /// Not before.
     pub run_after: DateTime<Utc>,
     /// When its last attempt began.
+    #[schema(required)]
     pub started_at: Option<DateTime<Utc>>,
     /// When it was over.
+    #[schema(required)]
     pub finished_at: Option<DateTime<Utc>>,
     /// Of what kind its last error was.
+    #[schema(required)]
     pub error_kind: Option<String>,
     /// Its last error.
+    #[schema(required)]
     pub error: Option<String>,
     /// What its job said, if it is shown in full.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -267,6 +293,8 @@ pub struct RunFilter {
     pub from: Option<DateTime<Utc>>,
     /// Due not after.
     pub until: Option<DateTime<Utc>>,
+    /// Those behind this one: its instant and its id.
+    pub before: Option<(DateTime<Utc>, Uuid)>,
 }
 
 /// The newest that match, at most `limit`, without their outputs.
@@ -290,6 +318,7 @@ pub async fn list_runs(
             AND ($7::timestamptz IS NULL OR scheduled_at <= $7)
             AND ($9::text IS NULL OR kind = $9)
             AND (NOT $10 OR error_kind IS DISTINCT FROM 'canceled')
+            AND ($11::timestamptz IS NULL OR (scheduled_at, id) < ($11, $12::uuid))
         ORDER BY scheduled_at DESC, id DESC
         LIMIT $8
         "#,
@@ -303,6 +332,8 @@ pub async fn list_runs(
         limit,
         filter.kind,
         filter.is_not_canceled,
+        filter.before.map(|(scheduled_at, _)| scheduled_at),
+        filter.before.map(|(_, id)| id),
     )
     .fetch_all(database)
     .await

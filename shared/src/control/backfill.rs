@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use shared::contracts::schedules::{RequestedKind, RunRequested};
-use shared::entropy::Entropy;
-use shared::operator::Operation;
-use shared::outbox::Outbox;
 use sqlx::PgPool;
 
 use super::act_on_schedules::lock;
-use super::{ControlError, in_transaction, store, told_of_run};
-use crate::schedule::due::due_instants;
-use crate::schedule::store::now;
+use super::{ControlError, end, store, told_of_run};
+use crate::contracts::schedules::{RequestedKind, RunRequested};
+use crate::entropy::Entropy;
+use crate::operator::Operation;
+use crate::outbox::Outbox;
+use crate::schedules::due::due_instants;
+use crate::schedules::store::now;
 
 /// Later than anybody waits for.
 const FAR: TimeDelta = TimeDelta::days(36_500);
@@ -48,7 +48,9 @@ pub async fn backfill(
     entropy: &Entropy,
     (key, range): (&str, Range),
 ) -> Result<Backfilled, ControlError> {
-    let made = in_transaction(database, async |connection| {
+    let mut transaction = database.begin().await?;
+    let connection = &mut *transaction;
+    let done = async {
         let row = lock(connection, key).await?;
         if range.from > range.until {
             return Err(ControlError::NotNow("the range ends before it begins".to_owned()));
@@ -89,9 +91,10 @@ pub async fn backfill(
             .iter()
             .map(|run| RunRequested { run: told_of_run(run, operation), kind: RequestedKind::Backfill });
         outbox.append_all(connection, &operation.trace, events).await?;
-        Ok(Backfilled { runs, there: instants.len() - runs })
-    })
-    .await?;
+        Ok::<_, ControlError>(Backfilled { runs, there: instants.len() - runs })
+    }
+    .await;
+    let made = end(transaction, done).await?;
     outbox.wake();
     Ok(made)
 }

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use shared::contracts::jobs::TickDue;
-use shared::contracts::schedules::RequestedKind;
-use shared::ids::RunId;
 use sqlx::PgConnection;
 use uuid::Uuid;
+
+use crate::contracts::jobs::TickDue;
+use crate::contracts::schedules::RequestedKind;
+use crate::ids::RunId;
 
 /// A run that nobody else can act upon now.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use super::due::Gap;
 
 /// Writes a gap. One that goes on where the last one ended, at `after`, lengthens it: an outage is one row however many
 /// portions it is recorded in.
-pub(super) async fn record_gap(
+pub async fn record_gap(
     connection: &mut PgConnection,
     schedule_key: &str,
     after: DateTime<Utc>,
@@ -51,7 +51,7 @@ pub(super) async fn record_gap(
 }
 
 /// The gap that reaches beyond `now`, if there is one: its key and its first instant.
-pub(super) async fn gap_across(
+pub async fn gap_across(
     connection: &mut PgConnection,
     schedule_key: &str,
     now: DateTime<Utc>,
@@ -65,7 +65,7 @@ pub(super) async fn gap_across(
 }
 
 /// Has a gap end earlier.
-pub(super) async fn shorten_gap(
+pub async fn shorten_gap(
     connection: &mut PgConnection,
     id: i64,
     last_at: DateTime<Utc>,

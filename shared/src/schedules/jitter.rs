@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use chrono::TimeDelta;
 
 /// The same for a key at all times and in every program: whole seconds from none to `jitter_seconds`.
-pub(crate) fn offset(schedule_key: &str, jitter_seconds: i32) -> TimeDelta {
+pub fn offset(schedule_key: &str, jitter_seconds: i32) -> TimeDelta {
     let places = u64::try_from(jitter_seconds).unwrap_or(0) + 1;
     let hash = digest(&SHA256, schedule_key.as_bytes());
     let number = hash.as_ref().iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte));

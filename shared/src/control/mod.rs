@@ -16,14 +16,14 @@ pub use read::{
 };
 pub use run_now::run_now;
 
-use shared::contracts::schedules::{RunAct, ScheduleAct};
-use shared::operator::Operation;
-use shared::outbox::AppendError;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Postgres, Transaction};
 
-use crate::schedule::publish_tick::PublishTickError;
-use crate::schedule::store::ScheduleRow;
-use crate::schedule::timetable::TimetableError;
+use crate::contracts::schedules::{RunAct, ScheduleAct};
+use crate::operator::Operation;
+use crate::outbox::AppendError;
+use crate::schedules::publish_tick::PublishTickError;
+use crate::schedules::store::ScheduleRow;
+use crate::schedules::timetable::TimetableError;
 
 /// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
@@ -48,14 +48,13 @@ pub enum ControlError {
     Timetable(#[from] TimetableError),
 }
 
-/// Does all of it or nothing. What fails is rolled back at once: sqlx leaves that to whoever uses the connection next, and the
-/// schedule would be locked until then.
-async fn in_transaction<T>(
-    database: &PgPool,
-    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, ControlError>,
+/// Keeps what was done, or nothing of it. What fails is rolled back at once: sqlx leaves that to whoever uses the connection
+/// next, and the schedule would be locked until then.
+async fn end<T>(
+    transaction: Transaction<'_, Postgres>,
+    done: Result<T, ControlError>,
 ) -> Result<T, ControlError> {
-    let mut transaction = database.begin().await?;
-    match work(&mut transaction).await {
+    match done {
         Ok(done) => {
             transaction.commit().await?;
             Ok(done)

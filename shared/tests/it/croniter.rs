@@ -5,9 +5,9 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use chrono::{DateTime, Utc};
-use scheduler::schedule::timetable::Timetable;
 use serde_json::{Value, json};
 use shared::entropy::Entropy;
+use shared::schedules::timetable::Timetable;
 use test_support::environment;
 
 const LINES: usize = 4_000;

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use shared::contracts::jobs::RunFailed;
-use shared::contracts::schedules::{RunCanceled, RunReplayed};
-use shared::operator::{Deed, Operation};
-use shared::outbox::Outbox;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::store::{self, LockedRun};
-use super::{ControlError, in_transaction, told_of_run};
+use super::{ControlError, end, told_of_run};
+use crate::contracts::jobs::RunFailed;
+use crate::contracts::schedules::{RunCanceled, RunReplayed};
+use crate::operator::{Deed, Operation};
+use crate::outbox::Outbox;
 
 /// What is done to runs.
 pub trait RunDeed {
@@ -21,7 +21,7 @@ pub trait RunDeed {
         outbox: &Outbox,
         operation: &Operation,
         run: &LockedRun,
-    ) -> impl Future<Output = Result<Deed, ControlError>>;
+    ) -> impl Future<Output = Result<Deed, ControlError>> + Send;
 }
 
 /// A run that has failed gets as many attempts as it had, from now on.
@@ -38,9 +38,11 @@ pub async fn act_on_runs(
     outbox: &Outbox,
     operation: &Operation,
     ids: &[Uuid],
-    deed: impl RunDeed,
+    deed: impl RunDeed + Send + Sync,
 ) -> Result<Vec<Deed>, ControlError> {
-    let deeds = in_transaction(database, async |connection| {
+    let mut transaction = database.begin().await?;
+    let connection = &mut *transaction;
+    let done = async {
         let locked = store::lock_runs(connection, ids).await?;
         let runs: HashMap<Uuid, LockedRun> = locked.into_iter().map(|run| (run.id.0, run)).collect();
         let mut deeds = Vec::new();
@@ -50,9 +52,10 @@ pub async fn act_on_runs(
                 None => Deed::failed(id, "there is no such run"),
             });
         }
-        Ok(deeds)
-    })
-    .await?;
+        Ok::<_, ControlError>(deeds)
+    }
+    .await;
+    let deeds = end(transaction, done).await?;
     outbox.wake();
     Ok(deeds)
 }

@@ -1,16 +1,16 @@
 //! Running a schedule's job once, now, whatever its timetable says and though it may be paused.
 
 use chrono::TimeDelta;
-use shared::contracts::schedules::{RequestedKind, RunRequested};
-use shared::entropy::Entropy;
-use shared::ids::RunId;
-use shared::operator::Operation;
-use shared::outbox::Outbox;
 use sqlx::PgPool;
 
 use super::act_on_schedules::lock;
-use super::{ControlError, in_transaction, store, told_of_run};
-use crate::schedule::store::now;
+use super::{ControlError, end, store, told_of_run};
+use crate::contracts::schedules::{RequestedKind, RunRequested};
+use crate::entropy::Entropy;
+use crate::ids::RunId;
+use crate::operator::Operation;
+use crate::outbox::Outbox;
+use crate::schedules::store::now;
 
 /// How many microseconds are looked at for one that is free.
 const TRIES_MAX: i64 = 100;
@@ -23,7 +23,9 @@ pub async fn run_now(
     entropy: &Entropy,
     key: &str,
 ) -> Result<RunId, ControlError> {
-    let run = in_transaction(database, async |connection| {
+    let mut transaction = database.begin().await?;
+    let connection = &mut *transaction;
+    let done = async {
         let row = lock(connection, key).await?;
         let now = now(connection).await?;
         for later in 0..TRIES_MAX {
@@ -42,8 +44,9 @@ pub async fn run_now(
             return Ok(run.id);
         }
         Err(ControlError::NotNow(format!("no instant is free for a run of {}; try again", row.schedule_key)))
-    })
-    .await?;
+    }
+    .await;
+    let run = end(transaction, done).await?;
     outbox.wake();
     Ok(run)
 }

@@ -1,21 +1,20 @@
 //! Pausing a schedule, having it go on, and having it due at other times.
 
 use chrono::{DateTime, Utc};
-use shared::contracts::schedules::{ScheduleChanged, SchedulePaused, ScheduleResumed};
-use shared::entropy::Entropy;
-use shared::operator::Operation;
-use shared::outbox::Outbox;
 use sqlx::{PgConnection, PgPool};
 
-use super::{ControlError, in_transaction, store, told};
-use crate::schedule::catalogue::close;
-use crate::schedule::publish_tick::answer;
-use crate::schedule::store::{Advances, ScheduleRow, now};
-use crate::schedule::timetable::Timetable;
+use super::{ControlError, end, store, told};
+use crate::contracts::schedules::{ScheduleChanged, SchedulePaused, ScheduleResumed};
+use crate::entropy::Entropy;
+use crate::operator::Operation;
+use crate::outbox::Outbox;
+use crate::schedules::store::{Advances, ScheduleRow, now};
+use crate::schedules::timetable::Timetable;
+use crate::schedules::{close, settle};
 
 /// A schedule that is in force, locked.
 pub(super) async fn lock(connection: &mut PgConnection, key: &str) -> Result<ScheduleRow, ControlError> {
-    let row = crate::schedule::store::lock(connection, &[key.to_owned()]).await?.pop();
+    let row = crate::schedules::store::lock(connection, &[key.to_owned()]).await?.pop();
     let row = row.ok_or_else(|| ControlError::NoSchedule(key.to_owned()))?;
     match row.retired_at {
         None => Ok(row),
@@ -32,7 +31,9 @@ pub async fn pause(
     operation: &Operation,
     key: &str,
 ) -> Result<(), ControlError> {
-    in_transaction(database, async |connection| {
+    let mut transaction = database.begin().await?;
+    let connection = &mut *transaction;
+    let done = async {
         let row = lock(connection, key).await?;
         if let Some(at) = row.paused_at {
             return Err(ControlError::NotNow(format!("{key} is paused already, since {at}")));
@@ -40,26 +41,23 @@ pub async fn pause(
         let (now, act) = (now(connection).await?, &operation.act);
         store::pause(connection, key, now, (&act.actor, &act.reason)).await?;
         outbox.append(connection, &operation.trace, SchedulePaused(told(&row, operation))).await?;
-        Ok(())
-    })
-    .await
+        Ok::<_, ControlError>(())
+    }
+    .await;
+    end(transaction, done).await
 }
 
-/// Answers what a schedule owes until now, as a ticker does; gives it as it is then.
-async fn settle(
+/// A schedule that is in force, locked, after what it owed until `now` is answered.
+async fn lock_settled(
     connection: &mut PgConnection,
     outbox: &Outbox,
     entropy: &Entropy,
     key: &str,
     now: DateTime<Utc>,
 ) -> Result<ScheduleRow, ControlError> {
-    loop {
-        let row = lock(connection, key).await?;
-        // One that can't be read owes nothing that anybody could name.
-        if row.timetable().is_err() || !answer(connection, outbox, entropy, &[row], now).await?.more {
-            return lock(connection, key).await;
-        }
-    }
+    lock(connection, key).await?;
+    settle(connection, outbox, entropy, key, now).await?;
+    lock(connection, key).await
 }
 
 /// Has a paused schedule go on with its next instant; those that passed meanwhile are not made up for.
@@ -70,7 +68,9 @@ pub async fn resume(
     entropy: &Entropy,
     key: &str,
 ) -> Result<(), ControlError> {
-    in_transaction(database, async |connection| {
+    let mut transaction = database.begin().await?;
+    let connection = &mut *transaction;
+    let done = async {
         lock(connection, key).await?;
         let paused = store::paused(connection, key).await?;
         let Some((paused_at, paused_by)) = paused else {
@@ -78,13 +78,14 @@ pub async fn resume(
         };
         let now = now(connection).await?;
         // Nobody may have ticked while it was paused.
-        let row = settle(connection, outbox, entropy, key, now).await?;
+        let row = lock_settled(connection, outbox, entropy, key, now).await?;
         store::resume(connection, key).await?;
         let event = ScheduleResumed { schedule: told(&row, operation), paused_at, paused_by };
         outbox.append(connection, &operation.trace, event).await?;
-        Ok(())
-    })
-    .await
+        Ok::<_, ControlError>(())
+    }
+    .await;
+    end(transaction, done).await
 }
 
 /// When a schedule is to be due, in an operator's words.
@@ -104,18 +105,21 @@ pub async fn override_timetable(
     entropy: &Entropy,
     (key, word): (&str, &Override),
 ) -> Result<(), ControlError> {
-    in_transaction(database, async |connection| {
+    let mut transaction = database.begin().await?;
+    let connection = &mut *transaction;
+    let done = async {
         let now = now(connection).await?;
-        let row = settle(connection, outbox, entropy, key, now).await?;
+        let row = lock_settled(connection, outbox, entropy, key, now).await?;
         let timetable = word.timetable.clone().unwrap_or_else(|| row.timetable.clone());
         let time_zone = word.time_zone.clone().unwrap_or_else(|| row.time_zone.clone());
         let registry_timetable = row.registry_timetable.as_deref().unwrap_or(&row.timetable);
         let registry_time_zone = row.registry_time_zone.as_deref().unwrap_or(&row.time_zone);
         let registry = Some((registry_timetable, registry_time_zone));
         change(connection, outbox, operation, (&row, now), (&timetable, &time_zone), registry).await?;
-        Ok(())
-    })
-    .await
+        Ok::<_, ControlError>(())
+    }
+    .await;
+    end(transaction, done).await
 }
 
 /// Has a schedule due again as the registry says.
@@ -126,16 +130,19 @@ pub async fn reset(
     entropy: &Entropy,
     key: &str,
 ) -> Result<(), ControlError> {
-    in_transaction(database, async |connection| {
+    let mut transaction = database.begin().await?;
+    let connection = &mut *transaction;
+    let done = async {
         let now = now(connection).await?;
-        let row = settle(connection, outbox, entropy, key, now).await?;
+        let row = lock_settled(connection, outbox, entropy, key, now).await?;
         let (Some(timetable), Some(time_zone)) = (&row.registry_timetable, &row.registry_time_zone) else {
             return Err(ControlError::NotNow(format!("{key} is due as the registry says already")));
         };
         change(connection, outbox, operation, (&row, now), (timetable, time_zone), None).await?;
-        Ok(())
-    })
-    .await
+        Ok::<_, ControlError>(())
+    }
+    .await;
+    end(transaction, done).await
 }
 
 async fn change(
@@ -165,7 +172,7 @@ async fn change(
     store::set_timetable(connection, &row.schedule_key, (timetable, time_zone), registry).await?;
     let mut advance = Advances::default();
     advance.push(&row.schedule_key, watermark, next.map(|next| next + row.offset()));
-    crate::schedule::store::advance(connection, &advance).await?;
+    crate::schedules::store::advance(connection, &advance).await?;
     let event = ScheduleChanged {
         schedule: told(row, operation),
         timetable: timetable.to_owned(),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 use proptest::prelude::*;
-use scheduler::schedule::timetable::Timetable;
+use shared::schedules::timetable::Timetable;
 
 /// Without changes; by an hour in spring and autumn; the same with UTC in winter; by half an hour; back for Ramadan and on again; across
 /// the date line in 2011; changed by law at other dates (2016); against summer; by 45 minutes from the next hour.

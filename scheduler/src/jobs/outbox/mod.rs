@@ -1,0 +1,4 @@
+//! Jobs about the outbox.
+
+pub mod purge_parked_ticks;
+mod store;
