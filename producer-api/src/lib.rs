@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod event_documents;
 pub mod extract;
 pub mod fault;
+pub mod jobs;
 pub mod limits;
 pub mod metrics;
 pub mod middleware;

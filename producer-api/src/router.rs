@@ -13,6 +13,7 @@ use tower::{Layer, Service};
 use crate::accounts::http as accounts;
 use crate::accounts::staff::http as staff;
 use crate::event_documents;
+use crate::jobs::http as jobs;
 use crate::middleware::{
     HttpMetrics, ListedRoute, Routes, StackSettings, document_route, open_route, protected_route, stack,
 };
@@ -104,6 +105,23 @@ where
         routes = protected_route(routes, path, endpoint, action, sign_in.clone());
     }
 
+    for (path, endpoint, methods) in [
+        ("/api/jobs/schedules/", &jobs::SCHEDULES, get(jobs::list_schedules)),
+        ("/api/jobs/schedules/{key}/", &jobs::SCHEDULE, get(jobs::show_schedule)),
+        ("/api/jobs/schedules/{key}/pause/", &jobs::PAUSE, post(jobs::pause)),
+        ("/api/jobs/schedules/{key}/resume/", &jobs::RESUME, post(jobs::resume)),
+        ("/api/jobs/schedules/{key}/override/", &jobs::OVERRIDE, post(jobs::override_)),
+        ("/api/jobs/schedules/{key}/reset/", &jobs::RESET, post(jobs::reset)),
+        ("/api/jobs/schedules/{key}/run/", &jobs::RUN_NOW, post(jobs::run)),
+        ("/api/jobs/schedules/{key}/backfill/", &jobs::BACKFILL, post(jobs::backfill)),
+        ("/api/jobs/runs/", &jobs::RUNS, get(jobs::list_runs)),
+        ("/api/jobs/runs/{id}/", &jobs::RUN, get(jobs::show_run)),
+        ("/api/jobs/runs/{id}/replay/", &jobs::REPLAY, post(jobs::replay)),
+        ("/api/jobs/runs/{id}/cancel/", &jobs::CANCEL, post(jobs::cancel)),
+    ] {
+        routes = protected_route(routes, path, endpoint, methods, sign_in.clone());
+    }
+
     page::routes(routes)
 }
 
@@ -113,6 +131,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         accounts::operations(),
         staff::operations(),
         trail::operations(),
+        jobs::operations(),
         sessions::operations(),
         tasks::operations(),
         tokens::operations(),

@@ -14,6 +14,7 @@ pub(crate) mod media_type;
 mod multipart;
 mod page;
 mod python_text;
+pub mod query;
 mod read;
 
 pub use body::Body;

@@ -28,12 +28,13 @@ whoever names that type in `Accept`. Headers don't differ.
 **Other methods** of a path are 405 with `Allow`. `HEAD` comes with `GET`. `OPTIONS` tells what a path takes. What is no HTTP is \
 400 or 431 without a body.";
 
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 8] = [
     ("Tokens", "What clients of SimpleJWT know, to the letter."),
     ("Sessions", "Logging in and out, and what is logged in."),
     ("Accounts", "Registering, mailed links, passwords, one's own profile."),
     ("Tasks", "One's own tasks."),
     ("Staff", "Other people's accounts, for staff."),
+    ("Jobs", "Schedules and runs of jobs, for staff."),
     ("Page", "What `/real_data` loads and asks for."),
     ("Service", "Keys, probes, and documents like this one."),
 ];

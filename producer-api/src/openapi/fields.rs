@@ -124,6 +124,20 @@ pub fn duration(name: &'static str, example: &str, seconds_max: i64) -> Field {
     Field::new(name, json!(example), json!({ "anyOf": [text, number] }), text).about(words)
 }
 
+/// A moment, as RFC 3339 writes it.
+pub fn instant(name: &'static str, example: &str) -> Field {
+    let schema = json!({ "type": "string", "format": "date-time" });
+    Field::new(name, json!(example), schema.clone(), schema)
+}
+
+/// A whole number from 0 to a limit.
+pub fn number(name: &'static str, example: u32, max: u32) -> Field {
+    // A pattern can't compare: of texts the limit's own number of digits is left out.
+    let pattern = format!("^[0-9]{{1,{}}}$", max.to_string().len() - 1);
+    let schema = json!({ "type": ["integer", "string"], "minimum": 0, "maximum": max, "pattern": pattern });
+    Field::new(name, json!(example), schema.clone(), schema)
+}
+
 /// From the first character that counts to the last one, with `between` for how many lie between them.
 fn not_blank(between: &str) -> String {
     let counts = format!(r"[^\u0000{SPACE}]");

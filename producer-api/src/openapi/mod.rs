@@ -20,7 +20,9 @@ mod tests;
 
 pub use document::Document;
 pub use documented::{operations, probes};
-pub use fields::{Field, duration, email_address, exact_text, long_text, name_of_user, short_text, text};
+pub use fields::{
+    Field, duration, email_address, exact_text, instant, long_text, name_of_user, number, short_text, text,
+};
 pub use http::{SCHEMA, schema};
 pub use operation::Operation;
 pub use security::SecurityScheme;

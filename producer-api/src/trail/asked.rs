@@ -1,28 +1,38 @@
 //! What a query string asks of the trail. Pure.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
-use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
 use shared::contracts::Outcome;
 use shared::contracts::trail::TrailFilters;
 use shared::ids::EventId;
 
 use crate::extract::PageAsked;
+use crate::extract::query::{Read, instant, last_values, parsed, set, text};
 use crate::problem::{FieldErrors, Problem};
 
 /// How many events a page has unless more or fewer are asked for, and at the most.
 pub(super) const LIMIT: u16 = 50;
 pub(super) const LIMIT_MAX: u16 = 200;
 
-const NO_NUL: &str = "Null characters are not allowed.";
 const NO_NUMBER: &str = "A valid integer is required.";
 const NO_UUID: &str = "Must be a valid UUID.";
 const NO_ADDRESS: &str = "Enter a valid IPv4 or IPv6 address.";
 const NO_OUTCOME: &str = "Must be success or failure.";
 const NO_TRACE: &str = "Must be 32 hexadecimal digits in lower case.";
-const NO_INSTANT: &str = "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm:ss[.uuuuuu](+HH:MM|-HH:MM|Z).";
+
+/// The filters.
+const NAMES: [&str; 10] = [
+    "type",
+    "user_id",
+    "username",
+    "session_id",
+    "ip",
+    "outcome",
+    "request_id",
+    "trace_id",
+    "since",
+    "until",
+];
 
 /// A page of the trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +50,7 @@ impl Asked {
     pub fn of(query: Option<&str>) -> Result<Self, Problem> {
         let mut filters = TrailFilters::default();
         let mut errors = FieldErrors::new();
-        for (name, value) in last_values(query) {
+        for (name, value) in last_values(query, &NAMES) {
             let fault = match name {
                 "type" => set(&mut filters.event_type, text(&value)),
                 "user_id" => set(&mut filters.user_id, parsed(&value, NO_NUMBER)),
@@ -91,49 +101,9 @@ impl Asked {
     }
 }
 
-/// The filters that are known, each once.
-fn last_values(query: Option<&str>) -> Vec<(&'static str, Cow<'_, str>)> {
-    const NAMES: [&str; 10] = [
-        "type",
-        "user_id",
-        "username",
-        "session_id",
-        "ip",
-        "outcome",
-        "request_id",
-        "trace_id",
-        "since",
-        "until",
-    ];
-    let given: Vec<_> = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect();
-    let last =
-        |name| given.iter().rev().find(|(given, _)| given == name).map(|(_, value)| (name, value.clone()));
-    NAMES.into_iter().filter_map(last).collect()
-}
-
-type Read<T> = Result<T, &'static str>;
-
-fn set<T>(filter: &mut Option<T>, read: Read<T>) -> Option<&'static str> {
-    match read {
-        Ok(value) => {
-            *filter = Some(value);
-            None
-        }
-        Err(words) => Some(words),
-    }
-}
-
-fn parsed<T: FromStr>(value: &str, words: &'static str) -> Read<T> {
-    value.parse().map_err(|_| words)
-}
-
 /// As the trail has it: an address of IPv4 in its own form.
 fn address(value: &str) -> Read<IpAddr> {
     parsed(value, NO_ADDRESS).map(|address: IpAddr| address.to_canonical())
-}
-
-fn text(value: &str) -> Read<String> {
-    if value.contains('\0') { Err(NO_NUL) } else { Ok(value.to_owned()) }
 }
 
 fn outcome(value: &str) -> Read<Outcome> {
@@ -146,10 +116,6 @@ fn outcome(value: &str) -> Read<Outcome> {
 fn trace_id(value: &str) -> Read<String> {
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     if value.len() == 32 && value.bytes().all(is_digit) { Ok(value.to_owned()) } else { Err(NO_TRACE) }
-}
-
-fn instant(value: &str) -> Read<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(value).map(|at| at.to_utc()).map_err(|_| NO_INSTANT)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod events;
 mod harness;
 mod idempotency;
 mod import;
+mod jobs;
 mod key_rotation;
 mod keys;
 mod limits;

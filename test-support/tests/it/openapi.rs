@@ -102,8 +102,23 @@ async fn the_api_is_to_staff_what_its_document_says() {
         .execute(api.database.pool())
         .await
         .unwrap();
+    // Schedules and runs that the links between operations lead to.
+    for statement in [
+        "INSERT INTO job_schedules (schedule_key, job_key, timetable, catch_up_max, catch_up_window_seconds, timeout_seconds,
+             attempts_max, watermark, next_due_at, created_at, updated_at)
+         SELECT 'job ' || n, 'job', '@hourly', 1, 86400, 30, 3, date_trunc('hour', now()),
+             date_trunc('hour', now()) + interval '1 hour', now(), now()
+         FROM generate_series(1, 30) AS n",
+        "INSERT INTO job_runs (id, schedule_key, job_key, scheduled_at, queue, args, attempts_max, timeout_seconds, run_after, queued_at,
+             state, finished_at, error, error_kind)
+         SELECT gen_random_uuid(), 'job 1', 'job', date_trunc('hour', now()) - n * interval '1 hour', 'default', '{}', 3, 30, now(), now(),
+             'failed', now(), 'no paper', 'lasting'
+         FROM generate_series(1, 300) AS n",
+    ] {
+        sqlx::query(statement).execute(api.database.pool()).await.unwrap();
+    }
     // Where it matters who asks; the rest is the same for everybody.
-    let of_staff = ["--include-tag", "Staff", "--include-tag", "Sessions"];
+    let of_staff = ["--include-tag", "Staff", "--include-tag", "Sessions", "--include-tag", "Jobs"];
     let (text, _) = api.hold_against_the_document(&of_staff, Some(STAFF)).await;
     assert_every_phase(&text);
 }

@@ -9,6 +9,7 @@ use test_support::{TestBroker, TestDatabase, eventually};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 const JOB: &str = "print-user-tasks";
+const WITHOUT_A_BROKER: &str = "--queue default --set AMQP_URL=amqp://nobody@127.0.0.1:1/none";
 
 async fn run(database: &TestDatabase, line: &str) -> Ended {
     let program = Program::named("scheduler").env("DATABASE_URL", &database.url_as(Role::Scheduler));
@@ -92,15 +93,41 @@ async fn schedules_and_runs_are_listed_shown_and_acted_upon_and_the_scheduler_ob
 #[tokio::test]
 async fn process_ticks_and_works_without_a_broker_for_as_long_as_it_is_told() {
     let database = TestDatabase::create().await;
-    let process = "process --duration 1s --queue default --set AMQP_URL=amqp://nobody@127.0.0.1:1/none";
-    let ended = run(&database, process).await;
+    let process = format!("process --duration 1s {WITHOUT_A_BROKER}");
+    let ended = run(&database, &process).await;
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     let requested = objects(&run(&database, &format!("schedules run {JOB} --reason test --json")).await);
     let id = requested[0]["run_id"].as_str().unwrap();
-    let ended = run(&database, process).await;
+    let ended = run(&database, &process).await;
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     assert!(ended.output.contains("no such user"), "{}", ended.output);
     let shown = objects(&run(&database, &format!("runs show {id} --json")).await);
     assert_eq!(shown[0]["state"], "succeeded");
-    assert_eq!(count(&database, "SELECT count(*) FROM job_schedules WHERE retired_at IS NULL").await, 6);
+    assert_eq!(count(&database, "SELECT count(*) FROM job_schedules WHERE retired_at IS NULL").await, 7);
+}
+
+/// Goes red when the end of the ticker, or of the program, takes the run along.
+#[tokio::test]
+async fn process_that_is_asked_to_stop_does_the_run_in_hand_to_its_end() {
+    let database = TestDatabase::create().await;
+    assert_eq!(run(&database, &format!("process --duration 1s {WITHOUT_A_BROKER}")).await.code, Some(0));
+    let requested = objects(&run(&database, &format!("schedules run {JOB} --reason test --json")).await);
+    let id = requested[0]["run_id"].as_str().unwrap();
+    // The job reads the users first.
+    let mut lock = database.lock_table("users").await;
+    sqlx::query("LOCK TABLE users IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    let process = Program::named("scheduler").env("DATABASE_URL", &database.url_as(Role::Scheduler));
+    let line = format!("process {WITHOUT_A_BROKER}");
+    let mut process = line.split(' ').fold(process, Program::arg).spawn();
+    database.wait_for_a_blocked_writer("users").await;
+    process.ask_to_stop();
+    eventually(DEADLINE, "the program to say that it was asked to stop", async || {
+        process.log().contains("asked to stop").then_some(())
+    })
+    .await;
+    lock.rollback().await.unwrap();
+    let status = process.ended().await;
+    assert!(status.success(), "{status}: {}", process.log());
+    let shown = objects(&run(&database, &format!("runs show {id} --json")).await);
+    assert_eq!((shown[0]["state"].as_str(), shown[0]["attempt"].as_i64()), (Some("succeeded"), Some(1)));
 }
