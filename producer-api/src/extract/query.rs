@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 
 const NO_NUL: &str = "Null characters are not allowed.";
 const NO_INSTANT: &str = "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm:ss[.uuuuuu](+HH:MM|-HH:MM|Z).";
@@ -40,7 +40,8 @@ pub fn text(value: &str) -> Read<String> {
     if value.contains('\0') { Err(NO_NUL) } else { Ok(value.to_owned()) }
 }
 
-/// A moment, as RFC 3339 writes it.
+/// A moment, as RFC 3339 writes it, in UTC, too.
 pub fn instant(value: &str) -> Read<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(value).map(|at| at.to_utc()).map_err(|_| NO_INSTANT)
+    let at = DateTime::parse_from_rfc3339(value).map_err(|_| NO_INSTANT)?.to_utc();
+    if (1..=9999).contains(&at.year()) { Ok(at) } else { Err(NO_INSTANT) }
 }

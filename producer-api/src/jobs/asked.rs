@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
@@ -23,6 +24,9 @@ pub(super) const KINDS: [&str; 4] = ["scheduled", "enqueued", "manual", "backfil
 /// Of what kind a run's last error was.
 pub(super) const ERROR_KINDS: [&str; 7] =
     ["passing", "lasting", "panicked", "timed_out", "unknown_job", "lease_lost", "canceled"];
+
+/// The years 1 to 9999, in microseconds since 1970: PostgreSQL has all of these.
+const INSTANTS: RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
 const NO_CHOICE: &str = "Not a valid choice.";
 const NO_BOOLEAN: &str = "Must be true or false.";
@@ -108,8 +112,7 @@ impl FromStr for RunPlace {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (micros, id) = text.split_once('_').ok_or(NO_CURSOR)?;
-        // PostgreSQL has all of these.
-        let micros = micros.parse().ok().filter(|micros| (0..=253_402_300_799_999_999).contains(micros));
+        let micros = micros.parse().ok().filter(|micros| INSTANTS.contains(micros));
         let scheduled_at = micros.and_then(DateTime::from_timestamp_micros).ok_or(NO_CURSOR)?;
         Ok(Self { scheduled_at, id: id.parse().map_err(|_| NO_CURSOR)? })
     }
@@ -214,7 +217,7 @@ mod tests {
             "limit=201",
             "cursor=1",
             "cursor=1_2",
-            "cursor=-1_018f0000-0000-7000-8000-000000000003",
+            "cursor=-99999999999999999_018f0000-0000-7000-8000-000000000003",
         ] {
             assert!(RunsAsked::of(Some(query)).is_err(), "{query}");
         }

@@ -152,7 +152,15 @@ mod tests {
         for name in names.iter().chain(&["type", "username"]) {
             assert!(said.contains(name), "{name}: {said}");
         }
-        for query in ["limit=0", "limit=201", "cursor=1", "user_id=", "ip=192.0.2.0/24", "outcome=Success"] {
+        for query in [
+            "limit=0",
+            "limit=201",
+            "cursor=1",
+            "user_id=",
+            "until=9999-12-31T23:59:59-01:00",
+            "ip=192.0.2.0/24",
+            "outcome=Success",
+        ] {
             assert!(Asked::of(Some(query)).is_err(), "{query}");
         }
     }

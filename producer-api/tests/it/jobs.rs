@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use test_support::api::{Answer, Login, send};
 
 use crate::harness::Api;
+use crate::policies::wait_for_a_waiter;
 
 const SCHEDULES: &str = "/api/jobs/schedules/";
 const RUNS: &str = "/api/jobs/runs/";
@@ -259,6 +260,11 @@ async fn a_range_is_made_up_for_once() {
             400,
             "until",
         ),
+        (
+            json!({ "from": "1969-12-31T23:59:59Z", "until": "2026-11-01T00:00:00Z", "reason": "x" }),
+            400,
+            "from",
+        ),
         (json!({ "from": "soon", "until": "2026-11-01T00:00:00Z", "reason": "x" }), 400, "from"),
         (
             json!({ "from": "2026-11-01T00:00:00Z", "until": "2026-11-01T00:00:00Z", "pace_seconds": -1, "reason": "x" }),
@@ -315,4 +321,41 @@ async fn nobody_else_sees_or_does_anything_and_each_try_is_told() {
     let told_objects: Vec<_> = told.iter().map(|(_, data)| data["object"].as_str().unwrap()).collect();
     assert_eq!(told_objects, objects);
     assert!(told.iter().all(|(name, data)| name == "auth.access.denied" && data["reason"] == "not_staff"));
+}
+
+/// The request waits for its body, or for a lock; meanwhile the account is staff's no more.
+#[tokio::test]
+async fn a_deed_holds_only_while_the_account_is_staff() {
+    let (api, boss) = office().await;
+    let mut transaction = api.database.pool().begin().await.unwrap();
+    sqlx::query("UPDATE users SET is_staff = false").execute(&mut *transaction).await.unwrap();
+    let client = api.client.clone();
+    let path = format!("{SCHEDULES}daily/run/");
+    let request = client.request(Method::POST, &path).bearer_auth(&boss.access).json(&why());
+    let asked = tokio::spawn(async move { send(request).await });
+    wait_for_a_waiter(api.database.pool()).await;
+    transaction.commit().await.unwrap();
+    asked.await.unwrap().expect(403);
+    assert_eq!(api.count("SELECT count(*) FROM job_runs WHERE kind = 'manual'").await, 0);
+    let told = api.events().await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(
+        (told[0].0.as_str(), &told[0].1["object"]),
+        ("auth.access.denied", &json!("jobs/schedules/daily/run"))
+    );
+}
+
+#[tokio::test]
+async fn who_is_denied_is_told_of_whatever_he_sends_and_puts_no_texts_into_the_trail() {
+    let (api, _) = office().await;
+    let froggly = api.client.join("froggly").await;
+    api.forget_events().await;
+    let long = format!("{SCHEDULES}{}/pause/", "x".repeat(101));
+    for path in [format!("{SCHEDULES}daily/pause/"), long] {
+        let request = api.client.request(Method::POST, &path).bearer_auth(&froggly.access);
+        send(request.header("content-type", "text/plain").body("{")).await.expect(403);
+    }
+    let told = api.events().await;
+    let objects: Vec<_> = told.iter().map(|(_, data)| data["object"].as_str().unwrap()).collect();
+    assert_eq!(objects, ["jobs/schedules/daily/pause", "jobs/schedules"]);
 }

@@ -177,7 +177,7 @@ async fn act(desk: &Desk, command: SchedulesCommand) -> anyhow::Result<()> {
         SchedulesCommand::List { .. } | SchedulesCommand::Show { .. } => return Ok(()),
         SchedulesCommand::Run(ActArguments { which, who, json }) => {
             let run = run_now(database, outbox, &operation("run", who), entropy, &which.key).await?;
-            ("queued", &which.key, *json, json!({ "run_id": run }))
+            ("queued", &which.key, *json, json!({ "run_id": run.id }))
         }
         SchedulesCommand::Pause(ActArguments { which, who, json }) => {
             pause(database, outbox, &operation("pause", who), &which.key).await?;

@@ -81,10 +81,16 @@ impl Ticker {
             Some(_) => return Ok(()),
         };
         let told = Told { outbox: &self.outbox, entropy: &self.entropy };
-        sync(&self.database, told, &self.registry, occasion).await.map_err(|error| match error {
-            SyncError::Timetable(..) => Interruption::Fatal(error.into()),
-            SyncError::Database(_) | SyncError::Owed(_) => Interruption::Passing(error.into()),
-        })?;
+        match sync(&self.database, told, &self.registry, occasion).await {
+            Ok(_) => {}
+            // Somebody acts upon a schedule and takes his time: what is due must not wait for him.
+            Err(error) if error.is_lock_timeout() => {
+                tracing::warn!("the schedules can't be synced while one of them is locked, trying again");
+                return Ok(());
+            }
+            Err(error @ SyncError::Timetable(..)) => return Err(Interruption::Fatal(error.into())),
+            Err(error) => return Err(Interruption::Passing(error.into())),
+        }
         *synced_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ok(())
     }

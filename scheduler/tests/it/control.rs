@@ -10,6 +10,7 @@ use shared::control::{
     Cancel, ControlError, Override, Range, Replay, RunFilter, act_on_runs, backfill, find_schedule,
     list_runs, list_schedules, override_timetable, pause, reset, resume, run_now,
 };
+use shared::ids::RunId;
 use shared::operator::{Deed, Operation};
 use uuid::Uuid;
 
@@ -112,9 +113,9 @@ async fn a_job_is_run_now_whatever_its_schedule_says_and_though_it_is_paused() {
     bench.schedule(now(&bench).await).await;
     let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
     pause(pool, outbox, operation, KEY).await.unwrap();
-    let run_id = run_now(pool, outbox, operation, &bench.entropy, KEY).await.unwrap();
+    let run = run_now(pool, outbox, operation, &bench.entropy, KEY).await.unwrap();
     assert_eq!(bench.events(&format!("default.{KEY}")).await, 1);
-    assert_eq!(bench.execute(run_id, |_| Ok(String::new())).await, "succeeded 1");
+    assert_eq!(bench.execute(RunId(run.id), |_| Ok(String::new())).await, "succeeded 1");
     let kept = "SELECT count(*) FROM job_runs WHERE kind = 'manual' AND creator = 'ada'";
     assert_eq!(bench.count(kept).await, 1);
     assert_eq!(told(&bench, "operator.run.requested").await, 1);

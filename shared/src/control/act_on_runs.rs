@@ -6,7 +6,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::store::{self, LockedRun};
-use super::{ControlError, end, told_of_run};
+use super::{ControlError, begin, end, told_of_run};
 use crate::contracts::jobs::RunFailed;
 use crate::contracts::schedules::{RunCanceled, RunReplayed};
 use crate::operator::{Deed, Operation};
@@ -40,7 +40,7 @@ pub async fn act_on_runs(
     ids: &[Uuid],
     deed: impl RunDeed + Send + Sync,
 ) -> Result<Vec<Deed>, ControlError> {
-    let mut transaction = database.begin().await?;
+    let mut transaction = begin(database, operation).await?;
     let connection = &mut *transaction;
     let done = async {
         let locked = store::lock_runs(connection, ids).await?;

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use super::{ControlError, end, store, told};
+use super::read::{self, ScheduleInFull};
+use super::{ControlError, begin, end, store, told};
 use crate::contracts::schedules::{ScheduleChanged, SchedulePaused, ScheduleResumed};
 use crate::entropy::Entropy;
 use crate::operator::Operation;
@@ -30,8 +31,8 @@ pub async fn pause(
     outbox: &Outbox,
     operation: &Operation,
     key: &str,
-) -> Result<(), ControlError> {
-    let mut transaction = database.begin().await?;
+) -> Result<ScheduleInFull, ControlError> {
+    let mut transaction = begin(database, operation).await?;
     let connection = &mut *transaction;
     let done = async {
         let row = lock(connection, key).await?;
@@ -41,10 +42,18 @@ pub async fn pause(
         let (now, act) = (now(connection).await?, &operation.act);
         store::pause(connection, key, now, (&act.actor, &act.reason)).await?;
         outbox.append(connection, &operation.trace, SchedulePaused(told(&row, operation))).await?;
-        Ok::<_, ControlError>(())
+        in_full(connection, key).await
     }
     .await;
-    end(transaction, done).await
+    let schedule = end(transaction, done).await?;
+    outbox.wake();
+    Ok(schedule)
+}
+
+/// The schedule as it is then.
+async fn in_full(connection: &mut PgConnection, key: &str) -> Result<ScheduleInFull, ControlError> {
+    let schedule = read::schedule_in_full(connection, key).await?;
+    schedule.ok_or_else(|| ControlError::NoSchedule(key.to_owned()))
 }
 
 /// A schedule that is in force, locked, after what it owed until `now` is answered.
@@ -67,8 +76,8 @@ pub async fn resume(
     operation: &Operation,
     entropy: &Entropy,
     key: &str,
-) -> Result<(), ControlError> {
-    let mut transaction = database.begin().await?;
+) -> Result<ScheduleInFull, ControlError> {
+    let mut transaction = begin(database, operation).await?;
     let connection = &mut *transaction;
     let done = async {
         lock(connection, key).await?;
@@ -82,10 +91,12 @@ pub async fn resume(
         store::resume(connection, key).await?;
         let event = ScheduleResumed { schedule: told(&row, operation), paused_at, paused_by };
         outbox.append(connection, &operation.trace, event).await?;
-        Ok::<_, ControlError>(())
+        in_full(connection, key).await
     }
     .await;
-    end(transaction, done).await
+    let schedule = end(transaction, done).await?;
+    outbox.wake();
+    Ok(schedule)
 }
 
 /// When a schedule is to be due, in an operator's words.
@@ -104,8 +115,8 @@ pub async fn override_timetable(
     operation: &Operation,
     entropy: &Entropy,
     (key, word): (&str, &Override),
-) -> Result<(), ControlError> {
-    let mut transaction = database.begin().await?;
+) -> Result<ScheduleInFull, ControlError> {
+    let mut transaction = begin(database, operation).await?;
     let connection = &mut *transaction;
     let done = async {
         let now = now(connection).await?;
@@ -116,10 +127,12 @@ pub async fn override_timetable(
         let registry_time_zone = row.registry_time_zone.as_deref().unwrap_or(&row.time_zone);
         let registry = Some((registry_timetable, registry_time_zone));
         change(connection, outbox, operation, (&row, now), (&timetable, &time_zone), registry).await?;
-        Ok::<_, ControlError>(())
+        in_full(connection, key).await
     }
     .await;
-    end(transaction, done).await
+    let schedule = end(transaction, done).await?;
+    outbox.wake();
+    Ok(schedule)
 }
 
 /// Has a schedule due again as the registry says.
@@ -129,8 +142,8 @@ pub async fn reset(
     operation: &Operation,
     entropy: &Entropy,
     key: &str,
-) -> Result<(), ControlError> {
-    let mut transaction = database.begin().await?;
+) -> Result<ScheduleInFull, ControlError> {
+    let mut transaction = begin(database, operation).await?;
     let connection = &mut *transaction;
     let done = async {
         let now = now(connection).await?;
@@ -139,10 +152,12 @@ pub async fn reset(
             return Err(ControlError::NotNow(format!("{key} is due as the registry says already")));
         };
         change(connection, outbox, operation, (&row, now), (timetable, time_zone), None).await?;
-        Ok::<_, ControlError>(())
+        in_full(connection, key).await
     }
     .await;
-    end(transaction, done).await
+    let schedule = end(transaction, done).await?;
+    outbox.wake();
+    Ok(schedule)
 }
 
 async fn change(
@@ -153,7 +168,12 @@ async fn change(
     (timetable, time_zone): (&str, &str),
     registry: Option<(&str, &str)>,
 ) -> Result<(), ControlError> {
-    let new = Timetable::new(timetable, time_zone)?.within(row.starts_at, row.ends_at);
+    let new = Timetable::new(timetable, time_zone).map_err(|error| match registry {
+        Some(_) => ControlError::Timetable(error),
+        // What a newer build says is nobody's wrong request.
+        None => ControlError::NotNow(format!("what the registry says can't be read here: {error}")),
+    })?;
+    let new = new.within(row.starts_at, row.ends_at);
     let begin = new.begin(now);
     // One that is due once and has passed is run, unless it is answered or paused. A watermark that is ahead has its own way back.
     let is_owed = match new.once() {
@@ -182,6 +202,5 @@ async fn change(
         is_override: registry.is_some(),
     };
     outbox.append(connection, &operation.trace, event).await?;
-    outbox.wake();
     Ok(())
 }

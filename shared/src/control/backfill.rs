@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
 use super::act_on_schedules::lock;
-use super::{ControlError, end, store, told_of_run};
+use super::{ControlError, begin, end, store, told_of_run};
 use crate::contracts::schedules::{RequestedKind, RunRequested};
 use crate::entropy::Entropy;
 use crate::operator::Operation;
@@ -48,7 +48,7 @@ pub async fn backfill(
     entropy: &Entropy,
     (key, range): (&str, Range),
 ) -> Result<Backfilled, ControlError> {
-    let mut transaction = database.begin().await?;
+    let mut transaction = begin(database, operation).await?;
     let connection = &mut *transaction;
     let done = async {
         let row = lock(connection, key).await?;
@@ -62,7 +62,9 @@ pub async fn backfill(
             );
             return Err(ControlError::NotNow(words));
         }
-        let timetable = row.timetable()?;
+        let timetable = row.timetable().map_err(|error| {
+            ControlError::NotNow(format!("when {key} is due can't be read here: {error}"))
+        })?;
         let before = range.from - TimeDelta::microseconds(1);
         let instants: Vec<_> = due_instants(&timetable, before, range.until, INSTANTS_MAX + 1).collect();
         if instants.len() > INSTANTS_MAX {

@@ -16,7 +16,7 @@ pub use read::{
 };
 pub use run_now::run_now;
 
-use sqlx::{Postgres, Transaction};
+use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::contracts::schedules::{RunAct, ScheduleAct};
 use crate::operator::Operation;
@@ -37,6 +37,9 @@ pub enum ControlError {
     /// What is owed could not be answered.
     #[error("what the schedule owes can't be answered; nothing was done")]
     Owed(#[from] PublishTickError),
+    /// The account that wants it is staff's no more.
+    #[error("only staff may do this; nothing was done")]
+    NotStaff,
     /// There is no such schedule.
     #[error("there is no schedule {0:?}; `scheduler schedules list --retired` shows all")]
     NoSchedule(String),
@@ -46,6 +49,21 @@ pub enum ControlError {
     /// What is asked for can't be read.
     #[error(transparent)]
     Timetable(#[from] TimetableError),
+}
+
+/// Begins a deed. That of an account holds only while it is staff's: it was when its request began, which may be a while ago.
+async fn begin(
+    database: &PgPool,
+    operation: &Operation,
+) -> Result<Transaction<'static, Postgres>, ControlError> {
+    let mut transaction = database.begin().await?;
+    if let Some(actor) = operation.act.actor_id
+        && !store::is_staff(&mut transaction, actor).await?
+    {
+        transaction.rollback().await?;
+        return Err(ControlError::NotStaff);
+    }
+    Ok(transaction)
 }
 
 /// Keeps what was done, or nothing of it. What fails is rolled back at once: sqlx leaves that to whoever uses the connection

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -150,11 +150,11 @@ pub async fn list_schedules(
     with_retired: bool,
     (after, limit): (Option<&str>, i64),
 ) -> Result<Vec<Schedule>, sqlx::Error> {
-    select(database, None, with_retired, (after, limit)).await
+    select(&mut *database.acquire().await?, None, with_retired, (after, limit)).await
 }
 
 async fn select(
-    database: &PgPool,
+    connection: &mut PgConnection,
     key: Option<&str>,
     with_retired: bool,
     (after, limit): (Option<&str>, i64),
@@ -177,7 +177,7 @@ async fn select(
         after,
         limit,
     )
-    .fetch_all(database)
+    .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(Schedule::from).collect())
 }
@@ -210,9 +210,19 @@ pub struct ScheduleInFull {
 
 /// One, retired or not.
 pub async fn find_schedule(database: &PgPool, key: &str) -> Result<Option<ScheduleInFull>, sqlx::Error> {
-    let Some(schedule) = select(database, Some(key), true, (None, 1)).await?.pop() else { return Ok(None) };
+    schedule_in_full(&mut *database.acquire().await?, key).await
+}
+
+/// The same, in somebody's transaction.
+pub(super) async fn schedule_in_full(
+    connection: &mut PgConnection,
+    key: &str,
+) -> Result<Option<ScheduleInFull>, sqlx::Error> {
+    let Some(schedule) = select(&mut *connection, Some(key), true, (None, 1)).await?.pop() else {
+        return Ok(None);
+    };
     let filter = RunFilter { schedule_key: Some(key.to_owned()), ..RunFilter::default() };
-    let runs = list_runs(database, &filter, RECENT).await?;
+    let runs = select_runs(&mut *connection, &filter, RECENT).await?;
     let gaps = sqlx::query_as!(
         GapRow,
         "SELECT first_at, last_at, instants, reason FROM job_gaps WHERE schedule_key = $1
@@ -220,7 +230,7 @@ pub async fn find_schedule(database: &PgPool, key: &str) -> Result<Option<Schedu
         key,
         RECENT,
     );
-    Ok(Some(ScheduleInFull { schedule, runs, gaps: gaps.fetch_all(database).await? }))
+    Ok(Some(ScheduleInFull { schedule, runs, gaps: gaps.fetch_all(connection).await? }))
 }
 
 /// A run as operators see it.
@@ -303,6 +313,14 @@ pub async fn list_runs(
     filter: &RunFilter,
     limit: i64,
 ) -> Result<Vec<RunRow>, sqlx::Error> {
+    select_runs(&mut *database.acquire().await?, filter, limit).await
+}
+
+async fn select_runs(
+    connection: &mut PgConnection,
+    filter: &RunFilter,
+    limit: i64,
+) -> Result<Vec<RunRow>, sqlx::Error> {
     sqlx::query_as!(
         RunRow,
         r#"
@@ -335,12 +353,17 @@ pub async fn list_runs(
         filter.before.map(|(scheduled_at, _)| scheduled_at),
         filter.before.map(|(_, id)| id),
     )
-    .fetch_all(database)
+    .fetch_all(connection)
     .await
 }
 
 /// One, with its output.
 pub async fn find_run(database: &PgPool, id: Uuid) -> Result<Option<RunRow>, sqlx::Error> {
+    run(&mut *database.acquire().await?, id).await
+}
+
+/// The same, in somebody's transaction.
+pub(super) async fn run(connection: &mut PgConnection, id: Uuid) -> Result<Option<RunRow>, sqlx::Error> {
     sqlx::query_as!(
         RunRow,
         r#"
@@ -351,6 +374,6 @@ pub async fn find_run(database: &PgPool, id: Uuid) -> Result<Option<RunRow>, sql
         "#,
         id,
     )
-    .fetch_optional(database)
+    .fetch_optional(connection)
     .await
 }

@@ -4,10 +4,10 @@ use chrono::TimeDelta;
 use sqlx::PgPool;
 
 use super::act_on_schedules::lock;
-use super::{ControlError, end, store, told_of_run};
+use super::read::{self, RunRow};
+use super::{ControlError, begin, end, store, told_of_run};
 use crate::contracts::schedules::{RequestedKind, RunRequested};
 use crate::entropy::Entropy;
-use crate::ids::RunId;
 use crate::operator::Operation;
 use crate::outbox::Outbox;
 use crate::schedules::store::now;
@@ -15,15 +15,15 @@ use crate::schedules::store::now;
 /// How many microseconds are looked at for one that is free.
 const TRIES_MAX: i64 = 100;
 
-/// Queues a run of the schedule's job with the schedule's arguments; gives its id. Its instant is the present one.
+/// Queues a run of the schedule's job with the schedule's arguments; gives it. Its instant is the present one.
 pub async fn run_now(
     database: &PgPool,
     outbox: &Outbox,
     operation: &Operation,
     entropy: &Entropy,
     key: &str,
-) -> Result<RunId, ControlError> {
-    let mut transaction = database.begin().await?;
+) -> Result<RunRow, ControlError> {
+    let mut transaction = begin(database, operation).await?;
     let connection = &mut *transaction;
     let done = async {
         let row = lock(connection, key).await?;
@@ -41,7 +41,8 @@ pub async fn run_now(
             let event = RunRequested { run: told_of_run(&run, operation), kind: RequestedKind::Manual };
             outbox.append(connection, &operation.trace, run.tick()).await?;
             outbox.append(connection, &operation.trace, event).await?;
-            return Ok(run.id);
+            let run = read::run(connection, run.id.0).await?;
+            return run.ok_or_else(|| ControlError::NotNow("the run is gone already".to_owned()));
         }
         Err(ControlError::NotNow(format!("no instant is free for a run of {}; try again", row.schedule_key)))
     }

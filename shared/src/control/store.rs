@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::contracts::jobs::TickDue;
 use crate::contracts::schedules::RequestedKind;
-use crate::ids::RunId;
+use crate::ids::{RunId, UserId};
 
 /// A run that nobody else can act upon now.
 #[derive(Debug, Clone)]
@@ -52,6 +52,15 @@ pub(super) struct NewRequested {
     pub(super) scheduled_at: DateTime<Utc>,
     pub(super) run_after: DateTime<Utc>,
     pub(super) queued_at: Option<DateTime<Utc>>,
+}
+
+/// Whether an account may do what staff does, until the transaction ends.
+pub(super) async fn is_staff(connection: &mut PgConnection, user: UserId) -> Result<bool, sqlx::Error> {
+    let is_staff = sqlx::query_scalar!(
+        r#"SELECT is_active AND is_staff AS "is_staff!" FROM users WHERE id = $1 FOR SHARE"#,
+        user.0
+    );
+    Ok(is_staff.fetch_optional(connection).await?.unwrap_or(false))
 }
 
 pub(super) async fn pause(

@@ -144,7 +144,11 @@ pub fn plan(
             runs.last().copied().unwrap_or(watermark)
         }
     } else {
-        gaps.missed.last().map_or(watermark, |gap| gap.last_at)
+        // All up to the first that is left: those are missed, or were answered already.
+        let left = late.front().or(on_time.first()).copied();
+        let passed = left.map_or(Some(last), |left| answered.range(..left).next_back().copied());
+        let missed = gaps.missed.last().map(|gap| gap.last_at);
+        [passed, missed].into_iter().flatten().fold(watermark, DateTime::max)
     };
     let next_due_at = timetable.next_after(watermark);
     Plan { runs, gaps: [gaps.missed, gaps.skipped, gaps.paused].concat(), watermark, next_due_at }
@@ -212,6 +216,23 @@ mod tests {
         }));
         words.sort();
         words.into_iter().map(|(_, word)| word).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Else a schedule whose watermark was set back by hours would be planned again and again, for ever.
+    #[test]
+    fn a_plan_that_sees_nothing_but_what_is_answered_passes_over_it() {
+        let secondly = Timetable::new("* * * * * *", "UTC").unwrap();
+        let (watermark, now) = (at("00:00:00"), at("10:00:00"));
+        let left = at("03:00:00");
+        for unanswered in [None, Some(left)] {
+            let answered: BTreeSet<_> = due_instants(&secondly, watermark, now, EXAMINED_MAX)
+                .filter(|instant| Some(*instant) != unanswered)
+                .collect();
+            let plan = plan(watermark, now, &secondly, catch_up(5, 86_400), &answered);
+            let expected = unanswered
+                .map_or(watermark + TimeDelta::seconds(20_000), |left| left - TimeDelta::seconds(1));
+            assert_eq!((plan.watermark, plan.runs.len(), plan.gaps.len()), (expected, 0, 0));
+        }
     }
 
     #[test]

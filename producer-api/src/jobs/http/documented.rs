@@ -97,10 +97,10 @@ fn acts_on_schedules() -> Vec<Operation> {
 fn of_runs() -> Vec<Operation> {
     let link = json!({
         "type": "string",
-        "pattern": "^</api/jobs/runs/\\?limit=[0-9]+&cursor=[0-9]+_[0-9a-f-]{36}(&[a-z_]+=[^&<>]*)*>; rel=\"next\"$",
+        "pattern": "^</api/jobs/runs/\\?limit=[0-9]+&cursor=-?[0-9]+_[0-9a-f-]{36}(&[a-z_]+=[^&<>]*)*>; rel=\"next\"$",
     });
     let cursor =
-        json!({ "type": "string", "pattern": "^[0-9]{1,16}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$" });
+        json!({ "type": "string", "pattern": "^-?[0-9]{1,16}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$" });
     let list = staff_only(Operation::new((TAG, &RUNS), "GET", "listRuns", "Runs"))
         .describe("Runs of jobs, the newest instant first, page by page, without their outputs. Filters leave out what doesn't fit.");
     let list =

@@ -16,6 +16,7 @@ pub(super) const TIMETABLE_CHARACTERS_MAX: usize = 200;
 pub(super) const PACE_SECONDS_MAX: u32 = 86_400;
 
 const NO_TIMETABLE: &str = "A timetable or a time zone is required.";
+const BEFORE_1970: &str = "Must not be before 1970.";
 const ENDS_BEFORE_IT_BEGINS: &str = "Must not be before `from`.";
 
 /// Why somebody acts: all there is to say of most deeds.
@@ -62,6 +63,9 @@ impl BackfillFields {
     pub(super) fn read(fields: &Fields) -> Result<Self, Problem> {
         let mut check = FieldCheck::new(fields);
         let (from, until) = (moment(&mut check, "from"), moment(&mut check, "until"));
+        if from.is_some_and(|from| from < DateTime::UNIX_EPOCH) {
+            check.refuse("from", BEFORE_1970);
+        }
         if let (Some(from), Some(until)) = (from, until)
             && from > until
         {

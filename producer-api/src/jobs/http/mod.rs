@@ -11,13 +11,16 @@ pub use schedules::{
     backfill, list as list_schedules, override_, pause, reset, resume, run, show as show_schedule,
 };
 
+use shared::contracts::auth::AccessDenial;
 use shared::control::ControlError;
 use shared::schedules::publish_tick::PublishTickError;
 use shared::schedules::timetable::TimetableError;
 
 use crate::fault::Fault;
-use crate::middleware::{Endpoint, EndpointField};
+use crate::middleware::{Endpoint, EndpointField, RequestContext};
 use crate::problem::{FieldErrors, Problem};
+use crate::sessions::{SignedIn, tell_denied};
+use crate::state::AppState;
 
 const REASON: &[EndpointField] = &[EndpointField::required("reason", "Reason")];
 
@@ -126,9 +129,24 @@ pub const CANCEL: Endpoint = Endpoint {
     fields: REASON,
 };
 
-/// 404, 409, 400 or a fault.
+/// What was done; or why not, and if that is for want of the right, an event of it: `object` is what was asked for.
+async fn told<T>(
+    state: &AppState,
+    context: &RequestContext,
+    who: &SignedIn,
+    done: Result<T, ControlError>,
+    object: String,
+) -> Result<T, Problem> {
+    if let Err(ControlError::NotStaff) = done {
+        tell_denied(state, context, who, AccessDenial::NotStaff, object).await?;
+    }
+    done.map_err(problem)
+}
+
+/// 403, 404, 409, 400 or a fault.
 fn problem(error: ControlError) -> Problem {
     match error {
+        ControlError::NotStaff => Problem::permission_denied(),
         ControlError::NoSchedule(_) => Problem::not_found(),
         ControlError::NotNow(words) => Problem::conflict(&words),
         ControlError::Timetable(error) => {

@@ -8,7 +8,7 @@ use shared::control::{self, Cancel, Replay, RunDeed, RunRow};
 use uuid::Uuid;
 
 use super::fields::reason;
-use super::problem;
+use super::told;
 use crate::extract::Body;
 use crate::fault::Fault;
 use crate::jobs::{RunPlace, RunsAsked, operation};
@@ -46,7 +46,7 @@ pub async fn show(
     who: SignedIn,
     path: RunPath,
 ) -> Result<Json<RunRow>, Problem> {
-    let id = run_asked_for(&state, &context, &who, path, "").await?;
+    let (id, _) = run_asked_for(&state, &context, &who, path, "").await?;
     find(&state, id).await.map(Json)
 }
 
@@ -56,10 +56,11 @@ pub async fn replay(
     context: RequestContext,
     who: SignedIn,
     path: RunPath,
-    Body(fields): Body,
+    body: Result<Body, Problem>,
 ) -> Result<Json<RunRow>, Problem> {
-    let id = run_asked_for(&state, &context, &who, path, "/replay").await?;
-    act(&state, &context, (&who, reason(&fields)?), id, Replay).await
+    let (id, object) = run_asked_for(&state, &context, &who, path, "/replay").await?;
+    let Body(fields) = body?;
+    act(&state, &context, (&who, reason(&fields)?), (id, object), Replay).await
 }
 
 /// 200 with the run as it is then: one that runs ends within seconds. 409 if it is over.
@@ -68,23 +69,24 @@ pub async fn cancel(
     context: RequestContext,
     who: SignedIn,
     path: RunPath,
-    Body(fields): Body,
+    body: Result<Body, Problem>,
 ) -> Result<Json<RunRow>, Problem> {
-    let id = run_asked_for(&state, &context, &who, path, "/cancel").await?;
-    act(&state, &context, (&who, reason(&fields)?), id, Cancel).await
+    let (id, object) = run_asked_for(&state, &context, &who, path, "/cancel").await?;
+    let Body(fields) = body?;
+    act(&state, &context, (&who, reason(&fields)?), (id, object), Cancel).await
 }
 
 async fn act(
     state: &AppState,
     context: &RequestContext,
     (who, reason): (&SignedIn, String),
-    id: Uuid,
+    (id, object): (Uuid, String),
     deed: impl RunDeed + Send + Sync,
 ) -> Result<Json<RunRow>, Problem> {
     find(state, id).await?;
     let operation = operation(context, who, reason);
     let deeds = control::act_on_runs(&state.database, &state.outbox, &operation, &[id], deed).await;
-    match deeds.map_err(problem)?.pop() {
+    match told(state, context, who, deeds, object).await?.pop() {
         Some(deed) if deed.done => find(state, id).await.map(Json),
         // Nobody deletes a run while somebody looks at it but the one that purges old ones.
         deed => Err(Problem::conflict(&deed.and_then(|deed| deed.note).unwrap_or_default())),
@@ -96,16 +98,16 @@ async fn find(state: &AppState, id: Uuid) -> Result<RunRow, Problem> {
     found.ok_or_else(Problem::not_found)
 }
 
-/// The run in the path, for staff; whether it is there is nobody else's business.
+/// The run in the path, and by which name the trail knows what is asked for; for staff: whether it is there is nobody else's business.
 async fn run_asked_for(
     state: &AppState,
     context: &RequestContext,
     who: &SignedIn,
     path: RunPath,
     action: &str,
-) -> Result<Uuid, Problem> {
+) -> Result<(Uuid, String), Problem> {
     let id = path.ok().map(|Path(id)| id);
     let object = id.map_or_else(|| "jobs/runs".to_owned(), |id| format!("jobs/runs/{id}{action}"));
-    staff_only(state, context, who, object).await?;
-    id.ok_or_else(Problem::not_found)
+    staff_only(state, context, who, object.clone()).await?;
+    id.map(|id| (id, object)).ok_or_else(Problem::not_found)
 }

@@ -9,7 +9,7 @@ use shared::control::{self, Override, Range, RunRow, Schedule, ScheduleInFull};
 use utoipa::ToSchema;
 
 use super::fields::{BackfillFields, OverrideFields, reason};
-use super::problem;
+use super::told;
 use crate::extract::Body;
 use crate::fault::Fault;
 use crate::jobs::{SchedulesAsked, operation};
@@ -17,6 +17,9 @@ use crate::middleware::RequestContext;
 use crate::problem::Problem;
 use crate::sessions::{SignedIn, staff_only};
 use crate::state::AppState;
+
+/// Longer keys are not named where somebody is denied: he chose them.
+const NAMED_CHARACTERS_MAX: usize = 100;
 
 type KeyPath = Result<Path<String>, PathRejection>;
 
@@ -58,8 +61,9 @@ pub async fn show(
     who: SignedIn,
     path: KeyPath,
 ) -> Result<Json<ScheduleInFull>, Problem> {
-    let key = key_asked_for(&state, &context, &who, path, "").await?;
-    in_full(&state, &key).await.map(Json)
+    let (key, _) = key_asked_for(&state, &context, &who, path, "").await?;
+    let found = control::find_schedule(&state.database, &key).await.map_err(Fault::from)?;
+    found.map(Json).ok_or_else(Problem::not_found)
 }
 
 /// 200 with the schedule as it is then; 409 if it is paused already, or retired.
@@ -68,12 +72,13 @@ pub async fn pause(
     context: RequestContext,
     who: SignedIn,
     path: KeyPath,
-    Body(fields): Body,
+    body: Result<Body, Problem>,
 ) -> Result<Json<ScheduleInFull>, Problem> {
-    let key = key_asked_for(&state, &context, &who, path, "/pause").await?;
+    let (key, object) = key_asked_for(&state, &context, &who, path, "/pause").await?;
+    let Body(fields) = body?;
     let operation = operation(&context, &who, reason(&fields)?);
-    control::pause(&state.database, &state.outbox, &operation, &key).await.map_err(problem)?;
-    in_full(&state, &key).await.map(Json)
+    let done = control::pause(&state.database, &state.outbox, &operation, &key).await;
+    told(&state, &context, &who, done, object).await.map(Json)
 }
 
 /// 200 with the schedule as it is then; 409 if it is not paused.
@@ -82,13 +87,14 @@ pub async fn resume(
     context: RequestContext,
     who: SignedIn,
     path: KeyPath,
-    Body(fields): Body,
+    body: Result<Body, Problem>,
 ) -> Result<Json<ScheduleInFull>, Problem> {
-    let key = key_asked_for(&state, &context, &who, path, "/resume").await?;
+    let (key, object) = key_asked_for(&state, &context, &who, path, "/resume").await?;
+    let Body(fields) = body?;
     let operation = operation(&context, &who, reason(&fields)?);
     let AppState { database, outbox, entropy, .. } = &state;
-    control::resume(database, outbox, &operation, entropy, &key).await.map_err(problem)?;
-    in_full(&state, &key).await.map(Json)
+    let done = control::resume(database, outbox, &operation, entropy, &key).await;
+    told(&state, &context, &who, done, object).await.map(Json)
 }
 
 /// 200 with the schedule as it is then; 400 for what is no timetable or time zone, 409 for what would never be due.
@@ -97,15 +103,15 @@ pub async fn override_(
     context: RequestContext,
     who: SignedIn,
     path: KeyPath,
-    Body(fields): Body,
+    body: Result<Body, Problem>,
 ) -> Result<Json<ScheduleInFull>, Problem> {
-    let key = key_asked_for(&state, &context, &who, path, "/override").await?;
+    let (key, object) = key_asked_for(&state, &context, &who, path, "/override").await?;
+    let Body(fields) = body?;
     let OverrideFields { timetable, time_zone, reason } = OverrideFields::read(&fields)?;
     let (operation, word) = (operation(&context, &who, reason), Override { timetable, time_zone });
     let AppState { database, outbox, entropy, .. } = &state;
     let done = control::override_timetable(database, outbox, &operation, entropy, (&key, &word)).await;
-    done.map_err(problem)?;
-    in_full(&state, &key).await.map(Json)
+    told(&state, &context, &who, done, object).await.map(Json)
 }
 
 /// 200 with the schedule as it is then; 409 if it is due as the registry says already.
@@ -114,13 +120,14 @@ pub async fn reset(
     context: RequestContext,
     who: SignedIn,
     path: KeyPath,
-    Body(fields): Body,
+    body: Result<Body, Problem>,
 ) -> Result<Json<ScheduleInFull>, Problem> {
-    let key = key_asked_for(&state, &context, &who, path, "/reset").await?;
+    let (key, object) = key_asked_for(&state, &context, &who, path, "/reset").await?;
+    let Body(fields) = body?;
     let operation = operation(&context, &who, reason(&fields)?);
     let AppState { database, outbox, entropy, .. } = &state;
-    control::reset(database, outbox, &operation, entropy, &key).await.map_err(problem)?;
-    in_full(&state, &key).await.map(Json)
+    let done = control::reset(database, outbox, &operation, entropy, &key).await;
+    told(&state, &context, &who, done, object).await.map(Json)
 }
 
 /// 201 with the run.
@@ -129,14 +136,15 @@ pub async fn run(
     context: RequestContext,
     who: SignedIn,
     path: KeyPath,
-    Body(fields): Body,
+    body: Result<Body, Problem>,
 ) -> Result<(StatusCode, Json<RunRow>), Problem> {
-    let key = key_asked_for(&state, &context, &who, path, "/run").await?;
+    let (key, object) = key_asked_for(&state, &context, &who, path, "/run").await?;
+    let Body(fields) = body?;
     let operation = operation(&context, &who, reason(&fields)?);
     let AppState { database, outbox, entropy, .. } = &state;
-    let run = control::run_now(database, outbox, &operation, entropy, &key).await.map_err(problem)?;
-    let found = control::find_run(database, run.0).await.map_err(Fault::from)?;
-    found.map(|run| (StatusCode::CREATED, Json(run))).ok_or_else(Problem::not_found)
+    let done = control::run_now(database, outbox, &operation, entropy, &key).await;
+    let run = told(&state, &context, &who, done, object).await?;
+    Ok((StatusCode::CREATED, Json(run)))
 }
 
 /// 200 with how many runs were made; 409 for instants that the schedule has still to answer, or too many of them.
@@ -145,36 +153,32 @@ pub async fn backfill(
     context: RequestContext,
     who: SignedIn,
     path: KeyPath,
-    Body(fields): Body,
+    body: Result<Body, Problem>,
 ) -> Result<Json<Backfilled>, Problem> {
-    let key = key_asked_for(&state, &context, &who, path, "/backfill").await?;
+    let (key, object) = key_asked_for(&state, &context, &who, path, "/backfill").await?;
+    let Body(fields) = body?;
     let BackfillFields { from, until, pace, reason } = BackfillFields::read(&fields)?;
     let operation = operation(&context, &who, reason);
     let AppState { database, outbox, entropy, .. } = &state;
     let range = Range { from, until, pace };
-    let made = control::backfill(database, outbox, &operation, entropy, (&key, range)).await;
-    let made = made.map_err(problem)?;
+    let done = control::backfill(database, outbox, &operation, entropy, (&key, range)).await;
+    let made = told(&state, &context, &who, done, object).await?;
     Ok(Json(Backfilled { runs: made.runs, there_already: made.there }))
 }
 
-async fn in_full(state: &AppState, key: &str) -> Result<ScheduleInFull, Problem> {
-    let found = control::find_schedule(&state.database, key).await.map_err(Fault::from)?;
-    found.ok_or_else(Problem::not_found)
-}
-
-/// The key in the path, for staff; whether there is such a schedule is nobody else's business.
+/// The key in the path, and by which name the trail knows what is asked for; for staff: whether there is such a schedule is nobody else's business.
 async fn key_asked_for(
     state: &AppState,
     context: &RequestContext,
     who: &SignedIn,
     path: KeyPath,
     action: &str,
-) -> Result<String, Problem> {
+) -> Result<(String, String), Problem> {
     // No key has a NUL, and no text of the database can.
     let key = path.ok().map(|Path(key)| key).filter(|key| !key.contains('\0'));
-    let object = key
-        .as_ref()
-        .map_or_else(|| "jobs/schedules".to_owned(), |key| format!("jobs/schedules/{key}{action}"));
-    staff_only(state, context, who, object).await?;
-    key.ok_or_else(Problem::not_found)
+    let named = key.as_ref().filter(|key| key.chars().count() <= NAMED_CHARACTERS_MAX);
+    let object =
+        named.map_or_else(|| "jobs/schedules".to_owned(), |key| format!("jobs/schedules/{key}{action}"));
+    staff_only(state, context, who, object.clone()).await?;
+    key.map(|key| (key, object)).ok_or_else(Problem::not_found)
 }

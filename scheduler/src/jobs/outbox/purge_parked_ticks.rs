@@ -11,8 +11,8 @@ use super::store;
 use crate::jobs::batches::in_batches;
 use crate::jobs::{Definition, Job, JobContext, JobError, JobResult};
 
-/// How many rows are deleted in one transaction.
-const BATCH: i64 = 1_000;
+/// How many rows are deleted in one transaction. Each looks at all parked ticks: these are few transactions.
+const BATCH: i64 = 50_000;
 
 /// The job.
 pub fn job() -> Job {
