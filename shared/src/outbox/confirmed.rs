@@ -2,8 +2,8 @@
 //!
 //! A confirm says that *some* queue has the message. Where the trail's binding is missing, the queue of a replica or of
 //! another team makes it routable all the same, and a queue can be deleted with what is in it. So a row is kept until the
-//! trail has it, or the quarantine. If the trail has an event that arose later than this one was confirmed, it is missing:
-//! the queue keeps its order. It is parked, and so sent again after a wait that grows. As long as the trail has nothing later
+//! trail has it, or the quarantine has its very bytes: anybody's copy may lie there under its id. If the trail has an event that
+//! arose later than this one was confirmed, it is missing: the queue keeps its order. It is parked, and so sent again after a wait that grows. As long as the trail has nothing later
 //! (the consumers are down, or behind) nothing is sent again. To send one too many does no harm: readers go by the id.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -42,7 +42,7 @@ pub(super) async fn forget_arrived(connection: &mut PgConnection, limit: i64) ->
     let done = sqlx::query!(
         r#"
         WITH looked_at AS MATERIALIZED (
-            SELECT confirmed_at, seq, event_id FROM outbox_confirmed
+            SELECT confirmed_at, seq, event_id, body FROM outbox_confirmed
             ORDER BY confirmed_at, seq
             LIMIT $1
             FOR UPDATE SKIP LOCKED
@@ -53,7 +53,11 @@ pub(super) async fn forget_arrived(connection: &mut PgConnection, limit: i64) ->
                 SELECT TRUE AS there FROM audit.events WHERE events.event_id = looked_at.event_id LIMIT 1
             ) AS recorded ON TRUE
             LEFT JOIN LATERAL (
-                SELECT TRUE AS there FROM audit.quarantine WHERE quarantine.message_id = looked_at.event_id::text LIMIT 1
+                SELECT TRUE AS there FROM audit.quarantine
+                WHERE recorded.there IS NULL AND quarantine.message_id = looked_at.event_id::text
+                    -- As the consumer makes it: of the message id and the body as they came.
+                    AND quarantine.digest = sha256(convert_to(looked_at.event_id::text || looked_at.body, 'UTF8'))
+                LIMIT 1
             ) AS quarantined ON TRUE
             WHERE recorded.there OR quarantined.there
         )
@@ -80,7 +84,7 @@ pub(super) async fn park_missing(
     let missing = sqlx::query!(
         r#"
         WITH overdue AS MATERIALIZED (
-            SELECT confirmed_at, seq, event_id, parkings FROM outbox_confirmed
+            SELECT confirmed_at, seq, event_id, body, parkings FROM outbox_confirmed
             WHERE confirmed_at < $1
             ORDER BY confirmed_at, seq
             LIMIT $2
@@ -91,7 +95,10 @@ pub(super) async fn park_missing(
             SELECT TRUE AS there FROM audit.events WHERE events.event_id = overdue.event_id LIMIT 1
         ) AS recorded ON TRUE
         LEFT JOIN LATERAL (
-            SELECT TRUE AS there FROM audit.quarantine WHERE quarantine.message_id = overdue.event_id::text LIMIT 1
+            SELECT TRUE AS there FROM audit.quarantine
+            WHERE recorded.there IS NULL AND quarantine.message_id = overdue.event_id::text
+                AND quarantine.digest = sha256(convert_to(overdue.event_id::text || overdue.body, 'UTF8'))
+            LIMIT 1
         ) AS quarantined ON TRUE
         WHERE recorded.there IS NULL AND quarantined.there IS NULL
         "#,

@@ -7,6 +7,8 @@ use shared::broker::topology::{AUDIT_QUEUE, RUNS_QUEUE};
 use shared::clock::Clock;
 use shared::entropy::Entropy;
 use shared::ids::EventId;
+use shared::outbox::RelaySettings;
+use shared::role::Role;
 use sqlx::PgPool;
 use test_support::{TestBroker, TestDatabase, assert_same_ids, eventually, settled};
 use uuid::Uuid;
@@ -108,15 +110,41 @@ async fn an_event_in_quarantine_has_arrived_and_a_tick_is_not_awaited() {
     settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
     assert_same_ids("ticks that arrived", arrived(&broker, RUNS_QUEUE).await, ticks);
     assert_same_ids("awaited", confirmed(&database).await, facts.clone());
-    sqlx::query(
-        "INSERT INTO audit.quarantine (digest, raw, properties, reason)
-         VALUES ('d', 'raw', jsonb_build_object('message_id', $1::uuid), 'unreadable')",
-    )
-    .bind(facts[0])
-    .execute(database.pool())
-    .await
-    .unwrap();
+    for message in broker.take_all(AUDIT_QUEUE).await {
+        set_aside(database.pool(), message.message_id(), &message.body).await;
+    }
     settled(DEADLINE, "nothing to be awaited", Vec::<Uuid>::new(), async || confirmed(&database).await).await;
+}
+
+/// Goes red when anybody's message under its id stands for an event: a broken copy, and the event itself is lost with its queue.
+#[tokio::test]
+async fn other_bytes_in_quarantine_under_its_id_do_not_stand_for_an_event() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let outbox = outbox();
+    // As the program that may see least of the trail.
+    let pool = database.pool_as(Role::Scheduler);
+    let settings = RelaySettings::default();
+    let _relay = RunningRelay::start_with(pool, &broker.config(), &outbox, settings);
+    let ids = append_all(database.pool(), &outbox, (0..2).map(|number| Fact { number })).await;
+    settled(DEADLINE, "the events to be confirmed", 0, async || waiting(&database).await).await;
+    let sent = broker.take_all(AUDIT_QUEUE).await;
+    let [lost, other] =
+        [0, 1].map(|place| sent.iter().find(|message| message.message_id() == ids[place]).unwrap());
+    // All under its id: cut off, its bytes where the border between id and body is another one, and the other event's.
+    let (id, body) = (ids[0].to_string(), &lost.body);
+    set_aside(database.pool(), ids[0], &body[..body.len() - 1]).await;
+    set_aside_as(database.pool(), &id[..8], &[&id.as_bytes()[8..], body].concat()).await;
+    set_aside(database.pool(), ids[0], &other.body).await;
+    set_aside(database.pool(), ids[1], &other.body).await;
+    // Both were looked at in the same moment.
+    settled(DEADLINE, "the one that has arrived to be forgotten", vec![ids[0]], async || {
+        confirmed(&database).await
+    })
+    .await;
+    age(database.pool(), &ids, 200).await;
+    record(database.pool(), later_than(0)).await;
+    settled(DEADLINE, "the lost one to be parked", vec![ids[0]], async || parked(&database).await).await;
+    assert_eq!(confirmed(&database).await, Vec::<Uuid>::new());
 }
 
 /// Goes red when the look at the trail leaves its transaction open until the next one: who drops a partition, or migrates, waits for
@@ -182,6 +210,24 @@ async fn record(database: &PgPool, id: Uuid) {
     )
     .bind(id)
     .bind(arose_at)
+    .execute(database)
+    .await
+    .unwrap();
+}
+
+/// Puts a message into quarantine, as the consumer does.
+async fn set_aside(database: &PgPool, id: Uuid, body: &[u8]) {
+    set_aside_as(database, &id.to_string(), body).await;
+}
+
+async fn set_aside_as(database: &PgPool, message_id: &str, body: &[u8]) {
+    sqlx::query(
+        "INSERT INTO audit.quarantine (digest, raw, properties, reason)
+         VALUES (sha256($1 || $3), $3, jsonb_build_object('message_id', $2::text), 'unreadable')",
+    )
+    .bind(message_id.as_bytes())
+    .bind(message_id)
+    .bind(body)
     .execute(database)
     .await
     .unwrap();
