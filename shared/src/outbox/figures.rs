@@ -10,8 +10,10 @@ use crate::metrics::{BoxFuture, Figures, Gauges, Metrics};
 /// when it hurts most. The age of the oldest tells the rest.
 const COUNTED_MAX: i64 = 10_000;
 /// An event that has waited for longer, in seconds, is late: a relay needs milliseconds, and a try that failed waits half
-/// a minute at most.
+/// a minute at most. One that was parked has nobody else who would say so.
 const LATE_AFTER_SECONDS: f64 = 60.0;
+/// One that was confirmed longer ago, in seconds, and is not in the trail, is late: what was lost is sent again before.
+const UNRECORDED_AFTER_SECONDS: f64 = 240.0;
 
 /// The outbox's figures.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub struct OutboxFigures {
     due: Gauges<1>,
     oldest_age: Gauges<1>,
     parked: Gauges<1>,
+    parked_age: Gauges<1>,
     confirmed: Gauges<1>,
     confirmed_age: Gauges<1>,
     component: Component,
@@ -33,6 +36,7 @@ struct Waiting {
     due: f64,
     oldest_age_seconds: f64,
     parked: f64,
+    parked_age_seconds: f64,
     confirmed: f64,
     confirmed_age_seconds: f64,
 }
@@ -56,6 +60,11 @@ impl OutboxFigures {
                 "Events that no queue was bound for, or that the trail did not get, and that are set apart, not all counted \
                  beyond 10000",
             ),
+            parked_age: gauges(
+                "outbox_parked_oldest_age_seconds",
+                "How long ago the oldest event was committed that was parked and has not left since, also while it is tried once \
+                 more; 0 if there is none",
+            ),
             confirmed: gauges(
                 "outbox_confirmed_rows",
                 "Events that RabbitMQ has confirmed and that no relay has seen in the trail yet, not all counted beyond 10000",
@@ -75,6 +84,7 @@ impl OutboxFigures {
             self.due.of(exchange).set(one.due);
             self.oldest_age.of(exchange).set(one.oldest_age_seconds);
             self.parked.of(exchange).set(one.parked);
+            self.parked_age.of(exchange).set(one.parked_age_seconds);
             self.confirmed.of(exchange).set(one.confirmed);
             self.confirmed_age.of(exchange).set(one.confirmed_age_seconds);
         }
@@ -94,9 +104,8 @@ impl Figures for OutboxFigures {
     }
 
     fn forget(&self) {
-        let all =
-            [&self.rows, &self.due, &self.oldest_age, &self.parked, &self.confirmed, &self.confirmed_age];
-        for gauges in all {
+        let Self { rows, due, oldest_age, parked, parked_age, confirmed, confirmed_age, .. } = self;
+        for gauges in [rows, due, oldest_age, parked, parked_age, confirmed, confirmed_age] {
             gauges.clear();
         }
         self.component.down("the database can't be asked");
@@ -105,13 +114,23 @@ impl Figures for OutboxFigures {
 
 /// What is late, in words.
 fn lateness(all: &[Waiting]) -> Option<String> {
-    let latest =
-        all.iter().max_by(|one, other| one.oldest_age_seconds.total_cmp(&other.oldest_age_seconds))?;
-    let Waiting { exchange, rows, oldest_age_seconds, .. } = latest;
-    (*oldest_age_seconds > LATE_AFTER_SECONDS).then(|| {
-        let exchange = exchange.name();
-        format!("{rows} event(s) for {exchange} are in the outbox, the oldest for {oldest_age_seconds:.0} s")
-    })
+    let latest = |age: fn(&Waiting) -> f64, after_seconds| {
+        let latest = all.iter().max_by(|one, other| age(one).total_cmp(&age(other)))?;
+        (age(latest) > after_seconds).then(|| (latest, latest.exchange.name(), age(latest)))
+    };
+    let waiting = latest(|one| one.oldest_age_seconds, LATE_AFTER_SECONDS).map(|(one, exchange, age)| {
+        format!("{} event(s) for {exchange} are in the outbox, the oldest for {age:.0} s", one.rows)
+    });
+    let parked = latest(|one| one.parked_age_seconds, LATE_AFTER_SECONDS).map(|(_, exchange, age)| {
+        format!("events for {exchange} are parked, or tried once more, the oldest for {age:.0} s")
+    });
+    let confirmed = latest(|one| one.confirmed_age_seconds, UNRECORDED_AFTER_SECONDS);
+    let confirmed = confirmed.map(|(one, exchange, age)| {
+        let rows = one.confirmed;
+        format!("{rows} event(s) of {exchange} are confirmed and not in the trail, the oldest for {age:.0} s")
+    });
+    let all: Vec<_> = [waiting, parked, confirmed].into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no count comes near 2^52")]
@@ -122,7 +141,10 @@ async fn read(connection: &mut PgConnection) -> Result<Vec<Waiting>, sqlx::Error
         SELECT named.exchange AS "exchange!", fresh.rows + tried.rows AS "rows!", fresh.rows + tried.due AS "due!",
             COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - LEAST(fresh.oldest, tried.oldest))::float8, 0)
                 AS "oldest_age_seconds!",
-            parked.rows AS "parked!", COALESCE(confirmed.rows, 0) AS "confirmed!",
+            parked.rows AS "parked!",
+            COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - LEAST(parked.oldest, tried.oldest_parked))::float8, 0)
+                AS "parked_age_seconds!",
+            COALESCE(confirmed.rows, 0) AS "confirmed!",
             COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - confirmed.oldest)::float8, 0) AS "confirmed_age_seconds!"
         FROM UNNEST($1::text[]) AS named (exchange)
         -- In two parts, each in the order of an index, so that no more rows are read than are counted.
@@ -138,7 +160,8 @@ async fn read(connection: &mut PgConnection) -> Result<Vec<Waiting>, sqlx::Error
         CROSS JOIN LATERAL (
             SELECT count(*) AS rows, count(*) FILTER (WHERE not_before <= clock_timestamp()) AS due,
                 -- What was parked is here for one more try: its age is that of a binding, not of the relay.
-                min(created_at) FILTER (WHERE parkings = 0) AS oldest
+                min(created_at) FILTER (WHERE parkings = 0) AS oldest,
+                min(created_at) FILTER (WHERE parkings > 0) AS oldest_parked
             FROM (
                 SELECT not_before, created_at, parkings FROM outbox
                 WHERE outbox.exchange = named.exchange AND not_before > '-infinity'
@@ -147,8 +170,13 @@ async fn read(connection: &mut PgConnection) -> Result<Vec<Waiting>, sqlx::Error
             ) AS head
         ) AS tried
         CROSS JOIN LATERAL (
-            SELECT count(*) AS rows FROM (SELECT exchange FROM outbox_parked LIMIT $2) AS head
-            WHERE head.exchange = named.exchange
+            SELECT count(*) AS rows, min(created_at) AS oldest
+            FROM (
+                SELECT created_at FROM outbox_parked
+                WHERE outbox_parked.exchange = named.exchange
+                ORDER BY created_at
+                LIMIT $2
+            ) AS head
         ) AS parked
         LEFT JOIN (
             SELECT exchange, count(*) AS rows, min(confirmed_at) AS oldest
@@ -169,6 +197,7 @@ async fn read(connection: &mut PgConnection) -> Result<Vec<Waiting>, sqlx::Error
             due: row.due as f64,
             oldest_age_seconds: row.oldest_age_seconds.max(0.0),
             parked: row.parked as f64,
+            parked_age_seconds: row.parked_age_seconds.max(0.0),
             confirmed: row.confirmed as f64,
             confirmed_age_seconds: row.confirmed_age_seconds.max(0.0),
         })
@@ -180,21 +209,36 @@ async fn read(connection: &mut PgConnection) -> Result<Vec<Waiting>, sqlx::Error
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_what_has_waited_for_long_is_late() {
-        let waiting = |exchange, oldest_age_seconds| Waiting {
+    /// Seconds: in the outbox, parked, confirmed.
+    fn waiting(exchange: Exchange, [oldest_age, parked_age, confirmed_age]: [f64; 3]) -> Waiting {
+        Waiting {
             exchange,
             rows: 7.0,
             due: 7.0,
-            oldest_age_seconds,
-            parked: 1.0,
-            confirmed: 0.0,
-            confirmed_age_seconds: 0.0,
-        };
-        let quiet = [waiting(Exchange::AuthEvents, 0.0), waiting(Exchange::JobTicks, 59.0)];
-        assert_eq!(lateness(&quiet), None);
-        let late = [waiting(Exchange::AuthEvents, 1.0), waiting(Exchange::JobTicks, 90.4)];
-        let words = lateness(&late).unwrap();
-        assert_eq!(words, "7 event(s) for job.ticks are in the outbox, the oldest for 90 s");
+            oldest_age_seconds: oldest_age,
+            parked: 8.0,
+            parked_age_seconds: parked_age,
+            confirmed: 9.0,
+            confirmed_age_seconds: confirmed_age,
+        }
+    }
+
+    #[test]
+    fn only_what_has_waited_for_long_is_late() {
+        let (auth, ticks) = (Exchange::AuthEvents, Exchange::JobTicks);
+        let in_the_outbox = "7 event(s) for job.ticks are in the outbox, the oldest for 90 s";
+        let parked = "events for auth.events are parked, or tried once more, the oldest for 61 s";
+        let confirmed = "9 event(s) of auth.events are confirmed and not in the trail, the oldest for 241 s";
+        for (of_auth, of_ticks, words) in [
+            ([0.0; 3], [59.0, 60.0, 0.0], vec![]),
+            ([1.0, 0.0, 240.0], [0.0; 3], vec![]),
+            ([1.0, 0.0, 0.0], [90.4, 0.0, 0.0], vec![in_the_outbox]),
+            ([1.0, 60.9, 0.0], [0.0, 59.0, 0.0], vec![parked]),
+            ([0.0, 0.0, 240.6], [0.0; 3], vec![confirmed]),
+            ([80.0, 61.0, 241.0], [90.0, 0.0, 0.0], vec![in_the_outbox, parked, confirmed]),
+        ] {
+            let said = lateness(&[waiting(auth, of_auth), waiting(ticks, of_ticks)]);
+            assert_eq!(said.unwrap_or_default(), words.join("; "));
+        }
     }
 }

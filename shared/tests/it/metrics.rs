@@ -9,7 +9,7 @@ use shared::outbox::OutboxFigures;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use test_support::metrics::Scrape;
-use test_support::{TestBroker, TestDatabase, eventually};
+use test_support::{TestBroker, TestDatabase, eventually, settled};
 use tokio::net::TcpListener;
 
 use crate::bench::{
@@ -88,7 +88,15 @@ async fn the_outbox_is_told_as_it_is_and_what_has_waited_for_long_degrades_the_p
     let (exposition, health) = told(&Metrics::default(), database.pool());
     let scrape = Scrape::from(&exposition).await;
     for exchange in ["auth.events", "task.events", "job.events", "job.ticks"] {
-        for name in ["outbox_rows", "outbox_due_rows", "outbox_oldest_age_seconds", "outbox_parked_rows"] {
+        for name in [
+            "outbox_rows",
+            "outbox_due_rows",
+            "outbox_oldest_age_seconds",
+            "outbox_parked_rows",
+            "outbox_parked_oldest_age_seconds",
+            "outbox_confirmed_rows",
+            "outbox_confirmed_oldest_age_seconds",
+        ] {
             assert_eq!(scrape.count(&format!(r#"{name}{{exchange="{exchange}"}}"#)), 0, "{name} {exchange}");
         }
     }
@@ -122,6 +130,89 @@ async fn the_outbox_is_told_as_it_is_and_what_has_waited_for_long_degrades_the_p
     assert_eq!(readiness.status, "degraded");
     let words = &readiness.checks["outbox"];
     assert!(words.starts_with("3 event(s) for task.events are in the outbox, the oldest for "), "{words}");
+}
+
+/// Goes red when nobody says that events which were set aside, or lost behind RabbitMQ, don't get on.
+#[tokio::test]
+async fn what_was_parked_or_is_not_in_the_trail_for_long_degrades_the_program_and_says_so() {
+    let database = TestDatabase::create().await;
+    let (exposition, health) = told(&Metrics::default(), database.pool());
+    let outbox = outbox();
+    let ids = append_all(database.pool(), &outbox, [Fact { number: 1 }]).await;
+    append_all(database.pool(), &outbox, [LoginFact]).await;
+    let (parked, confirmed) = ("outbox_parked_oldest_age_seconds", "outbox_confirmed_oldest_age_seconds");
+    let task_is_parked = "WITH moved AS (DELETE FROM outbox WHERE exchange = 'task.events' RETURNING outbox.*)
+         INSERT INTO outbox_parked (seq, event_id, exchange, routing_key, headers, body, created_at, attempts, reason)
+         SELECT seq, event_id, exchange, routing_key, headers, body, created_at - interval '90 seconds', 3, 'NO_ROUTE'
+         FROM moved";
+    // While it is tried once more nothing is parked, and nothing has got on.
+    let task_is_tried = "WITH moved AS (DELETE FROM outbox_parked RETURNING outbox_parked.*)
+         INSERT INTO outbox (seq, event_id, exchange, routing_key, headers, body, created_at, not_before, parkings)
+         OVERRIDING SYSTEM VALUE
+         SELECT seq, event_id, exchange, routing_key, headers, body, created_at, clock_timestamp(), 1 FROM moved";
+    let all_are_confirmed = "WITH moved AS (DELETE FROM outbox RETURNING outbox.*)
+         INSERT INTO outbox_confirmed (
+             seq, event_id, exchange, routing_key, headers, body, created_at, attempts, parkings, confirmed_at
+         )
+         SELECT seq, event_id, exchange, routing_key, headers, body, created_at, attempts, parkings,
+             clock_timestamp() - CASE exchange WHEN 'task.events' THEN interval '250 s' ELSE interval '100 s' END
+         FROM moved";
+    let parked_words = "events for task.events are parked, or tried once more, the oldest for ";
+    let confirmed_words = "1 event(s) of task.events are confirmed and not in the trail, the oldest for ";
+    for (what, rows, name, least, words) in [
+        (task_is_parked, 1, parked, 90.0, parked_words),
+        (task_is_tried, 0, parked, 90.0, parked_words),
+        (all_are_confirmed, 0, confirmed, 250.0, confirmed_words),
+    ] {
+        sqlx::raw_sql(what).execute(database.pool()).await.unwrap();
+        let of_tasks = |name: &str| format!(r#"{name}{{exchange="task.events"}}"#);
+        // What was read a moment ago is told again.
+        eventually(DEADLINE, what, async || {
+            let scrape = Scrape::from(&exposition).await;
+            let is_read = scrape.count(&of_tasks("outbox_parked_rows")) == rows;
+            (is_read && scrape.figure(&of_tasks(name))? >= least).then_some(())
+        })
+        .await;
+        let readiness = health.readiness();
+        assert_eq!(readiness.status, "degraded", "{what}");
+        let said = &readiness.checks["outbox"];
+        assert!(said.starts_with(words), "{said}");
+    }
+    let scrape = Scrape::from(&exposition).await;
+    assert_eq!(scrape.count(&format!(r#"{parked}{{exchange="task.events"}}"#)), 0);
+    assert_eq!(scrape.count(&format!(r#"{parked}{{exchange="auth.events"}}"#)), 0);
+    sqlx::query("DELETE FROM outbox_confirmed WHERE event_id = $1")
+        .bind(ids[0])
+        .execute(database.pool())
+        .await
+        .unwrap();
+    settled(DEADLINE, "the other, which is no reason", "ready", async || {
+        Scrape::from(&exposition).await;
+        health.readiness().status
+    })
+    .await;
+}
+
+/// Goes red when the rows that are counted are those that lie there first, whosever they are.
+#[tokio::test]
+async fn however_many_of_one_exchange_are_parked_those_of_another_are_counted() {
+    let database = TestDatabase::create().await;
+    let (exposition, _) = told(&Metrics::default(), database.pool());
+    sqlx::query(
+        "INSERT INTO outbox_parked
+             (seq, event_id, exchange, routing_key, headers, body, created_at, attempts, reason)
+         SELECT number, gen_random_uuid(), CASE WHEN number > 12000 THEN 'task.events' ELSE 'auth.events' END, 'a', '{}',
+             '', clock_timestamp() - number * interval '1 second', 3, 'NO_ROUTE'
+         FROM generate_series(1, 12003) AS number",
+    )
+    .execute(database.pool())
+    .await
+    .unwrap();
+    let scrape = Scrape::from(&exposition).await;
+    let parked = |exchange: &str| scrape.count(&format!(r#"outbox_parked_rows{{exchange="{exchange}"}}"#));
+    assert_eq!((parked("auth.events"), parked("task.events"), parked("job.events")), (10_000, 3, 0));
+    let oldest = scrape.figure(r#"outbox_parked_oldest_age_seconds{exchange="auth.events"}"#).unwrap();
+    assert!((12_000.0..12_060.0).contains(&oldest), "it is among those that are counted: {oldest}");
 }
 
 /// Goes red when a scrape waits for the database as long as the database likes, or tells what it once knew.
