@@ -29,8 +29,8 @@ pub enum ActError {
     Untold(#[from] AppendError),
 }
 
-/// Judges messages by the rules of this build. What can be read is recorded and leaves the quarantine; what can't stays,
-/// with the present reason.
+/// Judges messages by the rules of this build. What can be read is recorded and leaves the quarantine; what can't stays as it
+/// is, and the deed says why: nothing changes that no event tells of.
 pub async fn replay(
     database: &PgPool,
     (outbox, clock): (&Outbox, &Clock),
@@ -46,10 +46,7 @@ pub async fn replay(
                 deeds.push(Deed::done_so(&row.id, how(event_id, recorded)));
                 told.push(QuarantineReplayed { message: row.told(operation), event_id, recorded });
             }
-            Err(reason) => {
-                keep_reason(&mut transaction, row.id, &reason).await?;
-                deeds.push(Deed::failed(&row.id, reason));
-            }
+            Err(reason) => deeds.push(Deed::failed(&row.id, reason)),
         }
     }
     let gone: Vec<i64> = told.iter().map(|event| event.message.quarantine_id).collect();
@@ -184,15 +181,6 @@ async fn lock(connection: &mut PgConnection, pick: &Pick<i64>) -> Result<Vec<Loc
     )
     .fetch_all(connection)
     .await
-}
-
-async fn keep_reason(connection: &mut PgConnection, id: i64, reason: &str) -> Result<(), sqlx::Error> {
-    // PostgreSQL's text has no NUL.
-    let reason = reason.replace('\0', "\u{fffd}");
-    sqlx::query!("UPDATE audit.quarantine SET reason = $2 WHERE id = $1", id, reason)
-        .execute(connection)
-        .await
-        .map(|_| ())
 }
 
 async fn delete(connection: &mut PgConnection, ids: &[i64]) -> Result<(), sqlx::Error> {

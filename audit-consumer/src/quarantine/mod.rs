@@ -23,7 +23,7 @@ pub struct Quarantined {
     pub exchange: Option<String>,
     /// Under which key.
     pub routing_key: Option<String>,
-    /// Why it is here: what was said when it was judged last.
+    /// Why it is here: what was said when it came.
     pub reason: String,
     /// When it came first.
     pub first_seen: DateTime<Utc>,

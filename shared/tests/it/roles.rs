@@ -137,6 +137,7 @@ async fn the_audit_consumer_sees_nothing_but_the_trail() {
             "DELETE FROM outbox",
             "SELECT body FROM outbox_parked",
             "UPDATE audit.quarantine SET raw = ''",
+            "UPDATE audit.quarantine SET reason = ''",
             "INSERT INTO audit.events (event_id, recorded_at) VALUES (gen_random_uuid(), now())",
         ],
     )
