@@ -1,5 +1,7 @@
 //! Makes a planned fault happen, lets it last, and puts right again what it put wrong.
 
+use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -9,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::fault::{CONSUMER, Fault, Link, PROGRAMS, Replica, Touch};
 use super::messages;
-use super::notes::Notes;
+use super::notes::{Effect, Notes};
 use super::plan::Planned;
 use super::stage::Stage;
 use super::witness::{FACTS, Witness};
@@ -26,6 +28,23 @@ const FILLS_WITHIN: Duration = Duration::from_secs(15);
 const STARTS_WITHIN: Duration = Duration::from_secs(20);
 /// How late, and how slow, a slow network is.
 const SLOW: Traffic = Traffic::Slow { delay: Duration::from_millis(50), bytes_per_second: 200_000 };
+
+/// A fault did nothing that anybody could feel, and has left nothing to put right.
+#[derive(Debug)]
+struct LeftOut(String);
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Error for LeftOut {}
+
+/// What came of a fault that failed: unless it says that it did nothing, it broke off in the middle.
+pub fn effect_of(failure: &anyhow::Error) -> Effect {
+    if failure.is::<LeftOut>() { Effect::Nothing } else { Effect::Part }
+}
 
 /// One fault from its beginning to its end. Fails if it did not take effect.
 pub async fn inject(stage: &Stage, witness: &Witness, notes: &Notes, planned: Planned) -> anyhow::Result<()> {
@@ -91,7 +110,7 @@ async fn hit_program(stage: &Stage, notes: &Notes, fault: Fault, lasts: Duration
     if note_if_ended(replica, &mut program, notes) {
         // At once, or its keeper notes it too.
         program.start_again();
-        bail!("{replica} had ended by itself");
+        bail!(LeftOut(format!("{replica} had ended by itself")));
     }
     match fault {
         Fault::FrozenProgram(_) => {
@@ -180,7 +199,7 @@ async fn hit_postgres(stage: &Stage, fault: Fault, lasts: Duration) -> anyhow::R
                 terminated += count;
                 sleep(Duration::from_secs(1)).await;
             }
-            ensure!(terminated > 0, "there was no connection to terminate");
+            ensure!(terminated > 0, LeftOut("there was no connection to terminate".to_owned()));
         }
         _ => {
             if fault == Fault::KilledPostgres {
@@ -209,14 +228,13 @@ async fn hit_link(stage: &Stage, link: Link, fault: Fault, lasts: Duration) -> a
         _ => network.pass(SLOW),
     }
     sleep(lasts).await;
-    let touched = network.touched() - before;
-    if matches!(fault, Fault::HalfOpenLink(..)) {
+    if matches!(fault, Fault::HalfOpenLink(..)) && network.touched() > before {
         // As it ends in life: what was on its way is lost.
         network.reset_connections();
     }
     network.pass(Traffic::Flows);
     network.admit(true);
-    ensure!(touched > 0, "nothing came that way");
+    ensure!(network.touched() > before, LeftOut("nothing came that way".to_owned()));
     Ok(())
 }
 
@@ -311,4 +329,23 @@ async fn remove_binding(
     messages::declare_topology(stage).await?;
     witness.look_again(&[exchange]).await;
     unbound
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_fault_that_failed_was_felt_unless_it_says_that_it_was_not() {
+        let left_out = || -> anyhow::Result<()> { bail!(LeftOut("nothing came that way".to_owned())) };
+        for (failure, effect) in [
+            (left_out().unwrap_err(), Effect::Nothing),
+            (left_out().context("the link").unwrap_err(), Effect::Nothing),
+            (anyhow!("the node does not run"), Effect::Part),
+        ] {
+            assert_eq!(effect_of(&failure), effect, "{failure:#}");
+        }
+    }
 }

@@ -47,22 +47,33 @@ pub struct Span {
     pub from: Instant,
     /// When it was put right, if it was.
     pub until: Option<Instant>,
-    /// Whether it took effect: a link without a connection can't be cut.
-    pub took_effect: bool,
+    /// What came of it.
+    pub effect: Effect,
+}
+
+/// What came of a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing that anybody could feel: a link without a connection can't be cut.
+    Nothing,
+    /// It broke off in the middle: it counts as none, and somebody may have felt it.
+    Part,
+    /// What it is for.
+    Whole,
 }
 
 impl Notes {
-    /// A fault begins; gives its place.
+    /// A fault begins; gives its place. Until more is known it is one that broke off.
     pub fn begins(&self, fault: Fault) -> usize {
         self.change(|noted| {
-            noted.faults.push(Span { fault, from: Instant::now(), until: None, took_effect: false });
+            noted.faults.push(Span { fault, from: Instant::now(), until: None, effect: Effect::Part });
             noted.faults.len() - 1
         })
     }
 
-    /// The fault at that place has done what it is for.
-    pub fn took_effect(&self, place: usize) {
-        self.change(|noted| noted.faults[place].took_effect = true);
+    /// What came of the fault at that place.
+    pub fn came_of(&self, place: usize, effect: Effect) {
+        self.change(|noted| noted.faults[place].effect = effect);
     }
 
     /// The fault at that place is put right.
@@ -119,16 +130,16 @@ impl Noted {
     /// How many faults of each kind took effect.
     pub fn by_kind(&self) -> BTreeMap<Kind, usize> {
         let mut kinds = BTreeMap::new();
-        for span in self.faults.iter().filter(|span| span.took_effect) {
+        for span in self.faults.iter().filter(|span| span.effect == Effect::Whole) {
             *kinds.entry(span.fault.kind()).or_default() += 1;
         }
         kinds
     }
 }
 
-/// Whether a fault explains why a request failed.
+/// Whether a fault explains why a request failed. One that was left out explains nothing.
 pub fn is_excused(attempt: &Attempt, faults: &[Span]) -> bool {
-    faults.iter().any(|span| {
+    faults.iter().filter(|span| span.effect != Effect::Nothing).any(|span| {
         let concerns = match span.fault.excuses() {
             Excuse::Nobody => false,
             Excuse::Replica(number) => number == attempt.replica,
@@ -140,7 +151,8 @@ pub fn is_excused(attempt: &Attempt, faults: &[Span]) -> bool {
 
 /// Whether a request was made while a fault of the broker was there, and no other that would excuse it: these must succeed.
 pub fn needs_no_broker(attempt: &Attempt, faults: &[Span]) -> bool {
-    let mut of_the_broker = faults.iter().filter(|span| span.took_effect && span.fault.is_of_the_broker());
+    let mut of_the_broker =
+        faults.iter().filter(|span| span.effect == Effect::Whole && span.fault.is_of_the_broker());
     of_the_broker.any(|span| span.is_about(attempt, Duration::ZERO)) && !is_excused(attempt, faults)
 }
 
@@ -168,7 +180,7 @@ mod tests {
     }
 
     fn span(fault: Fault) -> Span {
-        Span { fault, from: at(100), until: Some(at(110)), took_effect: true }
+        Span { fault, from: at(100), until: Some(at(110)), effect: Effect::Whole }
     }
 
     #[test]
@@ -184,6 +196,10 @@ mod tests {
             (attempt(2, 105, 106), span(Fault::KilledPostgres), true),
             (attempt(1, 105, 106), span(Fault::KilledRabbitmq(0)), false),
             (attempt(1, 500, 501), Span { until: None, ..api_1 }, true),
+            (attempt(1, 105, 106), Span { effect: Effect::Nothing, ..api_1 }, false),
+            (attempt(1, 105, 106), Span { effect: Effect::Part, ..api_1 }, true),
+            (attempt(2, 105, 106), Span { effect: Effect::Nothing, ..span(Fault::KilledPostgres) }, false),
+            (attempt(2, 105, 106), Span { effect: Effect::Part, ..span(Fault::KilledPostgres) }, true),
         ] {
             assert_eq!(is_excused(&attempt, &[fault]), excused, "{attempt:?} {fault:?}");
         }
@@ -199,7 +215,10 @@ mod tests {
             (attempt(1, 105, 106), vec![broker, api_1], false),
             (attempt(2, 105, 106), vec![broker, api_1], true),
             (attempt(2, 105, 106), vec![api_1], false),
-            (attempt(1, 105, 106), vec![Span { took_effect: false, ..broker }], false),
+            (attempt(1, 105, 106), vec![Span { effect: Effect::Nothing, ..broker }], false),
+            (attempt(1, 105, 106), vec![Span { effect: Effect::Part, ..broker }], false),
+            (attempt(1, 105, 106), vec![broker, Span { effect: Effect::Nothing, ..api_1 }], true),
+            (attempt(1, 105, 106), vec![broker, Span { effect: Effect::Part, ..api_1 }], false),
         ] {
             assert_eq!(needs_no_broker(&attempt, &faults), shows, "{attempt:?} {faults:?}");
         }

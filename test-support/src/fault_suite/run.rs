@@ -14,10 +14,10 @@ use tokio::time::{Instant, sleep, timeout};
 use super::committed::{LeftOver, left_over, not_yet_recorded};
 use super::evidence::Evidence;
 use super::fault::{API, Fault, PROGRAMS, SCHEDULER};
-use super::inject::{inject, put_right};
+use super::inject::{effect_of, inject, put_right};
 use super::invariants::{Observed, judge};
 use super::load::{Ledger, Load, by_status};
-use super::notes::Notes;
+use super::notes::{Effect, Notes};
 use super::plan::{Planned, Shape, draw};
 use super::report::Report;
 use super::requests::Requests;
@@ -173,19 +173,19 @@ async fn play(
         let one = tokio::task::spawn_local(async move {
             let place = notes.begins(planned.fault);
             let injected = AssertUnwindSafe(inject(&stage, &witness, &notes, planned)).catch_unwind().await;
-            let failure = match injected {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(format!("{error:#}")),
+            let (effect, failure) = match injected {
+                Ok(Ok(())) => (Effect::Whole, None),
+                Ok(Err(error)) => (effect_of(&error), Some(format!("{error:#}"))),
                 Err(panic) => {
                     let words = words_of(panic.as_ref());
                     notes.broke(&format!("{}: {words}", planned.fault));
-                    Some(words)
+                    (Effect::Part, Some(words))
                 }
             };
-            match failure {
-                None => notes.took_effect(place),
-                Some(words) => {
-                    notes.left_out(&format!("{}: {words}", planned.fault));
+            notes.came_of(place, effect);
+            if let Some(words) = failure {
+                notes.left_out(&format!("{}: {words}", planned.fault));
+                if effect != Effect::Nothing {
                     tend(&stage, &witness, &notes, planned.fault).await;
                 }
             }
