@@ -180,14 +180,16 @@ impl PrivateRabbitmq {
         self.server = Some(blocking(move || RabbitmqServer::start(&options).expect("RabbitMQ starts")).await);
     }
 
-    /// Raises the memory alarm: from now on the node reads nothing from connections that publish.
-    pub async fn block_publishers(&mut self) {
-        self.control(&["set_vm_memory_high_watermark", "0"]).await.expect("rabbitmqctl");
+    /// Raises an alarm: from now on the node reads nothing from connections that publish.
+    pub async fn block_publishers(&mut self, alarm: Alarm) {
+        let (limit, raised, _) = alarm.limit();
+        self.control(&[limit, raised]).await.expect("rabbitmqctl");
     }
 
     /// Ends what [`PrivateRabbitmq::block_publishers`] began.
-    pub async fn unblock_publishers(&mut self) {
-        self.control(&["set_vm_memory_high_watermark", "0.4"]).await.expect("rabbitmqctl");
+    pub async fn unblock_publishers(&mut self, alarm: Alarm) {
+        let (limit, _, usual) = alarm.limit();
+        self.control(&[limit, usual]).await.expect("rabbitmqctl");
     }
 
     /// Has `rabbitmqctl` tell the node something.
@@ -216,6 +218,29 @@ impl PrivateRabbitmq {
     /// SIGSTOP, or SIGCONT, to the node.
     pub fn freeze(&self, is_frozen: bool) {
         freeze(self.server.as_ref().map_or(0, RabbitmqServer::pid), is_frozen);
+    }
+}
+
+/// Why a node takes nothing from publishers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alarm {
+    /// It uses more memory than it may.
+    Memory,
+    /// Less of its disk is free than must be.
+    Disk,
+}
+
+impl Alarm {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Memory, Self::Disk];
+
+    /// The limit as `rabbitmqctl` sets it, by what value it is exceeded, and its default.
+    fn limit(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Memory => ("set_vm_memory_high_watermark", "0", "0.4"),
+            // In bytes: a petabyte is free nowhere.
+            Self::Disk => ("set_disk_free_limit", "1000000000000000", "50000000"),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use shared::outbox::RelaySettings;
 use shared::role::Role;
 use sqlx::postgres::PgPoolOptions;
 use test_support::broker::Taken;
-use test_support::faults::{PrivatePostgres, PrivateRabbitmq, Proxy};
+use test_support::faults::{Alarm, PrivatePostgres, PrivateRabbitmq, Proxy};
 use test_support::{TestBroker, TestDatabase, assert_same_ids, eventually, settled};
 use uuid::Uuid;
 
@@ -149,7 +149,17 @@ async fn a_relay_whose_database_falls_silent_reports_it_and_ends_when_asked() {
 
 /// Goes red when each try during an alarm leaves a connection behind, and with it a thread and a window of messages.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn however_long_an_alarm_lasts_the_relay_keeps_its_connection_and_says_that_it_is_blocked() {
+async fn however_long_memory_is_short_the_relay_keeps_its_connection_and_says_that_it_is_blocked() {
+    wait_out_an_alarm(Alarm::Memory, "low on memory").await;
+}
+
+/// Goes red when a full disk is another thing to the relay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_long_the_disk_is_full_the_relay_keeps_its_connection_and_says_that_it_is_blocked() {
+    wait_out_an_alarm(Alarm::Disk, "low on disk").await;
+}
+
+async fn wait_out_an_alarm(alarm: Alarm, reason: &str) {
     let mut rabbitmq = PrivateRabbitmq::start().await;
     let (database, broker) = (TestDatabase::create().await, rabbitmq.broker().await);
     let outbox = outbox();
@@ -163,7 +173,7 @@ async fn however_long_an_alarm_lasts_the_relay_keeps_its_connection_and_says_tha
         relay.health.readiness().checks["relay"].clone()
     })
     .await;
-    rabbitmq.block_publishers().await;
+    rabbitmq.block_publishers(alarm).await;
     let ids = append_all(database.pool(), &outbox, (1..10).map(|number| Fact { number })).await;
     let tries = async || -> i32 {
         sqlx::query_scalar("SELECT max(attempts) FROM outbox").fetch_one(database.pool()).await.unwrap()
@@ -174,10 +184,11 @@ async fn however_long_an_alarm_lasts_the_relay_keeps_its_connection_and_says_tha
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(relay.count(database.pool(), r#"relay_blocked{exchange="task.events"}"#).await, 1);
         let said = relay.health.readiness().checks["relay"].clone();
-        assert!(said.contains("task.events: the broker blocks publishing: "), "{said}");
+        let words = format!("task.events: the broker blocks publishing: {reason}");
+        assert!(said.contains(&words), "{said}");
         assert_eq!(tries().await, 1, "nothing is sent again amid the alarm");
     }
-    rabbitmq.unblock_publishers().await;
+    rabbitmq.unblock_publishers(alarm).await;
     settled(RECOVERY_DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
     let arrived: HashSet<Uuid> = arrived(&broker, AUDIT_QUEUE).await.into_iter().collect();
     assert!(ids.iter().all(|id| arrived.contains(id)), "{arrived:?}");

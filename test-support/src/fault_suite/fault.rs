@@ -100,6 +100,7 @@ kinds! {
     SlowLink "everything is late, and slow",
     ResetConnections "connections are reset in the middle of what is sent",
     MemoryAlarm "the broker blocks publishers (memory alarm)",
+    DiskAlarm "the broker blocks publishers (disk alarm)",
     FullQueue "the queue of the trail is full and refuses, without a consumer",
     DeletedQueue "the queue of the trail is deleted, with all that is in it",
     RemovedBinding "a binding of the queue of the trail is removed",
@@ -127,6 +128,7 @@ pub enum Fault {
     SlowLink(Link),
     ResetConnections(Link, u64),
     MemoryAlarm(usize),
+    DiskAlarm(usize),
     FullQueue,
     DeletedQueue,
     RemovedBinding(&'static str),
@@ -178,6 +180,7 @@ impl Fault {
             Self::SlowLink(_) => Kind::SlowLink,
             Self::ResetConnections(..) => Kind::ResetConnections,
             Self::MemoryAlarm(_) => Kind::MemoryAlarm,
+            Self::DiskAlarm(_) => Kind::DiskAlarm,
             Self::FullQueue => Kind::FullQueue,
             Self::DeletedQueue => Kind::DeletedQueue,
             Self::RemovedBinding(_) => Kind::RemovedBinding,
@@ -207,6 +210,7 @@ impl Fault {
             | Self::KilledRabbitmq(_)
             | Self::FrozenRabbitmq(_)
             | Self::MemoryAlarm(_)
+            | Self::DiskAlarm(_)
             | Self::RemovedBinding(_) => vec![Touch::Rabbitmq],
             Self::DuplicatePublish | Self::PoisonMessage => vec![Touch::Rabbitmq, Touch::Postgres],
             Self::FullQueue | Self::DeletedQueue => {
@@ -261,6 +265,7 @@ impl Fault {
             | Self::KilledRabbitmq(_)
             | Self::FrozenRabbitmq(_)
             | Self::MemoryAlarm(_)
+            | Self::DiskAlarm(_)
             | Self::FullQueue
             | Self::DeletedQueue
             | Self::RemovedBinding(_) => true,
@@ -284,7 +289,8 @@ impl fmt::Display for Fault {
             Self::StoppedRabbitmq(node)
             | Self::KilledRabbitmq(node)
             | Self::FrozenRabbitmq(node)
-            | Self::MemoryAlarm(node) => write!(formatter, "node {}: {words}", node + 1),
+            | Self::MemoryAlarm(node)
+            | Self::DiskAlarm(node) => write!(formatter, "node {}: {words}", node + 1),
             Self::RemovedBinding(exchange) => write!(formatter, "{exchange}: {words}"),
             _ => write!(formatter, "{words}"),
         }
@@ -328,6 +334,7 @@ mod tests {
             Fault::KilledRabbitmq(0),
             Fault::FrozenRabbitmq(0),
             Fault::MemoryAlarm(0),
+            Fault::DiskAlarm(0),
             Fault::FullQueue,
             Fault::DeletedQueue,
             Fault::RemovedBinding("task.events"),

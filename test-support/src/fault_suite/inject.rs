@@ -15,6 +15,7 @@ use super::notes::{Effect, Notes};
 use super::plan::Planned;
 use super::stage::Stage;
 use super::witness::{FACTS, Witness};
+use crate::faults::Alarm;
 use crate::network::Traffic;
 use crate::programs::RunningProgram;
 
@@ -56,7 +57,8 @@ pub async fn inject(stage: &Stage, witness: &Witness, notes: &Notes, planned: Pl
         Fault::StoppedRabbitmq(node)
         | Fault::KilledRabbitmq(node)
         | Fault::FrozenRabbitmq(node)
-        | Fault::MemoryAlarm(node) => hit_node(stage, node, fault, lasts).await,
+        | Fault::MemoryAlarm(node)
+        | Fault::DiskAlarm(node) => hit_node(stage, node, fault, lasts).await,
         Fault::StoppedPostgres
         | Fault::KilledPostgres
         | Fault::FrozenPostgres
@@ -88,7 +90,9 @@ pub async fn put_right(stage: &Stage, witness: &Witness, fault: Fault) -> anyhow
                 for number in 0..stage.amqp_urls().len() {
                     let mut node = stage.node(number).await;
                     node.put_right().await;
-                    node.unblock_publishers().await;
+                    for alarm in Alarm::ALL {
+                        node.unblock_publishers(alarm).await;
+                    }
                 }
                 // There may be no such policy.
                 let _ = clear_policy(stage).await;
@@ -163,10 +167,11 @@ async fn hit_node(stage: &Stage, node: usize, fault: Fault, lasts: Duration) -> 
             sleep(lasts).await;
             node.freeze(false);
         }
-        Fault::MemoryAlarm(_) => {
-            node.block_publishers().await;
+        Fault::MemoryAlarm(_) | Fault::DiskAlarm(_) => {
+            let alarm = if matches!(fault, Fault::DiskAlarm(_)) { Alarm::Disk } else { Alarm::Memory };
+            node.block_publishers(alarm).await;
             sleep(lasts).await;
-            node.unblock_publishers().await;
+            node.unblock_publishers(alarm).await;
         }
         _ => {
             if matches!(fault, Fault::KilledRabbitmq(_)) {

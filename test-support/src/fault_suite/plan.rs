@@ -158,6 +158,7 @@ fn aim(kind: Kind, targets: &mut Targets, chance: &Entropy) -> Fault {
         Kind::SlowLink => Fault::SlowLink(link),
         Kind::ResetConnections => Fault::ResetConnections(link, bytes),
         Kind::MemoryAlarm => Fault::MemoryAlarm(node),
+        Kind::DiskAlarm => Fault::DiskAlarm(node),
         Kind::FullQueue => Fault::FullQueue,
         Kind::DeletedQueue => Fault::DeletedQueue,
         Kind::RemovedBinding => Fault::RemovedBinding(targets.exchanges.next().unwrap_or("task.events")),

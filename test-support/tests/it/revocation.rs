@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 use shared::role::Role;
 use test_support::api::{Answer, Client, Login, send};
-use test_support::faults::{PrivateRabbitmq, Proxy};
+use test_support::faults::{Alarm, PrivateRabbitmq, Proxy};
 use test_support::programs::{Program, RunningProgram};
 use test_support::{TestBroker, TestDatabase, eventually, settled};
 use tokio::time::Instant;
@@ -228,7 +228,7 @@ async fn the_bound_holds_with_publishers_blocked_by_an_alarm_and_with_the_broker
     let replicas = Replicas::start(&database, &broker).await;
     let (a, b) = replicas.clients();
 
-    rabbitmq.block_publishers().await;
+    rabbitmq.block_publishers(Alarm::Memory).await;
     // It is told of the alarm when it publishes.
     a.register("somebody").await.expect(201);
     check(&replicas.a, "relay", "blocks publishing").await;

@@ -19,8 +19,8 @@ pub struct FaultsArguments {
     /// In which time all faults of the plan are to begin, quiet times included [default: 30, with --short 2]
     #[arg(long)]
     pub minutes: Option<u64>,
-    /// How many of the plan's faults, the first ones; after every tenth it is quiet for 30 seconds [default: all of them, 210,
-    /// with --short 21]
+    /// How many of the plan's faults, the first ones; after every tenth it is quiet for 30 seconds [default: all of them, 220,
+    /// with --short 22]
     #[arg(long)]
     pub faults: Option<usize>,
     /// How many requests a second [default: 330, with --short 40]
@@ -57,7 +57,7 @@ impl FaultsArguments {
     /// How much of a run is asked for.
     pub fn extent(&self) -> Extent {
         // Somewhat more than the 200 of a long run: one may find nothing to break.
-        let (minutes, faults, rate) = if self.short { (2, 21, 40) } else { (30, 210, 330) };
+        let (minutes, faults, rate) = if self.short { (2, 22, 40) } else { (30, 220, 330) };
         let first = self.faults.unwrap_or(faults);
         let (minutes, rate) = (self.minutes.unwrap_or(minutes), self.rate.unwrap_or(rate));
         Extent { minutes, faults: faults.max(first), first, rate }
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn what_is_not_said_is_chosen_by_the_kind_of_run() {
         let short = FaultsArguments { short: true, faults: Some(5), ..FaultsArguments::default() };
-        assert_eq!(short.extent(), Extent { minutes: 2, faults: 21, first: 5, rate: 40 });
+        assert_eq!(short.extent(), Extent { minutes: 2, faults: 22, first: 5, rate: 40 });
         let long = FaultsArguments { faults: Some(300), ..FaultsArguments::default() };
         assert_eq!(long.extent(), Extent { minutes: 30, faults: 300, first: 300, rate: 330 });
         assert!(long.is_long() && !short.is_long());
