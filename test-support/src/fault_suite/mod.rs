@@ -2,8 +2,8 @@
 //!
 //! `docs/FAULTS.md` says what is promised, what is injected and how to read the report. The rooms, from the bottom up:
 //!
-//! - [`account`] (Jepsen's counts), [`fault`] (the words), [`plan`] (which fault when, from a seed) and [`invariants`] (the
-//!   verdict) are pure and have tests of their own: a checker with a fault is worse than none.
+//! - [`account`] (Jepsen's counts), [`fault`] (the words), [`targets`] (what faults hit), [`plan`] (which fault when, from a seed) and
+//!   [`invariants`] (the verdict) are pure and have tests of their own: a checker with a fault is worse than none.
 //! - [`stage`] is what a run is played on, [`load`] what goes on there, [`inject`] and [`messages`] what goes wrong.
 //! - [`committed`], [`witness`], [`watch`] and [`notes`] see it, each on its own; [`evidence`] and [`requests`] bring it
 //!   together.
@@ -24,5 +24,6 @@ pub mod report;
 pub mod requests;
 pub mod run;
 pub mod stage;
+pub mod targets;
 pub mod watch;
 pub mod witness;

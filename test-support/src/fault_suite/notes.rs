@@ -1,12 +1,11 @@
 //! What the suite notes while it works: when which faults were there, whom they excuse, what it did itself.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::fault::{Excuse, Fault, Kind};
+use super::fault::{Excuse, Fault};
 use super::load::Attempt;
 
 /// How long after a fault a request may still fail of it: a pool gives up connections of which nothing comes back, and a
@@ -127,13 +126,9 @@ impl Notes {
 }
 
 impl Noted {
-    /// How many faults of each kind took effect.
-    pub fn by_kind(&self) -> BTreeMap<Kind, usize> {
-        let mut kinds = BTreeMap::new();
-        for span in self.faults.iter().filter(|span| span.effect == Effect::Whole) {
-            *kinds.entry(span.fault.kind()).or_default() += 1;
-        }
-        kinds
+    /// The faults that took effect.
+    pub fn took_effect(&self) -> impl Iterator<Item = Fault> {
+        self.faults.iter().filter(|span| span.effect == Effect::Whole).map(|span| span.fault)
     }
 }
 

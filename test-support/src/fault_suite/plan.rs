@@ -179,6 +179,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::targets::Hits;
     use super::*;
 
     fn shape(faults: usize) -> Shape {
@@ -208,6 +209,8 @@ mod tests {
         for node in 0..3 {
             assert!(hit.contains(&Fault::KilledRabbitmq(node)), "{node}");
         }
+        let spared = Hits::of(hit.iter().copied(), 3).spared();
+        assert!(spared.is_empty(), "{spared:?}");
         let cut = hit.iter().filter(|fault| fault.kind() == Kind::CutLink);
         assert!(cut.count() >= 9, "no link is cut twice before all were");
         let lasts = |kind: Kind, least: Duration| {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::account::Counts;
 use super::committed::LeftOver;
 use super::evidence::Evidence;
-use super::fault::Kind;
 use super::invariants::{Observed, Violation};
+use super::targets::Hits;
 
 /// What a report tells.
 #[derive(Debug, Clone)]
@@ -21,8 +21,8 @@ pub struct Report {
     pub versions: Vec<String>,
     /// How long it took.
     pub took: Duration,
-    /// How many faults of each kind took effect.
-    pub faults: BTreeMap<Kind, usize>,
+    /// The faults that took effect.
+    pub faults: Hits,
     /// What was planned and did not take effect.
     pub left_out: Vec<String>,
     /// Which programs were asked to end and did so otherwise than in order.
@@ -73,9 +73,10 @@ impl Report {
 
     /// In what it falls short of a long run.
     pub fn short_of_a_long_run(&self) -> Vec<String> {
+        let kinds = self.faults.by_kind();
         let needs = [
-            ("faults that took effect", self.faults.values().sum(), FAULTS_LEAST),
-            ("kinds of faults", self.faults.len(), KINDS_LEAST),
+            ("faults that took effect", kinds.values().sum(), FAULTS_LEAST),
+            ("kinds of faults", kinds.len(), KINDS_LEAST),
             ("events", self.evidence.events.counts.ok, EVENTS_LEAST),
             ("messages that came twice", self.evidence.messages.counts.duplicated, 1),
             (
@@ -86,7 +87,8 @@ impl Report {
             ("requests made while the broker alone was hit", self.without_broker, WITHOUT_BROKER_LEAST),
         ];
         let missing = needs.into_iter().filter(|(_, count, least)| count < least);
-        missing.map(|(what, count, least)| format!("{count} {what}, and not {least} or more")).collect()
+        let missing = missing.map(|(what, count, least)| format!("{count} {what}, and not {least} or more"));
+        missing.chain(self.faults.spared().iter().map(|target| format!("no fault upon {target}"))).collect()
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
@@ -173,11 +175,14 @@ impl Report {
     }
 
     fn write_faults(&self, text: &mut String) -> std::fmt::Result {
-        let total: usize = self.faults.values().sum();
-        writeln!(text, "\n## Faults that took effect: {total} of {} kinds\n", self.faults.len())?;
-        for (kind, count) in &self.faults {
+        let kinds = self.faults.by_kind();
+        let total: usize = kinds.values().sum();
+        writeln!(text, "\n## Faults that took effect: {total} of {} kinds\n", kinds.len())?;
+        for (kind, count) in &kinds {
             writeln!(text, "- {count} × {}", kind.words())?;
         }
+        self.faults.write(text)?;
+        writeln!(text)?;
         writeln!(text, "- {} messages waited in the queue of the trail when it was deleted", self.deleted)?;
         for words in &self.left_out {
             writeln!(text, "- left out: {words}")?;

@@ -22,6 +22,7 @@ use super::plan::{Planned, Shape, draw};
 use super::report::Report;
 use super::requests::Requests;
 use super::stage::Stage;
+use super::targets::Hits;
 use super::watch::{Watch, longest_behind, recovery};
 use super::witness::Witness;
 use crate::machine;
@@ -108,7 +109,7 @@ pub async fn run(settings: &Settings) -> Report {
         seed: settings.seed,
         versions,
         took: began.elapsed(),
-        faults: written.by_kind(),
+        faults: Hits::of(written.took_effect(), settings.shape.nodes),
         left_out: written.left_out,
         ended_otherwise: written.ended_otherwise,
         deleted: written.deleted,
