@@ -23,6 +23,7 @@ use shared::outbox::Outbox;
 use sqlx::PgPool;
 
 use crate::config::{Config, PROGRAM};
+use crate::jobs::{self, Job, Mailer};
 use process::ProcessArguments;
 use runs::RunsCommand;
 use schedules::SchedulesCommand;
@@ -71,15 +72,23 @@ enum Command {
     Healthcheck,
 }
 
+/// What makes a build's jobs; mails leave by the mailer, secrets come from the entropy.
+pub type Jobs = fn(Mailer, Entropy) -> Vec<Job>;
+
 impl CommandLine {
-    /// Does what it says.
+    /// Does what it says, with the jobs of this build.
     pub fn execute(self) -> anyhow::Result<()> {
+        self.execute_with(jobs::all)
+    }
+
+    /// Does what it says, with other jobs: for a scheduler that is this one in all else, as that of the fault suite.
+    pub fn execute_with(self, jobs: Jobs) -> anyhow::Result<()> {
         let reader = Reader::from_environment(&self.overrides);
         match self.command.unwrap_or(Command::Run) {
-            Command::Run => run::execute(Config::read(reader)?),
-            Command::Tick => tick::execute(Config::read(reader)?),
-            Command::Work => work::execute(Config::read(reader)?),
-            Command::Process(arguments) => process::execute(reader, &arguments),
+            Command::Run => run::execute(Config::read(reader)?, jobs),
+            Command::Tick => tick::execute(Config::read(reader)?, jobs),
+            Command::Work => work::execute(Config::read(reader)?, jobs),
+            Command::Process(arguments) => process::execute(reader, &arguments, jobs),
             Command::Schedules(command) => schedules::execute(reader, command),
             Command::Runs(command) => runs::execute(reader, command),
             Command::FlushExpiredTokens => flush_expired_tokens::execute(reader),

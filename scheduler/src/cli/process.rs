@@ -15,9 +15,9 @@ use shared::{database, telemetry};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::block_on;
+use super::{Jobs, block_on};
 use crate::config::{Config, PROGRAM};
-use crate::jobs::{self, Mailer, Printer};
+use crate::jobs::{Mailer, Printer};
 use crate::schedule::{Ticker, TickerMetrics};
 use crate::worker::{LEASE, Registry, WorkerMetrics, Workshop, claim_next, execute as execute_run};
 
@@ -32,7 +32,7 @@ pub(super) struct ProcessArguments {
     queue: Option<String>,
 }
 
-pub(super) fn execute(reader: Reader, arguments: &ProcessArguments) -> anyhow::Result<()> {
+pub(super) fn execute(reader: Reader, arguments: &ProcessArguments, jobs: Jobs) -> anyhow::Result<()> {
     let config = Config::read(reader)?;
     telemetry::init(&config.process)?;
     block_on(async {
@@ -40,7 +40,7 @@ pub(super) fn execute(reader: Reader, arguments: &ProcessArguments) -> anyhow::R
             .context("DATABASE_URL can't be read")?;
         database::check_schema_at_start(&pool).await?;
         let (clock, entropy) = (Clock::system(), Entropy::system());
-        let registry = Registry::new(jobs::all(Mailer::new(&config.mail)?, entropy.clone()));
+        let registry = Registry::new(jobs(Mailer::new(&config.mail)?, entropy.clone()));
         let (metrics, health) = (Metrics::default(), Health::default());
         let outbox = Outbox::new(PROGRAM, clock.clone(), entropy.clone());
         let ticker = Ticker {

@@ -10,9 +10,9 @@ use shared::outbox::{Outbox, OutboxFigures, Relay, RelayMetrics, RelaySettings};
 use shared::{broker, database, telemetry};
 use sqlx::PgPool;
 
-use super::block_on;
+use super::{Jobs, block_on};
 use crate::config::{Config, PROGRAM};
-use crate::jobs::{self, Mailer, Printer};
+use crate::jobs::{Mailer, Printer};
 use crate::schedule::{ScheduleFigures, Ticker, TickerMetrics};
 use crate::worker::{LEASE, Registry, Worker, WorkerMetrics, Workshop};
 
@@ -31,12 +31,12 @@ pub(super) struct Program {
 
 impl Program {
     /// Starts what every command needs and what `spawn` adds, and runs until the end.
-    pub(super) fn execute(config: Config, spawn: impl FnOnce(&Self)) -> anyhow::Result<()> {
+    pub(super) fn execute(config: Config, jobs: Jobs, spawn: impl FnOnce(&Self)) -> anyhow::Result<()> {
         telemetry::init(&config.process)?;
-        block_on(Self::run(config, spawn))
+        block_on(Self::run(config, jobs, spawn))
     }
 
-    async fn run(config: Config, spawn: impl FnOnce(&Self)) -> anyhow::Result<()> {
+    async fn run(config: Config, jobs: Jobs, spawn: impl FnOnce(&Self)) -> anyhow::Result<()> {
         let pool = database::connect(&config.database, &config.process.instance)
             .context("DATABASE_URL can't be read")?;
         database::check_schema_at_start(&pool).await?;
@@ -50,7 +50,7 @@ impl Program {
             health: Health::default(),
             metrics: Metrics::default(),
             shutdown: Shutdown::default(),
-            registry: Registry::new(jobs::all(mailer, entropy.clone())),
+            registry: Registry::new(jobs(mailer, entropy.clone())),
             config,
             pool,
             clock,

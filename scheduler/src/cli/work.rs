@@ -1,8 +1,9 @@
 //! `scheduler work`: executes runs.
 
+use super::Jobs;
 use super::program::Program;
 use crate::config::Config;
 
-pub(super) fn execute(config: Config) -> anyhow::Result<()> {
-    Program::execute(config, Program::spawn_workers)
+pub(super) fn execute(config: Config, jobs: Jobs) -> anyhow::Result<()> {
+    Program::execute(config, jobs, Program::spawn_workers)
 }
