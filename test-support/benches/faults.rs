@@ -9,9 +9,10 @@ use std::time::Duration;
 use clap::Parser;
 use shared::clock::Clock;
 use test_support::fault_suite::controls::{self, Control};
-use test_support::fault_suite::fault::Kind;
+use test_support::fault_suite::fault::{Kind, PROGRAMS};
 use test_support::fault_suite::plan::Shape;
 use test_support::fault_suite::run::{Settings, run};
+use test_support::fault_suite::schedules;
 use test_support::faults::{PrivatePostgres, PrivateRabbitmq};
 use xtask::checks::{Extent, FaultsArguments};
 use xtask::{exit, interrupt};
@@ -58,9 +59,13 @@ async fn play(arguments: &FaultsArguments) -> ExitCode {
     if let Some(name) = &arguments.control {
         return control(name).await;
     }
-    let settings = settings(arguments);
-    let report = run(&settings).await;
-    let text = report.markdown();
+    let (text, is_well) = if arguments.schedules {
+        let report = schedules::run::run(&settings_of_schedules(arguments)).await;
+        (report.markdown(), report.is_well())
+    } else {
+        let report = run(&settings(arguments)).await;
+        (report.markdown(), report.is_well())
+    };
     println!("{text}");
     if let Some(file) = arguments.report.as_ref().map(PathBuf::from)
         && let Err(error) = std::fs::write(&file, &text)
@@ -68,11 +73,22 @@ async fn play(arguments: &FaultsArguments) -> ExitCode {
         println!("the report can't be written to {}: {error}", file.display());
         return ExitCode::FAILURE;
     }
-    if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn seed(arguments: &FaultsArguments) -> u64 {
+    arguments.seed.unwrap_or_else(|| Clock::system().now().timestamp().unsigned_abs())
+}
+
+fn settings_of_schedules(arguments: &FaultsArguments) -> schedules::run::Settings {
+    let (seed, Extent { minutes, faults, first, .. }) = (seed(arguments), arguments.extent());
+    let shape = schedules::run::shape(faults, first, Duration::from_secs(minutes * 60));
+    let (is_long, command) = (arguments.is_long(), arguments.command(seed));
+    schedules::run::Settings { seed, shape, is_long, command }
 }
 
 fn settings(arguments: &FaultsArguments) -> Settings {
-    let seed = arguments.seed.unwrap_or_else(|| Clock::system().now().timestamp().unsigned_abs());
+    let seed = seed(arguments);
     let Extent { minutes, faults, first, rate } = arguments.extent();
     let shape = Shape {
         faults,
@@ -80,6 +96,8 @@ fn settings(arguments: &FaultsArguments) -> Settings {
         time: Duration::from_secs(minutes * 60),
         quiet: QUIET,
         kinds: Kind::ALL.to_vec(),
+        outlasting: vec![Kind::FrozenProgram],
+        programs: PROGRAMS.to_vec(),
         nodes: if arguments.cluster { CLUSTER } else { 1 },
     };
     let command = arguments.command(seed);

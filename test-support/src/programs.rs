@@ -62,8 +62,17 @@ impl Program {
 
     /// The scheduler over a database and a broker.
     pub fn scheduler(database: &TestDatabase, broker: &TestBroker) -> Self {
+        Self::scheduler_named("scheduler", database, broker)
+    }
+
+    /// The scheduler with the jobs of the fault suite, an example of that crate.
+    pub fn suite_scheduler(database: &TestDatabase, broker: &TestBroker) -> Self {
+        Self::scheduler_named("examples/suite-scheduler", database, broker)
+    }
+
+    fn scheduler_named(name: &'static str, database: &TestDatabase, broker: &TestBroker) -> Self {
         // No mail leaves a test that has no mail server of its own: nobody listens on this port.
-        let scheduler = Self::named("scheduler").over(database, Role::Scheduler, broker);
+        let scheduler = Self::named(name).over(database, Role::Scheduler, broker);
         scheduler.env("EMAIL_HOST", "127.0.0.1").env("EMAIL_PORT", "1")
     }
 

@@ -27,6 +27,9 @@ pub const CONSUMER: &str = "audit-consumer";
 /// The program that makes and runs jobs.
 pub const SCHEDULER: &str = "scheduler";
 
+/// The scheduler with the jobs of the suite (`scheduler/examples/suite-scheduler.rs`).
+pub const SUITE_SCHEDULER: &str = "suite-scheduler";
+
 /// Every program of a run.
 pub const PROGRAMS: [Replica; 6] = [
     Replica { program: API, number: 1 },
@@ -35,6 +38,13 @@ pub const PROGRAMS: [Replica; 6] = [
     Replica { program: CONSUMER, number: 2 },
     Replica { program: SCHEDULER, number: 1 },
     Replica { program: SCHEDULER, number: 2 },
+];
+
+/// Every program of a run of schedules.
+pub const SCHEDULERS: [Replica; 3] = [
+    Replica { program: SUITE_SCHEDULER, number: 1 },
+    Replica { program: SUITE_SCHEDULER, number: 2 },
+    Replica { program: SUITE_SCHEDULER, number: 3 },
 ];
 
 /// A server.

@@ -22,6 +22,16 @@ pub enum Invariant {
     OrderIsKept,
     /// Each run and each due instant has one answer.
     EveryTickIsAnswered,
+    /// Each instant of each schedule is one run or lies in one gap.
+    EveryInstantIsAnswered,
+    /// Each run goes the way of a run, ends once, and is told of once.
+    RunsEndOnce,
+    /// Runs that must not overlap don't.
+    NothingOverlaps,
+    /// Who has lost its lease writes nothing any more.
+    LostLeasesWriteNothing,
+    /// No run is tried more often than it may, and none is stuck.
+    RunsAreBounded,
     /// What can't be read or routed is set aside, and only that.
     NothingVanishesInACorner,
     /// The outbox and the programs' memory come back to what they were.
@@ -132,7 +142,7 @@ fn counted(words: &str, count: usize) -> Option<String> {
     (count > 0).then(|| format!("{count} {words}"))
 }
 
-fn listed<T: Debug>(words: &str, list: &[T]) -> Option<String> {
+pub(super) fn listed<T: Debug>(words: &str, list: &[T]) -> Option<String> {
     let examples = &list[..list.len().min(EXAMPLES)];
     (!list.is_empty()).then(|| format!("{} {words}, such as {examples:?}", list.len()))
 }

@@ -7,7 +7,9 @@
 //! - [`stage`] is what a run is played on, [`load`] what goes on there, [`inject`] and [`messages`] what goes wrong.
 //! - [`committed`], [`witness`], [`watch`] and [`notes`] see it, each on its own; [`evidence`] and [`requests`] bring it
 //!   together.
-//! - [`run`] is all of it, [`report`] tells of it, and [`controls`] are broken on purpose: the suite must see it.
+//! - [`play`] plays a plan, [`run`] is all of it, [`report`] tells of it, and [`controls`] are broken on purpose: the suite must see
+//!   it.
+//! - [`schedules`] is another play on the same stage: schedulers alone, and every instant, run and attempt of theirs.
 
 pub mod account;
 pub mod committed;
@@ -20,9 +22,11 @@ pub mod load;
 pub mod messages;
 pub mod notes;
 pub mod plan;
+mod play;
 pub mod report;
 pub mod requests;
 pub mod run;
+pub mod schedules;
 pub mod stage;
 pub mod targets;
 pub mod watch;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use shared::entropy::Entropy;
 
-use super::fault::{Fault, Kind, Link, PROGRAMS, Replica, Server};
+use super::fault::{Fault, Kind, Link, Replica, Server};
 use crate::network::Way;
 
 /// After so many faults the suite leaves Warren alone for a while.
@@ -15,9 +15,9 @@ pub const BURST: usize = 10;
 /// A plan of so many faults has one outage of the database that is longer than the consumers' patience (60 s).
 const LONG_PLAN: usize = 100;
 const LONG_OUTAGE: Duration = Duration::from_secs(65);
-/// One freeze in so many is longer than a lease and than any deadline of the relay.
-const LONG_FREEZE_IN: usize = 4;
-const LONG_FREEZE: Duration = Duration::from_secs(35);
+/// Of kinds that are to outlast a lease one in so many does, and any deadline of the relay.
+const OUTLASTING_IN: usize = 4;
+const OUTLASTING: Duration = Duration::from_secs(35);
 
 /// One fault of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,10 @@ pub struct Shape {
     pub quiet: Duration,
     /// Of which kinds; each comes up once before any comes up twice, and so do the targets of a kind.
     pub kinds: Vec<Kind>,
+    /// Which of them last longer than a lease now and then.
+    pub outlasting: Vec<Kind>,
+    /// Which programs they hit.
+    pub programs: Vec<Replica>,
     /// How many nodes the broker has.
     pub nodes: usize,
 }
@@ -60,12 +64,12 @@ pub fn draw(seed: u64, shape: &Shape) -> Vec<Vec<Planned>> {
     let mut planned = Vec::new();
     for _ in 0..shape.faults {
         let kind = kinds.take(&chance);
-        let targets = targets.entry(kind).or_insert_with(|| Targets::all(shape.nodes));
+        let targets = targets.entry(kind).or_insert_with(|| Targets::all(&shape.programs, shape.nodes));
         planned.push(Planned {
             fault: aim(kind, targets, &chance),
             // Evenly from none to twice the spacing, so that faults overlap and don't.
             pause: chance.jitter(spacing * 2),
-            lasts: Duration::from_millis(500) + lasts(kind, &chance),
+            lasts: Duration::from_millis(500) + lasts(kind, &shape.outlasting, &chance),
         });
     }
     if shape.faults >= LONG_PLAN
@@ -78,17 +82,17 @@ pub fn draw(seed: u64, shape: &Shape) -> Vec<Vec<Planned>> {
 }
 
 /// Some faults matter from the first moment on, others only once somebody has waited.
-fn lasts(kind: Kind, chance: &Entropy) -> Duration {
+fn lasts(kind: Kind, outlasting: &[Kind], chance: &Entropy) -> Duration {
     let longest = Duration::from_secs(match kind {
         Kind::DuplicatePublish | Kind::PoisonMessage => 0,
         Kind::KilledProgram | Kind::RestartedProgram | Kind::ResetConnections => 3,
         Kind::FrozenProgram | Kind::StalledLink | Kind::HalfOpenLink => 12,
         _ => 6,
     });
-    match kind {
-        Kind::FrozenProgram if below(LONG_FREEZE_IN, chance) == 0 => LONG_FREEZE,
-        _ => chance.jitter(longest),
+    if outlasting.contains(&kind) && below(OUTLASTING_IN, chance) == 0 {
+        return OUTLASTING;
     }
+    chance.jitter(longest)
 }
 
 /// Things of which each is taken once before any is taken twice.
@@ -122,11 +126,12 @@ struct Targets {
 }
 
 impl Targets {
-    fn all(nodes: usize) -> Self {
+    fn all(programs: &[Replica], nodes: usize) -> Self {
         let servers = [Server::Rabbitmq, Server::Postgres];
-        let links = PROGRAMS.into_iter().flat_map(|program| servers.map(|server| Link { program, server }));
+        let links =
+            programs.iter().flat_map(|program| servers.map(|server| Link { program: *program, server }));
         Self {
-            programs: Bag::of(PROGRAMS.to_vec()),
+            programs: Bag::of(programs.to_vec()),
             links: Bag::of(links.collect()),
             ways: Bag::of(vec![Way::ToServer, Way::ToClient]),
             nodes: Bag::of((0..nodes.max(1)).collect()),
@@ -179,12 +184,23 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::fault::PROGRAMS;
     use super::super::targets::Hits;
     use super::*;
 
     fn shape(faults: usize) -> Shape {
         let (time, quiet) = (Duration::from_mins(30), Duration::from_secs(30));
-        Shape { faults, first: faults, time, quiet, kinds: Kind::ALL.to_vec(), nodes: 3 }
+        let (outlasting, programs) = (vec![Kind::FrozenProgram], PROGRAMS.to_vec());
+        Shape {
+            faults,
+            first: faults,
+            time,
+            quiet,
+            kinds: Kind::ALL.to_vec(),
+            outlasting,
+            programs,
+            nodes: 3,
+        }
     }
 
     #[test]
@@ -218,7 +234,7 @@ mod tests {
             planned.filter(move |planned| planned.lasts >= least).count()
         };
         assert_eq!(lasts(Kind::StoppedPostgres, LONG_OUTAGE), 1);
-        assert!((1..6).contains(&lasts(Kind::FrozenProgram, LONG_FREEZE)));
+        assert!((1..6).contains(&lasts(Kind::FrozenProgram, OUTLASTING)));
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! What a run is played on: servers of its own, the three programs in two replicas each, and a proxy between each program
-//! and each server.
+//! What a run is played on: servers of its own, the programs of its cast, and a proxy between each program and each server.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,14 +10,32 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use super::committed;
-use super::fault::{API, CONSUMER, Link, PROGRAMS, Replica, Server};
+use super::fault::{API, CONSUMER, Link, Replica, SUITE_SCHEDULER, Server};
+use super::{committed, witness};
 use crate::faults::{PrivatePortMapper, PrivatePostgres, PrivateRabbitmq};
 use crate::network::Proxy;
 use crate::programs::{Program, RunningProgram};
 use crate::{TestBroker, TestDatabase, environment};
 
 const READY: Duration = Duration::from_mins(3);
+
+/// Who plays.
+#[derive(Debug, Clone, Copy)]
+pub struct Cast<'a> {
+    /// The programs.
+    pub programs: &'a [Replica],
+    /// What each finds in its environment beside the usual.
+    pub environment: &'a [(&'a str, &'a str)],
+    /// What has the database take notes beside those of [`committed`], before any program begins.
+    pub notes: &'a [&'static str],
+}
+
+impl<'a> Cast<'a> {
+    /// These programs as they are in life.
+    pub const fn of(programs: &'a [Replica]) -> Self {
+        Self { programs, environment: &[], notes: &[] }
+    }
+}
 
 /// The stage. Everything goes away with it, the programs first.
 #[derive(Debug)]
@@ -36,7 +53,7 @@ pub struct Stage {
 
 impl Stage {
     /// Starts all of it and waits until every program is ready. With several nodes the broker is a cluster.
-    pub async fn set(nodes: usize) -> Self {
+    pub async fn set(nodes: usize, cast: &Cast<'_>) -> Self {
         let postgres = PrivatePostgres::start().await;
         let (nodes, port_mapper) = match nodes {
             0 | 1 => (vec![PrivateRabbitmq::start().await], None),
@@ -47,13 +64,18 @@ impl Stage {
         };
         let (database, broker) = (postgres.database().await, nodes[0].broker().await);
         committed::note_in(database.pool()).await.expect("the database can take notes");
+        for statement in cast.notes {
+            sqlx::query(*statement).execute(database.pool()).await.expect("the database can take notes");
+        }
         let amqp_urls: Vec<String> =
             nodes.iter().map(|node| on_node(broker.amqp_url(), node.amqp_url())).collect();
         // Before anybody connects: a queue gets as many members as there are nodes when it is declared.
         let applied = broker.apply_topology().await;
         assert_eq!(applied.code, Some(0), "the topology can be applied: {}", applied.log);
+        // What programs tell before anybody looks is kept.
+        witness::declare(&amqp_urls).await;
         let (mut links, mut programs) = (BTreeMap::new(), BTreeMap::new());
-        for (place, replica) in PROGRAMS.into_iter().enumerate() {
+        for (place, replica) in cast.programs.iter().copied().enumerate() {
             let mut urls: Vec<&str> = amqp_urls.iter().map(String::as_str).collect();
             // Each program prefers another node.
             urls.rotate_left(place % amqp_urls.len());
@@ -66,6 +88,8 @@ impl Stage {
                 .as_user_of(&broker, role(replica))
                 .env("AMQP_URL", &to_broker.instead_of(&amqp_url))
                 .env("DATABASE_URL", &to_database.instead_of(&database_url));
+            let program =
+                cast.environment.iter().fold(program, |program, (name, value)| program.env(name, value));
             programs.insert(replica, Mutex::new(program.spawn()));
             links.insert(Link { program: replica, server: Server::Rabbitmq }, to_broker);
             links.insert(Link { program: replica, server: Server::Postgres }, to_database);
@@ -170,6 +194,7 @@ fn program(replica: Replica, database: &TestDatabase, broker: &TestBroker) -> Pr
         // The load keeps its tokens, and shouldn't have to fetch new ones in the middle of an outage.
         API => Program::producer_api(database, broker).env("ACCESS_TOKEN_LIFETIME", "1d"),
         CONSUMER => Program::audit_consumer(database, broker),
+        SUITE_SCHEDULER => Program::suite_scheduler(database, broker),
         // Registering sends mails, and a mail that can't be sent is tried for a day.
         _ => Program::scheduler(database, broker).env("EMAIL_BACKEND", "console"),
     };

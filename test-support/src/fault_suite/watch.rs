@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::fault::{CONSUMER, Replica};
-use super::run::tell;
+use super::play::tell;
 use super::stage::Stage;
 use crate::machine::resident_kilobytes;
 

@@ -66,16 +66,10 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Declares its queue on the first of the nodes at `urls` that answers, and begins to look.
+    /// Declares its queue on the first of the nodes at `urls` that answers, if that is not done, and begins to look.
     pub async fn start(urls: Vec<String>) -> Self {
         let memory = Arc::new(Mutex::new(Memory::default()));
-        let connection = tokio::time::timeout(PATIENCE, connect(&urls)).await.expect("the broker answers");
-        let channel = connection.create_channel().await.expect("a channel");
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-        channel.queue_declare(QUEUE.into(), durable, arguments).await.expect("the witness's queue");
-        bind(&channel, &FACTS).await.expect("the witness's bindings");
+        declare(&urls).await;
         let looking = tokio::spawn(look(urls.clone(), memory.clone()));
         Self { urls, memory, looking }
     }
@@ -173,6 +167,18 @@ impl Drop for Witness {
     fn drop(&mut self) {
         self.looking.abort();
     }
+}
+
+/// Declares the queue of the witness, which keeps from now on what it will see.
+pub async fn declare(urls: &[String]) {
+    let connection = tokio::time::timeout(PATIENCE, connect(urls)).await.expect("the broker answers");
+    let channel = connection.create_channel().await.expect("a channel");
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(QUEUE.into(), durable, arguments).await.expect("the witness's queue");
+    bind(&channel, &FACTS).await.expect("the witness's bindings");
+    farewell(&connection).await;
 }
 
 /// A connection to the first node that answers; waits for one, however long it takes.

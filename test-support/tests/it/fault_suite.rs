@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use test_support::fault_suite::controls::{self, Control};
-use test_support::fault_suite::fault::Kind;
+use test_support::fault_suite::fault::{Kind, PROGRAMS};
 use test_support::fault_suite::invariants::{Invariant, Violation};
 use test_support::fault_suite::plan::Shape;
 use test_support::fault_suite::run::{Settings, run};
@@ -29,7 +29,8 @@ async fn nothing_is_lost_or_doubled_while_programs_servers_and_network_break() {
         Kind::PoisonMessage,
     ];
     let (time, quiet, count) = (Duration::from_secs(25), Duration::from_secs(5), kinds.len());
-    let shape = Shape { faults: count, first: count, time, quiet, kinds, nodes: 1 };
+    let (outlasting, programs) = (vec![Kind::FrozenProgram], PROGRAMS.to_vec());
+    let shape = Shape { faults: count, first: count, time, quiet, kinds, outlasting, programs, nodes: 1 };
     let command = "cargo xtask test".to_owned();
     let settings = Settings { seed: 1, shape, rate: 40, is_long: false, command };
     let report = run(&settings).await;

@@ -32,6 +32,7 @@ mod refused_logins;
 mod revocation;
 mod schedule_commands;
 mod schedules;
+mod schedules_under_faults;
 mod settings;
 mod simplejwt_peer;
 mod token_commands;

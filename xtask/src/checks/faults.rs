@@ -1,4 +1,5 @@
-//! `cargo xtask faults`: the fault suite, over servers of its own, with the programs as they are released.
+//! `cargo xtask faults`: the fault suite, over servers of its own, with the programs as they are released; and its run of schedules,
+//! whose load is light and whose races are wider with programs as cargo builds them for tests.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -16,11 +17,12 @@ pub struct FaultsArguments {
     /// What the faults and the load are drawn from; the same seed gives the same plan
     #[arg(long)]
     pub seed: Option<u64>,
-    /// In which time all faults of the plan are to begin, quiet times included [default: 30, with --short 2]
+    /// In which time all faults of the plan are to begin, quiet times included [default: 30, with --schedules 10, with --short 2
+    /// or 1]
     #[arg(long)]
     pub minutes: Option<u64>,
     /// How many of the plan's faults, the first ones; after every tenth it is quiet for 30 seconds [default: all of them, 220,
-    /// with --short 22]
+    /// with --schedules 64, with --short 22 or 10]
     #[arg(long)]
     pub faults: Option<usize>,
     /// How many requests a second [default: 330, with --short 40]
@@ -32,6 +34,9 @@ pub struct FaultsArguments {
     /// Against a RabbitMQ cluster of three nodes, of which one at a time is lost
     #[arg(long)]
     pub cluster: bool,
+    /// Instead: three schedulers alone, and every instant, run and attempt of theirs
+    #[arg(long, conflicts_with_all = ["rate", "cluster", "control"])]
+    pub schedules: bool,
     /// Instead: one of the suite's controls, which are broken on purpose and must turn red
     #[arg(long, value_name = "NAME", value_parser = CONTROLS)]
     pub control: Option<String>,
@@ -57,7 +62,12 @@ impl FaultsArguments {
     /// How much of a run is asked for.
     pub fn extent(&self) -> Extent {
         // Somewhat more than the 200 of a long run: one may find nothing to break.
-        let (minutes, faults, rate) = if self.short { (2, 22, 40) } else { (30, 220, 330) };
+        let (minutes, faults, rate) = match (self.schedules, self.short) {
+            (true, true) => (1, 10, 0),
+            (true, false) => (10, 64, 0),
+            (false, true) => (2, 22, 40),
+            (false, false) => (30, 220, 330),
+        };
         let first = self.faults.unwrap_or(faults);
         let (minutes, rate) = (self.minutes.unwrap_or(minutes), self.rate.unwrap_or(rate));
         Extent { minutes, faults: faults.max(first), first, rate }
@@ -65,7 +75,8 @@ impl FaultsArguments {
 
     /// Whether nothing makes it shorter or smaller than a long run is.
     pub fn is_long(&self) -> bool {
-        let (asked, long) = (self.extent(), Self::default().extent());
+        let long = Self { schedules: self.schedules, ..Self::default() };
+        let (asked, long) = (self.extent(), long.extent());
         asked.minutes >= long.minutes && asked.first >= long.first && asked.rate >= long.rate
     }
 
@@ -76,6 +87,7 @@ impl FaultsArguments {
         let options = [
             self.short.then(|| " --short".to_owned()),
             self.cluster.then(|| " --cluster".to_owned()),
+            self.schedules.then(|| " --schedules".to_owned()),
             minutes.map(|minutes| format!(" --minutes {minutes}")),
             faults.map(|faults| format!(" --faults {faults}")),
             rate.map(|rate| format!(" --rate {rate}")),
@@ -93,6 +105,7 @@ impl FaultsArguments {
         words.extend(self.seed.map(|seed| format!("--seed={seed}")));
         words.extend(self.short.then(|| "--short".to_owned()));
         words.extend(self.cluster.then(|| "--cluster".to_owned()));
+        words.extend(self.schedules.then(|| "--schedules".to_owned()));
         words.extend(self.control.as_ref().map(|name| format!("--control={name}")));
         if let Some(file) = &self.report {
             // Meant from where the command was given, and not from where cargo starts the suite.
@@ -104,11 +117,16 @@ impl FaultsArguments {
 
 /// Builds the programs and the suite, and runs it; it prints its report.
 pub(super) fn faults(session: &mut Session, arguments: &FaultsArguments) -> Result<()> {
-    let profile = if arguments.short || arguments.control.is_some() { "dev" } else { "release" };
+    let is_light = arguments.short || arguments.schedules || arguments.control.is_some();
+    let profile = if is_light { "dev" } else { "release" };
     let folder = if profile == "dev" { "debug" } else { "release" };
     // Both for the whole workspace, as in the lane `tests`: the same features, and so one build of each dependency.
     let build = ["build", "--profile", profile, "--workspace", "--bins", "--bench", "faults", "--locked"];
-    run(&mut session.workspace.cargo(build))?;
+    let mut build = session.workspace.cargo(build);
+    if arguments.schedules {
+        build.args(["--example", "suite-scheduler"]);
+    }
+    run(&mut build)?;
     // Started by us and not by cargo, which would die of a Ctrl-C and let nobody wait until the suite has tidied up. An absolute
     // path stays what it is.
     let mut command = session.workspace.program(&executable(session, profile)?);
@@ -142,6 +160,9 @@ mod tests {
         let long = FaultsArguments { faults: Some(300), ..FaultsArguments::default() };
         assert_eq!(long.extent(), Extent { minutes: 30, faults: 300, first: 300, rate: 330 });
         assert!(long.is_long() && !short.is_long());
+        let schedules = FaultsArguments { schedules: true, ..FaultsArguments::default() };
+        assert_eq!(schedules.extent(), Extent { minutes: 10, faults: 64, first: 64, rate: 0 });
+        assert!(schedules.is_long() && !FaultsArguments { minutes: Some(9), ..schedules }.is_long());
     }
 
     #[test]
@@ -149,6 +170,9 @@ mod tests {
         let cluster = FaultsArguments { cluster: true, seed: Some(7), ..FaultsArguments::default() };
         assert_eq!(cluster.words().unwrap(), ["--seed=7", "--cluster"]);
         assert_eq!(cluster.command(7), "cargo xtask faults --seed 7 --cluster");
+        let schedules = FaultsArguments { schedules: true, minutes: Some(3), ..FaultsArguments::default() };
+        assert_eq!(schedules.words().unwrap(), ["--minutes=3", "--schedules"]);
+        assert_eq!(schedules.command(7), "cargo xtask faults --seed 7 --schedules --minutes 3");
         let short = FaultsArguments { short: true, faults: Some(5), ..FaultsArguments::default() };
         assert_eq!(short.words().unwrap(), ["--faults=5", "--short"]);
         assert_eq!(short.command(3), "cargo xtask faults --seed 3 --short --faults 5");
