@@ -3,6 +3,7 @@
 mod config;
 mod flush_expired_tokens;
 mod healthcheck;
+mod new_schedule;
 mod process;
 mod program;
 mod run;
@@ -50,7 +51,7 @@ enum Command {
     /// Writes what becomes due and executes it here, one run after another, without a broker; for a while or until it is
     /// asked to stop. Beside other schedulers or alone. What is told waits in the outbox for a program with a relay.
     Process(ProcessArguments),
-    /// What is due when: lists and shows schedules, pauses them, has them go on, due at other times, and run now or for
+    /// What is due when: lists and shows schedules, adds and removes some for programs of others, pauses them, has them go on, due at other times, and run now or for
     /// instants that have passed. Each deed is told in the audit trail.
     #[command(subcommand)]
     Schedules(SchedulesCommand),

@@ -14,6 +14,7 @@ use super::{Jobs, block_on};
 use crate::config::{Config, PROGRAM};
 use crate::jobs::{Mailer, Printer};
 use crate::schedule::{ScheduleFigures, Ticker, TickerMetrics};
+use crate::worker::remote::{Listener, ReportDesk, ReportMetrics};
 use crate::worker::{LEASE, Registry, Worker, WorkerMetrics, Workshop};
 
 /// A starting scheduler.
@@ -99,6 +100,25 @@ impl Program {
         let runs = self.spawn_worker("worker", (RUNS_QUEUE, worker_slots), &metrics);
         let mails = self.spawn_worker("mail-worker", (MAIL_RUNS_QUEUE, mail_worker_slots), &metrics);
         WorkerMetrics::watch_slots(&self.metrics, [runs, mails]);
+        self.spawn_listener();
+    }
+
+    /// Answers workers of other programs.
+    fn spawn_listener(&self) {
+        let listener = Listener {
+            desk: ReportDesk {
+                database: self.pool.clone(),
+                outbox: self.outbox.clone(),
+                entropy: self.entropy.clone(),
+                lease: LEASE.length,
+                metrics: ReportMetrics::new(&self.metrics),
+            },
+            broker: self.config.broker.clone(),
+            instance: self.config.process.instance.clone(),
+            // Our own jobs are done without it.
+            component: self.health.component("reports", Standing::Supporting),
+        };
+        self.shutdown.spawn("reports", listener.run(self.shutdown.token()));
     }
 
     /// Gives what tells of its free slots.

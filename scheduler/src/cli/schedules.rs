@@ -9,11 +9,12 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use shared::config::{Reader, parse_duration};
 use shared::control::{
-    Override, Range, Schedule, ScheduleInFull, backfill, find_schedule, list_schedules, override_timetable,
-    pause, reset, resume, run_now,
+    Override, Range, Schedule, ScheduleInFull, add, backfill, find_schedule, list_schedules,
+    override_timetable, pause, remove, reset, resume, run_now,
 };
 use shared::operator::{WhoArguments, cell, columns, harmless, instant, json_lines, print};
 
+use super::new_schedule::AddArguments;
 use super::{Desk, block_on, parse_instant};
 
 #[derive(Debug, Subcommand)]
@@ -35,6 +36,11 @@ pub(super) enum SchedulesCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Adds one, in most cases for a job that a program of others does in a queue of its own. It is no build's, and stays until it
+    /// is removed.
+    Add(Box<AddArguments>),
+    /// Ends one that is not declared in code: what it owes is answered, runs that are there go on, its history stays.
+    Remove(ActArguments),
     /// Has its job run once, now, whatever its timetable says and though it may be paused.
     Run(ActArguments),
     /// Has none of its instants run from now on; they are recorded as paused. Runs that are there go on.
@@ -175,6 +181,15 @@ async fn act(desk: &Desk, command: SchedulesCommand) -> anyhow::Result<()> {
     let operation = |verb: &str, who: &WhoArguments| desk.operation(&format!("schedules {verb}"), who);
     let (done, key, json, more) = match &command {
         SchedulesCommand::List { .. } | SchedulesCommand::Show { .. } => return Ok(()),
+        SchedulesCommand::Add(arguments) => {
+            let operation = operation("add", &arguments.who);
+            let added = add(database, outbox, &operation, &arguments.schedule()).await?;
+            ("added", &arguments.key, arguments.json, json!({ "next_due_at": added.next_due_at }))
+        }
+        SchedulesCommand::Remove(ActArguments { which, who, json }) => {
+            remove(database, outbox, &operation("remove", who), entropy, &which.key).await?;
+            ("removed", &which.key, *json, json!({}))
+        }
         SchedulesCommand::Run(ActArguments { which, who, json }) => {
             let run = run_now(database, outbox, &operation("run", who), entropy, &which.key).await?;
             ("queued", &which.key, *json, json!({ "run_id": run.id }))

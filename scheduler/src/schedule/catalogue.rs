@@ -136,7 +136,9 @@ pub async fn sync_at(
     occasion: Occasion,
     now: DateTime<Utc>,
 ) -> Result<Synced, SyncError> {
-    let rows = lock_registered(connection).await?;
+    let declared: Vec<String> =
+        registry.scheduled().map(|(definition, _)| definition.key.to_owned()).collect();
+    let rows = lock_registered(connection, &declared).await?;
     let mut synced = Synced::default();
     let mut proven = Vec::new();
     for (definition, line) in registry.scheduled() {

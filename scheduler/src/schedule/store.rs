@@ -51,8 +51,24 @@ pub(super) async fn work(connection: &mut PgConnection) -> Result<Work, sqlx::Er
     .await
 }
 
-/// Locks the schedules of the registry, retired or not.
-pub(super) async fn lock_registered(connection: &mut PgConnection) -> Result<Vec<ScheduleRow>, sqlx::Error> {
+/// Locks the schedules of the registry, retired or not, and whatever else has one of these keys: what a build declares is no
+/// operator's from then on.
+pub(super) async fn lock_registered(
+    connection: &mut PgConnection,
+    declared: &[String],
+) -> Result<Vec<ScheduleRow>, sqlx::Error> {
+    let taken_over = sqlx::query!(
+        "UPDATE job_schedules SET origin = 'registry', creator = NULL
+         WHERE schedule_key = ANY($1) AND origin <> 'registry'",
+        declared,
+    );
+    let taken_over = taken_over.execute(&mut *connection).await?.rows_affected();
+    if taken_over > 0 {
+        tracing::warn!(
+            schedules = taken_over,
+            "schedules that operators had added are declared by this build now"
+        );
+    }
     let keys = sqlx::query_scalar!("SELECT schedule_key FROM job_schedules WHERE origin = 'registry'");
     let keys = keys.fetch_all(&mut *connection).await?;
     lock(connection, &keys).await

@@ -4,7 +4,7 @@ use shared::ids::RunId;
 use shared::telemetry::TraceContext;
 
 use super::Workshop;
-use super::claims_store::{self, Claimed};
+use super::claims_store::{self, Claimed, Turn};
 use super::runs_store::ClaimedRun;
 
 /// A run that is ours, and the trace its tick came in.
@@ -19,7 +19,7 @@ pub struct Claim {
 }
 
 /// How often a claim is tried that meets another one of the same schedule.
-const TRIES_MAX: usize = 5;
+pub(super) const TRIES_MAX: usize = 5;
 
 /// Which run.
 enum Which<'a> {
@@ -55,7 +55,10 @@ async fn claim_which(
     for _ in 0..TRIES_MAX {
         let asked_at = tokio::time::Instant::now();
         let claimed = match which {
-            Which::Named(run_id) => claims_store::claim(&mut connection, run_id, &jobs, ours).await?,
+            Which::Named(run_id) => {
+                let turn = Turn { run_id, jobs: Some(&jobs), is_remembered: false };
+                claims_store::claim(&mut connection, turn, ours).await?
+            }
             Which::Any(queue) => claims_store::claim_next(&mut connection, queue, &jobs, ours).await?,
         };
         match claimed {

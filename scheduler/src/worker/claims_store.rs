@@ -5,15 +5,25 @@ use sqlx::PgConnection;
 
 use super::runs_store::ClaimedRun;
 
+/// A turn in a queue, by a message that names a run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn<'a> {
+    /// The run that is named.
+    pub(super) run_id: RunId,
+    /// Of runs that are not named, only of these jobs; none: of any.
+    pub(super) jobs: Option<&'a [String]>,
+    /// Whether the worker may ask again in the same turn, and a turn that it had is over with it.
+    pub(super) is_remembered: bool,
+}
+
 /// Makes a queued run ours for `lease_seconds`: the named one, unless a more important one waits in its queue; if the named one
-/// is somebody else's or finished, whichever waits. Of runs that are not named, only of these jobs.
+/// is somebody else's or finished, whichever waits.
 ///
 /// A message is a turn in its queue more than a run: there is one for each run that waits, and who is more important takes the
 /// turn of another.
 pub(super) async fn claim(
     connection: &mut PgConnection,
-    run_id: RunId,
-    jobs: &[String],
+    turn: Turn<'_>,
     (worker, lease_seconds): (&str, f64),
 ) -> Result<Claimed, sqlx::Error> {
     let claimed = sqlx::query_as!(
@@ -24,13 +34,14 @@ pub(super) async fn claim(
         SET state = 'running',
             attempt = attempt + 1,
             worker = $2,
+            turn = CASE WHEN $5::boolean THEN $1::uuid END,
             started_at = clock_timestamp(),
             lease_until = clock_timestamp() + make_interval(secs => $3)
         WHERE state = 'queued' AND id = COALESCE(
             (
                 SELECT waiting.id FROM job_runs AS waiting JOIN named USING (queue)
                 WHERE waiting.state = 'queued' AND waiting.queued_at IS NOT NULL AND waiting.priority > named.priority
-                  AND waiting.job_key = ANY($4)
+                  AND ($4::text[] IS NULL OR waiting.job_key = ANY($4))
                   AND NOT (waiting.is_exclusive AND EXISTS (
                       SELECT FROM job_runs AS other
                       WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running'))
@@ -48,7 +59,10 @@ pub(super) async fn claim(
             ),
             (
                 SELECT waiting.id FROM job_runs AS waiting JOIN named USING (queue)
-                WHERE waiting.state = 'queued' AND waiting.queued_at IS NOT NULL AND waiting.job_key = ANY($4)
+                WHERE waiting.state = 'queued' AND waiting.queued_at IS NOT NULL
+                  AND ($4::text[] IS NULL OR waiting.job_key = ANY($4))
+                  -- Who asked twice, and has done by now what he was given the first time, has had his turn.
+                  AND NOT ($5 AND EXISTS (SELECT FROM job_runs AS had WHERE had.turn = $1 AND had.worker = $2))
                   AND NOT (waiting.is_exclusive AND EXISTS (
                       SELECT FROM job_runs AS other
                       WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running'))
@@ -61,10 +75,11 @@ pub(super) async fn claim(
             COALESCE(due_at, run_after) AS "due_at!", is_exclusive, args, attempt, attempts_before, attempts_uncounted,
             attempts_max, timeout_seconds, backoff_seconds, backoff_max_seconds
         "#,
-        run_id.0,
+        turn.run_id.0,
         worker,
         lease_seconds,
-        jobs,
+        turn.jobs as Option<&[String]>,
+        turn.is_remembered,
     )
     .fetch_optional(connection)
     .await;

@@ -21,6 +21,7 @@ mod metrics;
 mod outcome;
 mod record;
 pub mod registry;
+pub mod remote;
 mod requeue_store;
 pub mod rescue;
 pub mod retry_policy;

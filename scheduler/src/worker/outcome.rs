@@ -23,6 +23,13 @@ const ERROR_MAX: usize = 4 * 1024;
 pub(super) enum End {
     /// The job came back.
     Finished(JobResult),
+    /// A worker of another program says that it failed.
+    Reported {
+        /// What went wrong, in its words.
+        error: String,
+        /// Whether every attempt would fail the same way.
+        is_lasting: bool,
+    },
     /// It panicked; the words.
     Panicked(String),
     /// Its time was over.
@@ -59,6 +66,9 @@ impl Outcome {
                 let is_lasting = matches!(error, JobError::Lasting(_));
                 (chain(&error), if is_lasting { ErrorKind::Lasting } else { ErrorKind::Passing })
             }
+            End::Reported { error, is_lasting } => {
+                (error, if is_lasting { ErrorKind::Lasting } else { ErrorKind::Passing })
+            }
             End::Panicked(words) => (format!("the job panicked: {words}"), ErrorKind::Panicked),
             End::TimedOut(limit) => {
                 let words = format!("the job was not done within its {} s", limit.as_secs_f64());
@@ -82,6 +92,15 @@ impl Outcome {
 }
 
 impl Outcome {
+    /// Where the run stands by it.
+    pub(super) const fn state(&self) -> &'static str {
+        match self {
+            Self::Succeeded { .. } => "succeeded",
+            Self::Retry { .. } => "retrying",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
     /// Somebody wanted it to end.
     pub(super) fn canceled(reason: &str) -> Self {
         Self::Failed { error: bounded(&format!("canceled: {reason}"), ERROR_MAX), kind: ErrorKind::Canceled }

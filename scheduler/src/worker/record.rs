@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use shared::contracts::jobs::{RunFailed, RunSucceeded};
-use shared::outbox::AppendError;
+use shared::outbox::{AppendError, Outbox};
+use shared::telemetry::TraceContext;
+use sqlx::PgConnection;
 
 use super::Workshop;
 use super::claim::Claim;
 use super::outcome::Outcome;
 use super::requeue_store;
-use super::runs_store;
+use super::runs_store::{self, ClaimedRun};
 
 /// Why an outcome could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -37,35 +39,47 @@ pub(super) enum Recorded {
     Canceled,
 }
 
-/// Records `outcome`.
+/// Records `outcome` in a transaction of its own.
 pub(super) async fn record(
     workshop: &Workshop,
     claim: &Claim,
     outcome: &Outcome,
     took: Duration,
 ) -> Result<Recorded, RecordError> {
-    let run = &claim.run;
-    let mut transaction = workshop.database.begin().await?;
+    let (database, outbox) = (&workshop.database, &workshop.outbox);
+    let mut transaction = database.begin().await?;
+    let done = record_in(&mut transaction, outbox, (&claim.run, &claim.trace), outcome, took).await;
+    match done {
+        Ok(Recorded::Written | Recorded::Canceled) => {
+            transaction.commit().await?;
+            outbox.wake();
+        }
+        Ok(Recorded::Fenced) => transaction.rollback().await?,
+        Err(_) => {
+            // The first error says more than another one would.
+            let _ = transaction.rollback().await;
+        }
+    }
+    done
+}
+
+/// Records `outcome` in the caller's transaction, which is to be rolled back if it is fenced. Call [`Outbox::wake`] after the
+/// commit.
+pub(super) async fn record_in(
+    connection: &mut PgConnection,
+    outbox: &Outbox,
+    (run, trace): (&ClaimedRun, &TraceContext),
+    outcome: &Outcome,
+    took: Duration,
+) -> Result<Recorded, RecordError> {
     // Somebody wants it to end, and it ended otherwise before it heard of it.
     let canceled = match outcome {
-        Outcome::Retry { .. } => runs_store::cancel_reason(&mut transaction, run.id, run.attempt).await?,
+        Outcome::Retry { .. } => runs_store::cancel_reason(connection, run.id, run.attempt).await?,
         Outcome::Succeeded { .. } | Outcome::Failed { .. } => None,
     };
     let canceled = canceled.map(|reason| Outcome::canceled(&reason));
     let outcome = canceled.as_ref().unwrap_or(outcome);
-    let ours = match outcome {
-        Outcome::Succeeded { output } => {
-            runs_store::succeed(&mut transaction, run.id, run.attempt, output).await?
-        }
-        Outcome::Retry { wait, error, kind, counts } => {
-            let (wait, error) = (wait.as_secs_f64(), (error.as_str(), *kind));
-            runs_store::retry(&mut transaction, (run.id, run.attempt), wait, error, *counts).await?
-        }
-        Outcome::Failed { error, kind } => {
-            runs_store::fail(&mut transaction, run.id, run.attempt, (error, *kind)).await?
-        }
-    };
-    if !ours {
+    if !write(connection, run, outcome).await? {
         return Ok(Recorded::Fenced);
     }
     let (run_id, job_key, scheduled_at, attempt) =
@@ -74,22 +88,37 @@ pub(super) async fn record(
     let appended = match outcome {
         Outcome::Succeeded { .. } => {
             let event = RunSucceeded { run_id, job_key, scheduled_at, attempt, duration_ms };
-            workshop.outbox.append(&mut transaction, &claim.trace, event).await.map(|_| ())
+            outbox.append(connection, trace, event).await.map(|_| ())
         }
         Outcome::Failed { error, .. } => {
             let (duration_ms, error) = (Some(duration_ms), error.clone());
             let event = RunFailed { run_id, job_key, scheduled_at, attempt, duration_ms, error };
-            workshop.outbox.append(&mut transaction, &claim.trace, event).await.map(|_| ())
+            outbox.append(connection, trace, event).await.map(|_| ())
         }
         // Not the end of the run: nothing to tell yet.
         Outcome::Retry { .. } => Ok(()),
     };
     appended.map_err(RecordError::Append)?;
-    if let Some(next) = requeue_store::requeue_next_exclusive(&mut transaction, &run.schedule_key).await? {
-        let appended = workshop.outbox.append(&mut transaction, &claim.trace, next).await;
-        appended.map_err(RecordError::Append)?;
+    if let Some(next) = requeue_store::requeue_next_exclusive(connection, &run.schedule_key).await? {
+        outbox.append(connection, trace, next).await.map_err(RecordError::Append)?;
     }
-    transaction.commit().await?;
-    workshop.outbox.wake();
     Ok(if canceled.is_some() { Recorded::Canceled } else { Recorded::Written })
+}
+
+/// Writes the row; whether the attempt still has it.
+async fn write(
+    connection: &mut PgConnection,
+    run: &ClaimedRun,
+    outcome: &Outcome,
+) -> Result<bool, sqlx::Error> {
+    match outcome {
+        Outcome::Succeeded { output } => runs_store::succeed(connection, run.id, run.attempt, output).await,
+        Outcome::Retry { wait, error, kind, counts } => {
+            let (wait, error) = (wait.as_secs_f64(), (error.as_str(), *kind));
+            runs_store::retry(connection, (run.id, run.attempt), wait, error, *counts).await
+        }
+        Outcome::Failed { error, kind } => {
+            runs_store::fail(connection, run.id, run.attempt, (error, *kind)).await
+        }
+    }
 }

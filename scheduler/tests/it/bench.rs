@@ -178,6 +178,17 @@ impl Bench {
         RunId(id)
     }
 
+    /// The same where there are other runs.
+    pub(crate) async fn queued_run_beside(&self, key: &str) -> Uuid {
+        self.schedule(at("09:00:00")).await;
+        self.tick(at("09:01:00")).await;
+        sqlx::query_scalar("SELECT id FROM job_runs WHERE job_key = $1")
+            .bind(key)
+            .fetch_one(self.pool())
+            .await
+            .unwrap()
+    }
+
     /// Claims a run that must be there to be claimed.
     pub(crate) async fn claim(&self, workshop: &Workshop, run_id: RunId) -> Claim {
         claim(workshop, run_id, None).await.unwrap().expect("the run is queued")

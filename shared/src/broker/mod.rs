@@ -7,6 +7,7 @@
 //! - lapin's automatic recovery stays off: whatever breaks, [`crate::lifecycle::supervise`] starts again from the
 //!   connection.
 
+mod answers;
 mod connection;
 mod declare;
 pub mod definitions;
@@ -17,6 +18,7 @@ pub mod rights;
 mod subscription;
 pub mod topology;
 
+pub use answers::Answers;
 pub use connection::{BlockedWatch, connect, pool, relay_pools, within};
 pub use declare::{DeclareError, Needs, declare, establish};
 pub use exclusive::{ExclusiveQueue, ExclusiveSubscription};

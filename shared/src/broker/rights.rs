@@ -4,7 +4,7 @@
 //! rely on; RabbitMQ has no right to declare apart from that to delete. A program that relays publishes whatever the
 //! outbox holds, so those who relay share the right to publish on all four exchanges of the outbox.
 
-use super::topology::{AUDIT_QUEUE, DEAD_LETTERS, RUNS_QUEUE};
+use super::topology::{AUDIT_QUEUE, DEAD_LETTERS, REPORTS_QUEUE, RUNS_QUEUE};
 use crate::contracts::Exchange;
 use crate::role::Role;
 
@@ -49,12 +49,13 @@ impl Rights {
                 write: nothing(),
                 read: any([&literally(AUDIT_QUEUE)]),
             },
-            // The queues of jobs all begin with the same name: `job.runs.mail`.
+            // The queues of jobs all begin with the same name: `job.runs.mail`. It answers workers of other programs in queues of
+            // theirs, and that is by the default exchange alone.
             Role::Scheduler => Self {
                 tags: "",
                 configure: nothing(),
-                write: any(&outbox),
-                read: any([&format!(r"{}(\..+)?", literally(RUNS_QUEUE))]),
+                write: any(outbox.iter().chain([&literally(DEFAULT_EXCHANGE)])),
+                read: any([&format!(r"{}(\..+)?", literally(RUNS_QUEUE)), &literally(REPORTS_QUEUE)]),
             },
             // Looks at every node, queue and connection; takes dead letters and puts them back where they came from.
             Role::Operator => Self {
@@ -103,7 +104,12 @@ mod tests {
                 r"^(auth\.events|task\.events|(realtime|revocations)\..+)$",
             ),
             ("", "^$", "^$", r"^(audit\.events)$"),
-            ("", "^$", r"^(auth\.events|task\.events|job\.events|job\.ticks)$", r"^(job\.runs(\..+)?)$"),
+            (
+                "",
+                "^$",
+                r"^(auth\.events|task\.events|job\.events|job\.ticks|amq\.default)$",
+                r"^(job\.runs(\..+)?|job\.reports)$",
+            ),
             ("monitoring", "^$", r"^(amq\.default)$", r"^(dead\.letters)$"),
         ];
         let expected = expected.map(|(tags, configure, write, read)| {

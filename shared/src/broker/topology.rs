@@ -11,6 +11,10 @@ pub const AUDIT_QUEUE: &str = "audit.events";
 pub const RUNS_QUEUE: &str = "job.runs";
 /// The queue of mails to be sent, which workers with slots of their own read: a mail server that hangs holds no other job.
 pub const MAIL_RUNS_QUEUE: &str = "job.runs.mail";
+/// Where workers of other programs ask for runs and report what became of them; each ask has a key `queue.ask`.
+pub const REPORTS_EXCHANGE: &str = "job.reports";
+/// The queue of what they ask, which the scheduler's workers read.
+pub const REPORTS_QUEUE: &str = "job.reports";
 /// Where the broker puts what no consumer could be given; an alarm, and replayed by an operator.
 pub const DEAD_LETTERS: &str = "dead.letters";
 
@@ -93,6 +97,7 @@ pub const EXCHANGES: &[ExchangeDeclaration] = &[
     ExchangeDeclaration { name: Exchange::TaskEvents.name(), routing: Routing::Topic },
     ExchangeDeclaration { name: Exchange::JobEvents.name(), routing: Routing::Topic },
     ExchangeDeclaration { name: Exchange::JobTicks.name(), routing: Routing::Topic },
+    ExchangeDeclaration { name: REPORTS_EXCHANGE, routing: Routing::Topic },
     ExchangeDeclaration { name: DEAD_LETTERS, routing: Routing::Fanout },
 ];
 
@@ -109,6 +114,7 @@ pub const QUEUES: &[QueueDeclaration] = &[
     QueueDeclaration { name: AUDIT_QUEUE, arguments: WORK_QUEUE },
     QueueDeclaration { name: RUNS_QUEUE, arguments: WORK_QUEUE },
     QueueDeclaration { name: MAIL_RUNS_QUEUE, arguments: WORK_QUEUE },
+    QueueDeclaration { name: REPORTS_QUEUE, arguments: WORK_QUEUE },
 ];
 
 /// The bindings.
@@ -119,6 +125,7 @@ pub const BINDINGS: &[Binding] = &[
     Binding { exchange: Exchange::JobEvents.name(), queue: AUDIT_QUEUE, pattern: "#" },
     Binding { exchange: Exchange::JobTicks.name(), queue: RUNS_QUEUE, pattern: "default.#" },
     Binding { exchange: Exchange::JobTicks.name(), queue: MAIL_RUNS_QUEUE, pattern: "mail.#" },
+    Binding { exchange: REPORTS_EXCHANGE, queue: REPORTS_QUEUE, pattern: "#" },
 ];
 
 #[cfg(test)]

@@ -166,6 +166,10 @@ catalogue! {
     TRAIL_EXPORTED = operator("operator.trail.exported");
     /// A month of the trail was dropped.
     TRAIL_PURGED = operator("operator.trail.purged");
+    /// An operator added a schedule.
+    SCHEDULE_ADDED = operator("operator.schedule.added");
+    /// An operator removed a schedule.
+    SCHEDULE_REMOVED = operator("operator.schedule.removed");
     /// An operator paused a schedule.
     SCHEDULE_PAUSED = operator("operator.schedule.paused");
     /// An operator has a schedule go on.

@@ -36,6 +36,24 @@ pub struct RunAct {
     pub act: OperatorAct,
 }
 
+/// There is a schedule that no build declares.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct ScheduleAdded {
+    /// The schedule.
+    #[serde(flatten)]
+    pub schedule: ScheduleAct,
+    /// The queue of its runs.
+    pub queue: String,
+    /// When it is due.
+    pub timetable: String,
+    /// By the clocks of which time zone.
+    pub time_zone: String,
+}
+
+/// A schedule is over: what it owed is answered, and it is due no more.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct ScheduleRemoved(pub ScheduleAct);
+
 /// A schedule is paused: its instants are not run from now on.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SchedulePaused(pub ScheduleAct);
@@ -118,6 +136,22 @@ pub struct RunCanceled {
     pub run: RunAct,
     /// What it was doing: `queued`, `retrying` or `running`. A running one ends within seconds.
     pub state: String,
+}
+
+impl Event for ScheduleAdded {
+    const TYPE: EventType = EventType::SCHEDULE_ADDED;
+
+    fn subject(&self) -> Option<String> {
+        Some(format!("schedules/{}", self.schedule.schedule_key))
+    }
+}
+
+impl Event for ScheduleRemoved {
+    const TYPE: EventType = EventType::SCHEDULE_REMOVED;
+
+    fn subject(&self) -> Option<String> {
+        Some(format!("schedules/{}", self.0.schedule_key))
+    }
 }
 
 impl Event for SchedulePaused {

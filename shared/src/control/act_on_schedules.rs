@@ -20,7 +20,8 @@ pub(super) async fn lock(connection: &mut PgConnection, key: &str) -> Result<Sch
     match row.retired_at {
         None => Ok(row),
         Some(at) => {
-            Err(ControlError::NotNow(format!("{key} is retired since {at}: no build that runs has it")))
+            let words = format!("{key} is retired since {at}: no build that runs has it, or it was removed");
+            Err(ControlError::NotNow(words))
         }
     }
 }
@@ -57,7 +58,7 @@ async fn in_full(connection: &mut PgConnection, key: &str) -> Result<ScheduleInF
 }
 
 /// A schedule that is in force, locked, after what it owed until `now` is answered.
-async fn lock_settled(
+pub(super) async fn lock_settled(
     connection: &mut PgConnection,
     outbox: &Outbox,
     entropy: &Entropy,

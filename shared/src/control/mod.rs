@@ -3,17 +3,22 @@
 
 mod act_on_runs;
 mod act_on_schedules;
+mod add;
+mod add_store;
 mod backfill;
 mod read;
+mod remove;
 mod run_now;
 mod store;
 
 pub use act_on_runs::{Cancel, Replay, RunDeed, act_on_runs};
 pub use act_on_schedules::{Override, override_timetable, pause, reset, resume};
+pub use add::{Added, NewSchedule, add};
 pub use backfill::{Backfilled, Range, backfill};
 pub use read::{
     GapRow, RunFilter, RunRow, Schedule, ScheduleInFull, find_run, find_schedule, list_runs, list_schedules,
 };
+pub use remove::remove;
 pub use run_now::run_now;
 
 use sqlx::{PgPool, Postgres, Transaction};

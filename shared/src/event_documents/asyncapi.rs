@@ -9,7 +9,8 @@ use super::cloud_event;
 use super::payloads::{PAYLOADS, Payload};
 use super::schemas;
 use crate::broker::topology::{
-    Argument, BINDINGS, Binding, EXCHANGES, ExchangeDeclaration, QUEUES, QueueDeclaration, Routing,
+    Argument, BINDINGS, Binding, DEAD_LETTERS, EXCHANGES, ExchangeDeclaration, QUEUES, QueueDeclaration,
+    REPORTS_EXCHANGE, Routing,
 };
 use crate::contracts::envelope::CONTENT_TYPE;
 use crate::contracts::{EventType, Exchange};
@@ -116,6 +117,15 @@ fn of_exchange(declaration: &ExchangeDeclaration) -> Value {
             "queue": { "description": "The queue of the job.", "default": "default" },
             "job_key": { "description": "The job." },
         });
+    } else if declaration.name == REPORTS_EXCHANGE {
+        channel["description"] = json!(
+            "What workers of other programs ask about runs of their queue: small JSON objects with a `reply_to`, no events. \
+             docs/FOREIGN-WORKERS.md describes each."
+        );
+        channel["parameters"] = json!({
+            "queue": { "description": "The queue of the job." },
+            "ask": { "description": "What is asked.", "enum": ["claim", "renew", "finish"] },
+        });
     } else if !events.is_empty() {
         let keys: Vec<_> = events.iter().map(|event| event.name).collect();
         channel["parameters"] = json!({ "type": { "description": "The event type.", "enum": keys } });
@@ -127,6 +137,8 @@ fn of_exchange(declaration: &ExchangeDeclaration) -> Value {
 fn address(exchange: &str, events: &[&EventType]) -> Value {
     if exchange == Exchange::JobTicks.name() {
         json!("{queue}.{job_key}")
+    } else if exchange == REPORTS_EXCHANGE {
+        json!("{queue}.{ask}")
     } else if events.is_empty() {
         Value::Null
     } else {
@@ -196,12 +208,10 @@ fn events_on(exchange: &str) -> Vec<&'static EventType> {
 
 /// What can come into a queue; into that of dead letters, whatever can come into any other.
 fn events_in(queue: &str) -> Vec<&'static EventType> {
-    let mut events: Vec<&EventType> =
-        bindings_of(queue).flat_map(|binding| events_on(binding.exchange)).collect();
-    if events.is_empty() {
-        events.extend(EventType::ALL);
+    if queue == DEAD_LETTERS {
+        return EventType::ALL.iter().collect();
     }
-    events
+    bindings_of(queue).flat_map(|binding| events_on(binding.exchange)).collect()
 }
 
 fn bindings_of(queue: &str) -> impl Iterator<Item = &'static Binding> {

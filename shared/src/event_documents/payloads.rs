@@ -15,7 +15,8 @@ use crate::contracts::operators::{
     QuarantineReplayed,
 };
 use crate::contracts::schedules::{
-    RunCanceled, RunReplayed, RunRequested, ScheduleChanged, SchedulePaused, ScheduleResumed,
+    RunCanceled, RunReplayed, RunRequested, ScheduleAdded, ScheduleChanged, SchedulePaused, ScheduleRemoved,
+    ScheduleResumed,
 };
 use crate::contracts::tasks::{TaskCreated, TaskDeleted, TaskUpdated};
 use crate::contracts::trail::{TrailExported, TrailPurged, TrailRead};
@@ -74,6 +75,8 @@ pub(super) const PAYLOADS: &[Payload] = &[
     payload::<TrailRead>(),
     payload::<TrailExported>(),
     payload::<TrailPurged>(),
+    payload::<ScheduleAdded>(),
+    payload::<ScheduleRemoved>(),
     payload::<SchedulePaused>(),
     payload::<ScheduleResumed>(),
     payload::<ScheduleChanged>(),

@@ -30,7 +30,7 @@ pub enum CronError {
 
 /// A schedule in time.
 #[derive(Debug, Clone)]
-pub struct Cron {
+pub(super) struct Cron {
     /// One pattern; two when the day of the month *or* the weekday decides.
     patterns: Vec<cron::Schedule>,
 }
@@ -72,7 +72,7 @@ impl FromStr for Cron {
 
 impl Cron {
     /// The first wall time later than `after`; `None` when there is none before the year 2101.
-    pub fn next_after(&self, after: NaiveDateTime) -> Option<NaiveDateTime> {
+    pub(super) fn next_after(&self, after: NaiveDateTime) -> Option<NaiveDateTime> {
         self.patterns
             .iter()
             // The crate is given no zone but UTC, in which wall time never goes back.
@@ -82,7 +82,7 @@ impl Cron {
     }
 
     /// Whether it names no hour: it is due in each of the day.
-    pub fn is_of_every_hour(&self) -> bool {
+    pub(super) fn is_of_every_hour(&self) -> bool {
         self.patterns.iter().all(|pattern| pattern.hours().count() == 24)
     }
 }

@@ -73,8 +73,9 @@ impl Deed {
     }
 }
 
-const QUEUES: [&str; 4] = ["audit.events", "job.runs", "job.runs.mail", "dead.letters"];
-const EXCHANGES: [&str; 5] = ["auth.events", "task.events", "job.events", "job.ticks", "dead.letters"];
+const QUEUES: [&str; 5] = ["audit.events", "job.runs", "job.runs.mail", "job.reports", "dead.letters"];
+const EXCHANGES: [&str; 6] =
+    ["auth.events", "task.events", "job.events", "job.ticks", "job.reports", "dead.letters"];
 
 const REPLICA: &str = "realtime.mine.1";
 
@@ -108,7 +109,10 @@ fn allowed_to(role: Role) -> Vec<Deed> {
             outbox.into_iter().chain(replicas).collect()
         }
         Role::AuditConsumer => own("audit.events").to_vec(),
-        Role::Scheduler => outbox.into_iter().chain(own("job.runs")).chain(own("job.runs.mail")).collect(),
+        Role::Scheduler => {
+            let queues = ["job.runs", "job.runs.mail", "job.reports"].into_iter().flat_map(own);
+            outbox.into_iter().chain(queues).chain([Publish("")]).collect()
+        }
         Role::Operator => own("dead.letters").into_iter().chain([Publish("")]).collect(),
     }
 }

@@ -276,6 +276,8 @@ async fn schedules_and_runs(stage: &Stage) {
         )
         .await;
     for line in [
+        "schedules add nightly --job report --queue default --timetable @daily",
+        "schedules remove nightly",
         "schedules pause purge-mail",
         "schedules override purge-mail --timetable @daily",
         "schedules resume purge-mail",

@@ -1,0 +1,69 @@
+//! A worker asks for more time. Who must not go on is told why, and its attempt is recorded as ended.
+
+use shared::telemetry::TraceContext;
+use sqlx::PgConnection;
+
+use super::answer::Answer;
+use super::ask::RenewAsk;
+use super::desk::ReportDesk;
+use super::store::{self, AskedRun};
+use super::{ReportError, end};
+use crate::worker::outcome::{End, Outcome};
+use crate::worker::record::record_in;
+use crate::worker::runs_store;
+
+/// Holds a run of `queue` for another lease, unless it is to end.
+pub(super) async fn renew(desk: &ReportDesk, queue: &str, ask: &RenewAsk) -> Result<Answer, ReportError> {
+    let mut transaction = desk.database.begin().await?;
+    let done = decide(desk, &mut transaction, queue, ask).await;
+    let answer = end(transaction, done).await?;
+    desk.outbox.wake();
+    Ok(answer)
+}
+
+async fn decide(
+    desk: &ReportDesk,
+    connection: &mut PgConnection,
+    queue: &str,
+    ask: &RenewAsk,
+) -> Result<Answer, ReportError> {
+    let Some(run) = store::lock(connection, queue, ask.run_id).await? else {
+        return Ok(Answer::not_granted(format!("{queue} has no run {}", ask.run_id)));
+    };
+    if let Err(reason) = run.is_held_by(&ask.worker, ask.attempt) {
+        return Ok(Answer::not_granted(reason));
+    }
+    if let Some(reason) = run.cancel_reason.clone() {
+        let outcome = Outcome::canceled(&reason);
+        record(desk, connection, run, &outcome, ask).await?;
+        return Ok(Answer::not_granted(format!("canceled: {reason}")));
+    }
+    let limit = run.limit();
+    if run.took() >= limit {
+        let ended = End::TimedOut(limit);
+        let policy = run.retry_policy();
+        let outcome = Outcome::of(ended, run.attempt, &policy, &desk.entropy);
+        record(desk, connection, run, &outcome, ask).await?;
+        return Ok(Answer::not_granted(format!(
+            "time limit exceeded: the attempt had {} s; the run is {}",
+            limit.as_secs(),
+            outcome.state(),
+        )));
+    }
+    runs_store::renew_lease(connection, ask.run_id, ask.attempt, desk.lease.as_secs_f64()).await?;
+    Ok(Answer::Renewed { granted: true, lease_seconds: desk.lease.as_secs() })
+}
+
+async fn record(
+    desk: &ReportDesk,
+    connection: &mut PgConnection,
+    run: AskedRun,
+    outcome: &Outcome,
+    ask: &RenewAsk,
+) -> Result<(), ReportError> {
+    let trace = TraceContext::continue_from(ask.traceparent.as_deref(), &desk.entropy);
+    let (took, run) = (run.took(), run.into_claimed());
+    // It can't be fenced: the row is locked.
+    record_in(connection, &desk.outbox, (&run, &trace), outcome, took).await?;
+    Ok(())
+}
