@@ -15,6 +15,7 @@ mod ends_of_the_road;
 mod event_documents;
 mod fault_suite;
 mod flush_expired_tokens;
+mod foreign_worker;
 mod hanging_mail_server;
 mod import;
 mod killed_programs;

@@ -1,0 +1,296 @@
+//! The example of `docs/FOREIGN-WORKERS.md`: what the page promises a team whose program does jobs holds for the one that it shows,
+//! in Python, over the real programs and with no more rights than the page gives it.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::config::BrokerConfig;
+use shared::role::Role;
+use sqlx::types::Uuid;
+use tempfile::TempDir;
+use test_support::programs::Program;
+use test_support::world::World;
+use test_support::{TestBroker, TestDatabase, environment, eventually};
+use url::Url;
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/foreign-worker");
+const DEADLINE: Duration = Duration::from_mins(1);
+/// A lease runs out after half a minute, and the next attempt waits some seconds more.
+const TAKEN_OVER: Duration = Duration::from_mins(3);
+
+/// The example, running.
+struct Example {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Example {
+    /// Starts it and waits until its queue is bound.
+    async fn start(amqp_url: &str, work_seconds: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| File::create(folder.path().join(name)).unwrap();
+        let mut command = Command::new(environment::python());
+        command.env_clear().env("PYTHONUTF8", "1").env("PYTHONDONTWRITEBYTECODE", "1");
+        let child = command
+            .arg(Path::new(FOLDER).join("worker.py"))
+            .env("AMQP_URL", amqp_url)
+            .env("WORK_SECONDS", work_seconds)
+            .stdin(Stdio::null())
+            .stdout(file("output"))
+            .stderr(file("log"))
+            .spawn()
+            .unwrap();
+        let mut example = Self { child, folder };
+        example.says("reading sales.ticks").await;
+        example
+    }
+
+    async fn says(&mut self, words: &str) {
+        eventually(DEADLINE, format!("the example to say {words:?}"), async || {
+            assert_eq!(self.child.try_wait().unwrap(), None, "the example ended");
+            self.read("output").contains(words).then_some(())
+        })
+        .await;
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    async fn ended(&mut self) -> Option<i32> {
+        let status =
+            eventually(DEADLINE, "the example to end", async || self.child.try_wait().unwrap()).await;
+        status.code()
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
+    }
+}
+
+impl Drop for Example {
+    #[expect(clippy::print_stderr, reason = "a failing test shows what the example wrote")]
+    fn drop(&mut self) {
+        // It may have ended by itself meanwhile.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- what the example wrote ---\n{}\n---", self.read("log"));
+        }
+    }
+}
+
+/// Makes the user `sales` with the rights that the page names, as `rabbitmqctl` would; gives its URL. On a server of the run's
+/// own.
+async fn team(broker: &TestBroker) -> String {
+    let name = format!("sales_{}", broker.virtual_host());
+    let put = async |path: String, document: Value| {
+        let status = broker.manage(Method::PUT, &path, &document).await;
+        assert!((200..300).contains(&status), "{status} to PUT {path}");
+    };
+    put(format!("api/users/{name}"), json!({ "password": "of the team", "tags": "" })).await;
+    let path = format!("{}/{name}", broker.virtual_host());
+    let (write, read) = (r"^(sales\.|job\.reports$)", r"^(sales\.|job\.ticks$)");
+    put(format!("api/permissions/{path}"), json!({ "configure": r"^sales\.", "write": write, "read": read }))
+        .await;
+    for (exchange, write, read) in
+        [("job.reports", r"^sales\.(claim|renew|finish)$", "^$"), ("job.ticks", "^$", r"^sales\.")]
+    {
+        let document = json!({ "exchange": exchange, "write": write, "read": read });
+        put(format!("api/topic-permissions/{path}"), document).await;
+    }
+    let mut amqp_url = Url::parse(broker.amqp_url()).unwrap();
+    amqp_url.set_username(&name).unwrap();
+    amqp_url.set_password(Some("of the team")).unwrap();
+    amqp_url.to_string()
+}
+
+async fn dismiss(broker: &TestBroker) {
+    let path = format!("api/users/sales_{}", broker.virtual_host());
+    assert!(broker.manage(Method::DELETE, &path, &json!({})).await < 300);
+}
+
+/// One of the commands, which goes well; gives its object.
+async fn schedules(database: &TestDatabase, words: &[&str]) -> Value {
+    let program = Program::named("scheduler").env("DATABASE_URL", &database.url_as(Role::Scheduler));
+    let program = ["schedules"].iter().chain(words).fold(program, |program, word| program.arg(word));
+    let ended = program.arg("--reason").arg("the sales team wants it").arg("--json").run().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    serde_json::from_str(&ended.output).unwrap()
+}
+
+async fn add(database: &TestDatabase, key: &str, args: &str) {
+    let line = ["--job", "report", "--queue", "sales", "--timetable", "at 2020-05-04 09:00", "--args", args];
+    let words: Vec<&str> = ["add", key].into_iter().chain(line).collect();
+    assert_eq!(schedules(database, &words).await["outcome"], "added");
+}
+
+/// A run's id, state, attempt, worker and output, once it is in `state`.
+async fn run_in(
+    database: &TestDatabase,
+    (key, state): (&'static str, &'static str),
+    deadline: Duration,
+) -> (Uuid, i32, String, String) {
+    eventually(deadline, format!("{key} to be {state}"), async || {
+        sqlx::query_as(
+            "SELECT id, attempt, COALESCE(worker, ''), COALESCE(output, error, '') FROM job_runs
+             WHERE schedule_key = $1 AND state = $2",
+        )
+        .bind(key)
+        .bind(state)
+        .fetch_optional(database.pool())
+        .await
+        .unwrap()
+    })
+    .await
+}
+
+async fn told(database: &TestDatabase, event: &str, member: &str, value: String) {
+    eventually(DEADLINE, format!("{event} of {value} in the trail"), async || {
+        let found: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM audit.events WHERE type = $1 AND body::jsonb -> 'data' ->> $2 = $3",
+        )
+        .bind(event)
+        .bind(member)
+        .bind(&value)
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+        (found == 1).then_some(())
+    })
+    .await;
+}
+
+// Red without the claim, the renewals, the report, the lease that runs out, or a right of the scheduler's or the team's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_team_does_its_jobs_in_python_and_one_worker_takes_over_from_another_that_was_killed() {
+    let World { database, broker, .. } = &World::start().await;
+    let url = team(broker).await;
+    let mut first = Example::start(&url, "0").await;
+    add(database, "sales-report", r#"{"region":"eu"}"#).await;
+    let (run, attempt, _, output) = run_in(database, ("sales-report", "succeeded"), DEADLINE).await;
+    assert_eq!((attempt, output.as_str()), (1, "the sales of eu for 2020-05-04T09:00:00Z\n"));
+    told(database, "operator.schedule.added", "schedule_key", "sales-report".to_owned()).await;
+    told(database, "job.run.succeeded", "run_id", run.to_string()).await;
+    // Its failure would last, and says so.
+    add(database, "sales-nowhere", "{}").await;
+    let (run, attempt, _, error) = run_in(database, ("sales-nowhere", "failed"), DEADLINE).await;
+    assert!(attempt == 1 && error.contains("args hold no region"), "{error}");
+    told(database, "job.run.failed", "run_id", run.to_string()).await;
+    first.signal(Signal::SIGTERM);
+    assert_eq!(first.ended().await, Some(0));
+
+    let mut second = Example::start(&url, "600").await;
+    add(database, "sales-long", r#"{"region":"us"}"#).await;
+    second.says("working on").await;
+    let (_, _, killed, _) = run_in(database, ("sales-long", "running"), DEADLINE).await;
+    // It renews: by then its first lease would have run out.
+    let renewed = "SELECT count(*) FROM job_runs WHERE state = 'running' AND attempt = 1
+        AND lease_until > started_at + interval '35 seconds'";
+    eventually(TAKEN_OVER, "a renewed lease", async || {
+        let found: i64 = sqlx::query_scalar(renewed).fetch_one(database.pool()).await.unwrap();
+        (found == 1).then_some(())
+    })
+    .await;
+    second.signal(Signal::SIGKILL);
+    second.ended().await;
+    let mut third = Example::start(&url, "0").await;
+    let (_, attempt, worker, output) = run_in(database, ("sales-long", "succeeded"), TAKEN_OVER).await;
+    assert_eq!((attempt, output.as_str()), (2, "the sales of us for 2020-05-04T09:00:00Z\n"));
+    assert_ne!(worker, killed);
+    assert_eq!(schedules(database, &["remove", "sales-long"]).await["outcome"], "removed");
+    told(database, "operator.schedule.removed", "schedule_key", "sales-long".to_owned()).await;
+    third.signal(Signal::SIGINT);
+    assert_eq!(third.ended().await, Some(0));
+    assert_eq!((broker.queue_depth("sales.ticks").await, broker.queue_depth("dead.letters").await), (0, 0));
+    dismiss(broker).await;
+}
+
+/// What somebody with the team's login tries.
+enum Deed {
+    Publish(&'static str, &'static str),
+    Bind(&'static str, &'static str),
+    Consume(&'static str),
+}
+
+async fn attempt(connection: &Connection, deed: Deed) -> Result<(), lapin::Error> {
+    // Each on a channel of its own, because a refusal closes it.
+    let channel: Channel = connection.create_channel().await?;
+    match deed {
+        Deed::Publish(exchange, key) => {
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+            channel.basic_publish(exchange.into(), key.into(), options, b"{}", properties).await?.await?;
+        }
+        Deed::Bind(exchange, pattern) => {
+            let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+            channel.queue_bind("sales.mine".into(), exchange.into(), pattern.into(), options, none).await?;
+        }
+        Deed::Consume(queue) => {
+            let options = BasicConsumeOptions::default();
+            channel.basic_consume(queue.into(), "mine".into(), options, FieldTable::default()).await?;
+        }
+    }
+    Ok(())
+}
+
+// Red if the rights of the page let a team say anything about another's runs, hear of its ticks, or tick itself.
+#[tokio::test]
+async fn a_team_can_do_nothing_with_its_login_but_see_to_its_own_queue() {
+    let broker = TestBroker::create().await;
+    broker.declare_topology().await;
+    let config = BrokerConfig::at(&team(&broker).await).unwrap();
+    let connection = shared::broker::connect(&config, "test", "test").await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let (options, none) = (QueueDeclareOptions::durable(), FieldTable::default());
+    channel.queue_declare("sales.mine".into(), options, none).await.unwrap();
+    for deed in [
+        Deed::Publish("job.reports", "sales.claim"),
+        Deed::Publish("job.reports", "sales.finish"),
+        Deed::Bind("job.ticks", "sales.#"),
+        Deed::Consume("sales.mine"),
+    ] {
+        attempt(&connection, deed).await.unwrap();
+    }
+    for deed in [
+        Deed::Publish("job.reports", "default.finish"),
+        Deed::Publish("job.reports", "stock.claim"),
+        Deed::Publish("job.reports", "sales.eu.claim"),
+        Deed::Publish("job.ticks", "sales.report"),
+        Deed::Publish("job.events", "job.run.succeeded"),
+        Deed::Publish("", "job.reports"),
+        Deed::Bind("job.ticks", "default.#"),
+        Deed::Bind("job.ticks", "#"),
+        Deed::Bind("job.reports", "#"),
+        Deed::Bind("auth.events", "#"),
+        Deed::Consume("job.reports"),
+        Deed::Consume("job.runs"),
+    ] {
+        let refused = attempt(&connection, deed).await.unwrap_err().to_string();
+        assert!(refused.contains("ACCESS_REFUSED"), "{refused}");
+    }
+    dismiss(&broker).await;
+}
+
+// Red if the example's dependencies go ahead without those that the test runs it with.
+#[test]
+fn the_example_asks_for_what_it_is_tested_with() {
+    let tested = concat!(env!("CARGO_MANIFEST_DIR"), "/python/requirements.txt");
+    let tested = std::fs::read_to_string(tested).unwrap();
+    let asked = std::fs::read_to_string(Path::new(FOLDER).join("requirements.txt")).unwrap();
+    assert!(!asked.trim().is_empty());
+    for line in asked.lines() {
+        assert!(tested.lines().any(|tested| tested == line), "{line} is not in python/requirements.txt");
+    }
+}
