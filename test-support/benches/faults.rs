@@ -96,7 +96,7 @@ fn settings(arguments: &FaultsArguments) -> Settings {
         time: Duration::from_secs(minutes * 60),
         quiet: QUIET,
         kinds: Kind::ALL.to_vec(),
-        outlasting: vec![Kind::FrozenProgram],
+        outlasts_leases: false,
         programs: PROGRAMS.to_vec(),
         nodes: if arguments.cluster { CLUSTER } else { 1 },
     };

@@ -13,11 +13,14 @@ use crate::network::Way;
 /// After so many faults the suite leaves Warren alone for a while.
 pub const BURST: usize = 10;
 /// A plan of so many faults has one outage of the database that is longer than the consumers' patience (60 s).
-const LONG_PLAN: usize = 100;
+const LONG_PLAN: usize = 50;
 const LONG_OUTAGE: Duration = Duration::from_secs(65);
-/// Of kinds that are to outlast a lease one in so many does, and any deadline of the relay.
-const OUTLASTING_IN: usize = 4;
-const OUTLASTING: Duration = Duration::from_secs(35);
+/// One freeze in so many is longer than a lease and than any deadline of the relay.
+const LONG_FREEZE_IN: usize = 4;
+const LONG_FREEZE: Duration = Duration::from_secs(35);
+/// One cut in so many is longer than a lease, where that is asked for.
+const LONG_CUT_IN: usize = 2;
+const LONG_CUT: Duration = Duration::from_secs(40);
 
 /// One fault of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +46,8 @@ pub struct Shape {
     pub quiet: Duration,
     /// Of which kinds; each comes up once before any comes up twice, and so do the targets of a kind.
     pub kinds: Vec<Kind>,
-    /// Which of them last longer than a lease now and then.
-    pub outlasting: Vec<Kind>,
+    /// Whether every other one that keeps a program from the database lasts longer than a lease.
+    pub outlasts_leases: bool,
     /// Which programs they hit.
     pub programs: Vec<Replica>,
     /// How many nodes the broker has.
@@ -69,7 +72,7 @@ pub fn draw(seed: u64, shape: &Shape) -> Vec<Vec<Planned>> {
             fault: aim(kind, targets, &chance),
             // Evenly from none to twice the spacing, so that faults overlap and don't.
             pause: chance.jitter(spacing * 2),
-            lasts: Duration::from_millis(500) + lasts(kind, &shape.outlasting, &chance),
+            lasts: Duration::from_millis(500) + lasts(kind, &chance),
         });
     }
     if shape.faults >= LONG_PLAN
@@ -77,22 +80,33 @@ pub fn draw(seed: u64, shape: &Shape) -> Vec<Vec<Planned>> {
     {
         outage.lasts = LONG_OUTAGE;
     }
+    if shape.outlasts_leases {
+        let cuts = planned.iter_mut().filter(|planned| cuts_off_from_postgres(planned.fault));
+        cuts.step_by(LONG_CUT_IN).for_each(|planned| planned.lasts = LONG_CUT);
+    }
     planned.truncate(shape.first);
     planned.chunks(BURST).map(<[_]>::to_vec).collect()
 }
 
+fn cuts_off_from_postgres(fault: Fault) -> bool {
+    let (Fault::CutLink(link) | Fault::StalledLink(link) | Fault::HalfOpenLink(link, _)) = fault else {
+        return false;
+    };
+    link.server == Server::Postgres
+}
+
 /// Some faults matter from the first moment on, others only once somebody has waited.
-fn lasts(kind: Kind, outlasting: &[Kind], chance: &Entropy) -> Duration {
+fn lasts(kind: Kind, chance: &Entropy) -> Duration {
     let longest = Duration::from_secs(match kind {
         Kind::DuplicatePublish | Kind::PoisonMessage => 0,
         Kind::KilledProgram | Kind::RestartedProgram | Kind::ResetConnections => 3,
         Kind::FrozenProgram | Kind::StalledLink | Kind::HalfOpenLink => 12,
         _ => 6,
     });
-    if outlasting.contains(&kind) && below(OUTLASTING_IN, chance) == 0 {
-        return OUTLASTING;
+    match kind {
+        Kind::FrozenProgram if below(LONG_FREEZE_IN, chance) == 0 => LONG_FREEZE,
+        _ => chance.jitter(longest),
     }
-    chance.jitter(longest)
 }
 
 /// Things of which each is taken once before any is taken twice.
@@ -190,14 +204,14 @@ mod tests {
 
     fn shape(faults: usize) -> Shape {
         let (time, quiet) = (Duration::from_mins(30), Duration::from_secs(30));
-        let (outlasting, programs) = (vec![Kind::FrozenProgram], PROGRAMS.to_vec());
+        let (outlasts_leases, programs) = (false, PROGRAMS.to_vec());
         Shape {
             faults,
             first: faults,
             time,
             quiet,
             kinds: Kind::ALL.to_vec(),
-            outlasting,
+            outlasts_leases,
             programs,
             nodes: 3,
         }
@@ -234,7 +248,15 @@ mod tests {
             planned.filter(move |planned| planned.lasts >= least).count()
         };
         assert_eq!(lasts(Kind::StoppedPostgres, LONG_OUTAGE), 1);
-        assert!((1..6).contains(&lasts(Kind::FrozenProgram, OUTLASTING)));
+        assert!((1..6).contains(&lasts(Kind::FrozenProgram, LONG_FREEZE)));
+    }
+
+    #[test]
+    fn every_other_cut_from_the_database_outlasts_a_lease_where_that_is_asked_for() {
+        let plan = draw(2, &Shape { outlasts_leases: true, ..shape(200) });
+        let cuts = plan.iter().flatten().filter(|planned| cuts_off_from_postgres(planned.fault));
+        let long: Vec<bool> = cuts.map(|planned| planned.lasts == LONG_CUT).collect();
+        assert!(long.len() > 10 && long.chunks(2).all(|pair| pair[0] && !pair.get(1).is_some_and(|is| *is)));
     }
 
     #[test]

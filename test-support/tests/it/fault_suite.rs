@@ -29,8 +29,9 @@ async fn nothing_is_lost_or_doubled_while_programs_servers_and_network_break() {
         Kind::PoisonMessage,
     ];
     let (time, quiet, count) = (Duration::from_secs(25), Duration::from_secs(5), kinds.len());
-    let (outlasting, programs) = (vec![Kind::FrozenProgram], PROGRAMS.to_vec());
-    let shape = Shape { faults: count, first: count, time, quiet, kinds, outlasting, programs, nodes: 1 };
+    let (outlasts_leases, programs) = (false, PROGRAMS.to_vec());
+    let shape =
+        Shape { faults: count, first: count, time, quiet, kinds, outlasts_leases, programs, nodes: 1 };
     let command = "cargo xtask test".to_owned();
     let settings = Settings { seed: 1, shape, rate: 40, is_long: false, command };
     let report = run(&settings).await;

@@ -68,15 +68,13 @@ const KINDS: [Kind; 16] = [
     Kind::ResetConnections,
     Kind::MemoryAlarm,
 ];
-/// What lasts longer than a lease now and then.
-const OUTLASTING: [Kind; 4] = [Kind::FrozenProgram, Kind::CutLink, Kind::StalledLink, Kind::HalfOpenLink];
 /// How long it is quiet after ten faults.
 const QUIET: Duration = Duration::from_secs(15);
 
 /// The first `first` of so many faults that begin within `time`.
 pub fn shape(faults: usize, first: usize, time: Duration) -> Shape {
-    let (kinds, outlasting, programs) = (KINDS.to_vec(), OUTLASTING.to_vec(), SCHEDULERS.to_vec());
-    Shape { faults, first, time, quiet: QUIET, kinds, outlasting, programs, nodes: 1 }
+    let (kinds, outlasts_leases, programs) = (KINDS.to_vec(), true, SCHEDULERS.to_vec());
+    Shape { faults, first, time, quiet: QUIET, kinds, outlasts_leases, programs, nodes: 1 }
 }
 
 /// Runs it and gives its report.
