@@ -31,7 +31,8 @@ pub async fn execute(workshop: &Workshop, claim: Claim) {
 async fn execute_in_span(workshop: &Workshop, claim: &Claim) {
     let started = Instant::now();
     let end = tokio::select! {
-        end = attempt(workshop, claim) => end,
+        // The lease goes first: what has none any more is not begun.
+        biased;
         over = lease::keep(workshop, claim) => match over {
             Over::Lost(reason) => {
                 tracing::warn!(reason, "a run is abandoned");
@@ -40,6 +41,7 @@ async fn execute_in_span(workshop: &Workshop, claim: &Claim) {
             }
             Over::Canceled(reason) => End::Canceled(reason),
         },
+        end = attempt(workshop, claim) => end,
     };
     let took = started.elapsed();
     let outcome = Outcome::of(end, claim.run.attempt, &claim.run.retry_policy(), &workshop.entropy);

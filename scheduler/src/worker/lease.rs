@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use shared::lifecycle::Backoff;
 use tokio::time::Instant;
 
 use super::Workshop;
@@ -26,7 +27,7 @@ pub struct LeaseSettings {
 #[derive(Debug)]
 pub(super) enum Over {
     /// The lease is lost; how.
-    Lost(String),
+    Lost(&'static str),
     /// Somebody wants the run to end; why.
     Canceled(String),
 }
@@ -36,21 +37,33 @@ pub(super) async fn keep(workshop: &Workshop, claim: &Claim) -> Over {
     let LeaseSettings { length, renewal } = workshop.lease;
     let mut held_until = claim.asked_at + length;
     loop {
-        tokio::time::sleep(renewal).await;
-        let asked_at = Instant::now();
-        // Without an answer in time others may have it: no proof of the lease is the loss of it.
-        match tokio::time::timeout_at(held_until, renew(workshop, claim)).await {
-            Ok(Ok(Some(Renewed { cancel_reason: Some(reason) }))) => return Over::Canceled(reason),
-            Ok(Ok(Some(_))) => held_until = asked_at + length,
-            Ok(Ok(None)) => return Over::Lost("another attempt has the run".to_owned()),
-            Ok(Err(error)) if Instant::now() >= held_until => {
-                return Over::Lost(format!("the lease ran out: {error}"));
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(run.id = %claim.run.id, %error, "a lease can't be renewed, trying again");
-            }
-            Err(_) => return Over::Lost("the lease ran out: the database didn't answer".to_owned()),
+        // Whatever is waited for meanwhile, and however late the claim was answered: without an answer in time others may have the
+        // run, and no proof of the lease is the loss of it.
+        let renewed = tokio::time::timeout_at(held_until, async {
+            tokio::time::sleep(renewal).await;
+            renew_patiently(workshop, claim).await
+        });
+        match renewed.await {
+            Ok((_, Some(Renewed { cancel_reason: Some(reason) }))) => return Over::Canceled(reason),
+            Ok((asked_at, Some(_))) => held_until = asked_at + length,
+            Ok((_, None)) => return Over::Lost("another attempt has the run"),
+            Err(_) => return Over::Lost("the lease ran out: the database didn't answer"),
         }
+    }
+}
+
+/// Asks until the database answers; gives when it asked.
+async fn renew_patiently(workshop: &Workshop, claim: &Claim) -> (Instant, Option<Renewed>) {
+    let mut backoff = Backoff::for_servers();
+    loop {
+        let asked_at = Instant::now();
+        let error = match renew(workshop, claim).await {
+            Ok(renewed) => return (asked_at, renewed),
+            Err(error) => error,
+        };
+        let wait = backoff.next(&workshop.entropy);
+        tracing::warn!(run.id = %claim.run.id, %error, ?wait, "a lease can't be renewed, trying again");
+        tokio::time::sleep(wait).await;
     }
 }
 

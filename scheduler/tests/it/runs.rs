@@ -5,6 +5,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use scheduler::jobs::{Definition, Job, JobError};
 use scheduler::worker::{LeaseSettings, Registry, claim, claim_next, execute};
+use shared::config::{DatabaseConfig, Secret};
+use shared::role::Role;
+use test_support::network::Proxy;
+use tokio::time::Instant;
 
 use crate::bench::{Bench, at, definition};
 
@@ -126,6 +130,40 @@ async fn a_worker_that_lost_its_lease_abandons_the_run_and_writes_nothing() {
     execute(&workshop, claimed).await;
     assert_eq!(bench.state(run_id).await, "running 2");
     assert_eq!(bench.events(SUCCEEDED).await + bench.events(FAILED).await, 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_renew_ends_its_job_before_its_lease_does() {
+    let bench = Bench::new().await;
+    let run_id = bench.queued_run().await;
+    let endless =
+        Job::new(Definition { timeout: Duration::from_mins(5), ..definition() }, |_| std::future::pending());
+    let network = Proxy::before(bench.database.url()).await;
+    let url = Secret::new(network.instead_of(&bench.database.url_as(Role::Scheduler)));
+    let config = DatabaseConfig { url, pool_max: 5 };
+    let mut workshop = bench.workshop(Registry::new([endless]));
+    workshop.database = shared::database::connect(&config, "test").unwrap();
+    // A renewal that fails and is tried again only after the same while would come too late.
+    workshop.lease = LeaseSettings { length: Duration::from_secs(4), renewal: Duration::from_secs(3) };
+    let claimed = bench.claim(&workshop, run_id).await;
+    let held_until = claimed.asked_at + workshop.lease.length;
+    network.admit(false);
+    network.reset_connections();
+    execute(&workshop, claimed).await;
+    let late = Instant::now().saturating_duration_since(held_until);
+    assert!(late < Duration::from_secs(1), "it went on for {late:?} without a lease");
+    assert_eq!(bench.state(run_id).await, "running 1");
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_comes_after_its_lease_begins_nothing() {
+    let bench = Bench::new().await;
+    let run_id = bench.queued_run().await;
+    let mut workshop = bench.workshop(Bench::registry(|_| Ok("too late".to_owned())));
+    workshop.lease.length = Duration::ZERO;
+    let claimed = bench.claim(&workshop, run_id).await;
+    execute(&workshop, claimed).await;
+    assert_eq!(bench.state(run_id).await, "running 1", "others may have it");
 }
 
 #[tokio::test]
