@@ -106,6 +106,10 @@ impl Ask {
             return Err(Unreadable { kind: None, reason });
         };
         let unreadable = |reason: String| Unreadable { kind: Some(kind), reason };
+        // No queue has one, and no text of the database can hold a NUL.
+        if queue.chars().any(char::is_control) {
+            return Err(unreadable(format!("the queue {queue:?} has a control character in it")));
+        }
         if is_ours(queue) {
             return Err(unreadable(format!("the queue {queue} has workers of Warren's own")));
         }
@@ -187,6 +191,7 @@ mod tests {
             ("claim", claim(), "none of"),
             (".claim", claim(), "none of"),
             ("sales.cancel", claim(), "none of"),
+            ("sa\0les.claim", claim(), "control character"),
             ("default.claim", claim(), "Warren's own"),
             ("mail.eu.renew", claim(), "Warren's own"),
             ("sales.claim", json!([]), "can't be read"),
