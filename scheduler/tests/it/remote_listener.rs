@@ -84,7 +84,7 @@ async fn whoever_asks_is_answered_in_his_own_queue_and_nothing_is_left_behind() 
     assert_eq!(answer(&broker, "1").await["granted"], true);
     ask(&broker, "sales.claim", "2", b"\xff nothing").await;
     assert_eq!(answer(&broker, "2").await["granted"], false);
-    ask(&broker, "nonsense", "3", b"{}").await;
+    ask(&broker, "sales.nonsense", "3", b"{}").await;
     assert_eq!(answer(&broker, "3").await["recorded"], false);
     // Nobody hears the first two; the third is an outcome.
     broker.publish_raw(REPORTS_EXCHANGE, "sales.claim", BasicProperties::default(), b"{").await;
