@@ -26,7 +26,7 @@ pub struct Definition {
     pub key: &'static str,
     /// What people call it.
     pub verbose_name: &'static str,
-    /// When it is due, as [`Timetable`](crate::schedule::timetable) reads it; none if only code enqueues it.
+    /// When it is due, as [`Timetable`](shared::schedules::timetable) reads it; none if only code enqueues it.
     pub timetable: Option<&'static str>,
     /// By the clocks of which time zone, an IANA name.
     pub time_zone: &'static str,
