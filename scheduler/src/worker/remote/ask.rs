@@ -7,6 +7,8 @@ use shared::ids::RunId;
 
 /// The largest body that is read: an output is kept up to 64 KiB.
 const BODY_MAX: usize = 1024 * 1024;
+/// The longest word about what can't be read, in characters.
+const WORDS_MAX: usize = 200;
 /// The longest name of a worker, in bytes.
 const WORKER_MAX: usize = 200;
 
@@ -155,7 +157,11 @@ fn is_ours(queue: &str) -> bool {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(body).map_err(|error| format!("the body can't be read: {error}"))
+    serde_json::from_slice(body).map_err(|error| {
+        // It repeats what was sent, which may be anything.
+        let words: String = error.to_string().chars().take(WORDS_MAX).collect();
+        format!("the body can't be read: {words}")
+    })
 }
 
 #[cfg(test)]
@@ -209,6 +215,9 @@ mod tests {
             let error = parse(key, &body).unwrap_err();
             assert!(error.reason.contains(expected), "{key}: {}", error.reason);
         }
+        let long =
+            json!({ "run_id": Uuid::nil(), "worker": "w", "attempt": 1, "outcome": "x".repeat(100_000) });
+        assert!(parse("sales.finish", &long).unwrap_err().reason.len() < 300);
         let large = Ask::parse("sales.claim", &vec![b' '; BODY_MAX + 1]).unwrap_err();
         assert_eq!((large.kind, large.reason.contains("bytes")), (Some(Kind::Claim), true));
     }

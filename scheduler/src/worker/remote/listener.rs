@@ -17,8 +17,9 @@ use super::desk::ReportDesk;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How often it looks at its connections while nobody asks.
 const IDLE_INTERVAL: Duration = Duration::from_secs(5);
-/// They are answered one by one; the next ones arrive meanwhile.
-const PREFETCH: u16 = 20;
+/// They are answered one by one, and each may be as large as the broker lets it be: others' wait in the queue, where another
+/// replica may take them.
+const PREFETCH: u16 = 1;
 
 /// Answers workers of other programs, beside any number of others that do.
 #[derive(Debug)]
