@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 
-use super::{ControlError, add_store, end};
+use super::{ControlError, add_store, begin, end};
 use crate::contracts::mail::SEND_MAIL;
 use crate::contracts::schedules::{ScheduleAct, ScheduleAdded};
 use crate::operator::Operation;
@@ -158,7 +158,7 @@ pub async fn add(
     new: &NewSchedule,
 ) -> Result<Added, ControlError> {
     let timetable = new.check()?;
-    let mut transaction = database.begin().await?;
+    let mut transaction = begin(database, operation).await?;
     let connection = &mut *transaction;
     let done = async {
         let now = now(connection).await?;

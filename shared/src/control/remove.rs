@@ -3,7 +3,7 @@
 use sqlx::PgPool;
 
 use super::act_on_schedules::{lock, lock_settled};
-use super::{ControlError, add_store, end, told};
+use super::{ControlError, add_store, begin, end, told};
 use crate::contracts::schedules::ScheduleRemoved;
 use crate::entropy::Entropy;
 use crate::operator::Operation;
@@ -19,7 +19,7 @@ pub async fn remove(
     entropy: &Entropy,
     key: &str,
 ) -> Result<(), ControlError> {
-    let mut transaction = database.begin().await?;
+    let mut transaction = begin(database, operation).await?;
     let connection = &mut *transaction;
     let done = async {
         lock(connection, key).await?;

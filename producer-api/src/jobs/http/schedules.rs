@@ -166,7 +166,8 @@ pub async fn backfill(
     Ok(Json(Backfilled { runs: made.runs, there_already: made.there }))
 }
 
-/// The key in the path, and by which name the trail knows what is asked for; for staff: whether there is such a schedule is nobody else's business.
+/// The key in the path, and by which name the trail knows what is asked for; for staff: whether there is such a schedule is
+/// nobody else's business.
 async fn key_asked_for(
     state: &AppState,
     context: &RequestContext,
