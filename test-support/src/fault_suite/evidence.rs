@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::account::{Account, Outcome, account};
 use super::committed::{Committed, LeftOver};
 use super::load::{Attempt, Ledger};
+use super::told::untold;
 use super::witness::Witness;
 
 /// The accounts, and everything else that the invariants are about.
@@ -42,7 +43,7 @@ pub struct Evidence {
     pub disorder: Vec<String>,
     /// Rows of the trail whose body is not the one that was committed.
     pub altered: Vec<String>,
-    /// Tasks that are not as their last event has them.
+    /// Tasks, accounts, sessions and tokens that are not as their events have them.
     pub untold: Vec<String>,
     /// Runs without an outcome, or with several, and due instants without an answer, or with two.
     pub unanswered: Vec<String>,
@@ -77,7 +78,7 @@ impl Evidence {
             overtaken: usize::try_from(overtaken).unwrap_or_default(),
             disorder: lines(database, DISORDER).await?,
             altered: lines(database, ALTERED).await?,
-            untold: lines(database, UNTOLD).await?,
+            untold: untold(database).await?,
             unanswered,
         })
     }
@@ -102,7 +103,8 @@ fn messages(committed: &Committed, witness: &Witness, trail: &[Uuid]) -> (Accoun
 
 async fn requests(database: &PgPool, attempts: &[Attempt]) -> Result<Account<String>, sqlx::Error> {
     let told = "SELECT user_agent || ' ' || type FROM audit.events WHERE user_agent LIKE 'fault-suite/%' \
-                AND type IN ('task.created', 'task.updated', 'task.deleted', 'auth.login.succeeded')";
+                AND type IN ('task.created', 'task.updated', 'task.deleted', 'auth.user.registered', 'auth.login.succeeded', \
+                    'auth.token.refreshed', 'auth.user.updated', 'auth.account.deleted')";
     let told: Vec<String> = sqlx::query_scalar(told).fetch_all(database).await?;
     // A login ends sessions, too: only the one that somebody logged out of was ended by its request.
     let logged_out = "SELECT user_agent || ' ' || type FROM audit.events WHERE user_agent LIKE 'fault-suite/%' \
@@ -130,7 +132,8 @@ const OVERTAKEN: &str = "\
     SELECT count(*) FROM (SELECT sequence, max(sequence) OVER (PARTITION BY user_id ORDER BY recorded_at, event_id \
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM audit.events) AS row WHERE sequence < before";
 
-/// A task's versions, each event taken once, count up by one with the sequence, from its creation to its deletion; a session ends after its login.
+/// A task's versions, each event taken once, count up by one with the sequence, from its creation to its deletion; a session ends after its login,
+/// and nothing of a user comes before he was registered or after he left.
 const DISORDER: &str = "\
     WITH told AS ( \
         SELECT DISTINCT ON (event_id) event_id, type, sequence, (body::jsonb #>> '{data,task,id}')::bigint AS task, \
@@ -147,25 +150,21 @@ const DISORDER: &str = "\
     WHERE type = 'auth.session.ended' AND NOT EXISTS (SELECT FROM audit.events AS login \
         WHERE login.session_id = ended.session_id AND login.type = 'auth.login.succeeded' \
           AND login.sequence < ended.sequence) \
+    UNION ALL \
+    SELECT 'user ' || row.user_id || ': ' || row.type || ' comes before ' || first.type FROM audit.events AS row \
+    JOIN audit.events AS first ON first.user_id = row.user_id AND first.type = 'auth.user.registered' \
+    WHERE row.sequence < first.sequence \
+    UNION ALL \
+    SELECT 'user ' || row.user_id || ': ' || row.type || ' comes after ' || last.type FROM audit.events AS row \
+    JOIN audit.events AS last ON last.user_id = row.user_id AND last.type = 'auth.account.deleted' \
+    WHERE row.sequence > last.sequence AND (row.type LIKE 'auth.session.%' OR row.type LIKE 'auth.token.%' \
+        OR row.type IN ('auth.login.succeeded', 'auth.user.updated')) \
     LIMIT 1000";
 
 /// What the trail keeps is what was committed, byte by byte.
 const ALTERED: &str = "\
     SELECT 'event ' || event_id || ' of ' || type FROM audit.events JOIN fault_suite.committed USING (event_id) \
     WHERE md5(body) <> digest LIMIT 1000";
-
-/// Tasks of this run's users that differ from their last event, in either direction.
-const UNTOLD: &str = "\
-    WITH last AS ( \
-        SELECT DISTINCT ON (body::jsonb #>> '{data,task,id}') type, (body::jsonb #>> '{data,task,id}')::bigint AS id, \
-            (body::jsonb #>> '{data,task,version}')::bigint AS version, body::jsonb #>> '{data,task,title}' AS title \
-        FROM audit.events WHERE type LIKE 'task.%' AND user_id <> 0 \
-        ORDER BY body::jsonb #>> '{data,task,id}', sequence DESC \
-    ) \
-    SELECT 'task ' || COALESCE(tasks.id, last.id) || ' has version ' || COALESCE(tasks.version::text, 'none') \
-        || ' and its events say ' || COALESCE(last.version::text, 'nothing') \
-    FROM tasks FULL JOIN (SELECT * FROM last WHERE type <> 'task.deleted') AS last USING (id) \
-    WHERE (tasks.version, tasks.title) IS DISTINCT FROM (last.version, last.title) LIMIT 1000";
 
 /// Runs without exactly one outcome, and minutes of `print-user-tasks`, from the beginning of the load to its end, that are
 /// neither a run nor in a gap, or both.

@@ -94,7 +94,7 @@ pub fn judge(evidence: &Evidence, observed: &Observed) -> Vec<Violation> {
     let mut note = |invariant: Invariant, words: Option<String>| {
         found.extend(words.map(|words| Violation { invariant, words }));
     };
-    note(EveryChangeIsTold, listed("tasks are not as the trail tells", &evidence.untold));
+    note(EveryChangeIsTold, listed("rows are not as the trail tells", &evidence.untold));
     note(NothingIsLost, lost("confirmed messages never came out of the broker", &evidence.messages));
     note(NothingIsLost, lost("committed events are not in the trail", &evidence.events));
     note(NothingIsLost, lost("acknowledged requests left no event", &evidence.requests));

@@ -1,4 +1,4 @@
-//! The load: users who plan, rename and delete tasks, log in and out, at a steady pace, and runs for the scheduler. Each
+//! The load: users who plan, rename and delete tasks, log in and out, come and leave for good, at a steady pace, and runs for the scheduler. Each
 //! attempt bears a name of its own (its user agent, which the trail keeps), so that one whose answer was lost is found again.
 
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::account::Outcome;
+use super::newcomers::come_and_go;
 use crate::api::{Client, Login, PASSWORD};
 
 /// How many requests may be under way at once.
@@ -35,6 +36,8 @@ const CATCHES_UP_SECONDS: u64 = 10;
 const AVOIDED: Duration = Duration::from_millis(500);
 /// How often somebody logs in, or out.
 const VISITS: Duration = Duration::from_secs(1);
+/// How long after its client gave it up a login may still happen.
+const MAY_COME_LATE: Duration = Duration::from_secs(10);
 /// How often a run is enqueued.
 const RUNS: Duration = Duration::from_millis(500);
 
@@ -47,6 +50,10 @@ pub enum Act {
     Delete,
     LogIn,
     LogOut,
+    Register,
+    Refresh,
+    Describe,
+    Leave,
 }
 
 impl Act {
@@ -58,6 +65,10 @@ impl Act {
             Self::Delete => "task.deleted",
             Self::LogIn => "auth.login.succeeded",
             Self::LogOut => "auth.session.ended",
+            Self::Register => "auth.user.registered",
+            Self::Refresh => "auth.token.refreshed",
+            Self::Describe => "auth.user.updated",
+            Self::Leave => "auth.account.deleted",
         }
     }
 }
@@ -112,8 +123,9 @@ pub struct Load {
     workers: JoinSet<()>,
 }
 
+/// What those share who make it.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     clients: Vec<Client>,
     ledger: Mutex<Ledger>,
     began: Instant,
@@ -154,6 +166,7 @@ impl Load {
         }
         for place in 0..shared.clients.len() {
             workers.spawn(visit(shared.clone(), place));
+            workers.spawn(come_and_go(shared.clone(), place));
         }
         workers.spawn(enqueue_runs(shared.clone(), database));
         Self { shared, workers }
@@ -181,7 +194,7 @@ impl Shared {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
@@ -201,7 +214,7 @@ impl Shared {
     }
 
     /// Makes an attempt at a replica and notes it; gives the answer's body if it was acknowledged.
-    async fn attempt(
+    pub(super) async fn attempt(
         &self,
         place: usize,
         act: Act,
@@ -282,7 +295,8 @@ async fn visit(shared: Arc<Shared>, replica: usize) {
         let request =
             |client: &Client, _: &str| client.request(Method::POST, "/api/login/").json(&credentials);
         let tokens = shared.attempt(replica, Act::LogIn, request).await;
-        tokio::time::sleep(VISITS).await;
+        // One without an answer may still come, of a replica that stood still, and would end the session of the next.
+        tokio::time::sleep(if tokens.is_some() { VISITS } else { MAY_COME_LATE }).await;
         if let Some(tokens) = tokens.filter(|tokens| tokens["access"].is_string()) {
             let request = |client: &Client, _: &str| {
                 let access = tokens["access"].as_str().unwrap_or_default();

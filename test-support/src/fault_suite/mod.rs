@@ -4,9 +4,9 @@
 //!
 //! - [`account`] (Jepsen's counts), [`fault`] (the words), [`targets`] (what faults hit), [`plan`] (which fault when, from a seed) and
 //!   [`invariants`] (the verdict) are pure and have tests of their own: a checker with a fault is worse than none.
-//! - [`stage`] is what a run is played on, [`load`] what goes on there, [`inject`] and [`messages`] what goes wrong.
-//! - [`committed`], [`witness`], [`watch`] and [`notes`] see it, each on its own; [`evidence`] and [`requests`] bring it
-//!   together.
+//! - [`stage`] is what a run is played on, [`load`] what goes on there (with `newcomers`), [`inject`] and [`messages`] what goes wrong.
+//! - [`committed`], [`witness`], [`watch`] and [`notes`] see it, each on its own; [`told`] holds the tables against the trail;
+//!   [`evidence`] and [`requests`] bring it together.
 //! - [`play`] plays a plan, [`run`] is all of it, [`report`] tells of it, and [`controls`] are broken on purpose: the suite must see
 //!   it.
 //! - [`schedules`] is another play on the same stage: schedulers alone, and every instant, run and attempt of theirs.
@@ -20,6 +20,7 @@ pub mod inject;
 pub mod invariants;
 pub mod load;
 pub mod messages;
+mod newcomers;
 pub mod notes;
 pub mod plan;
 mod play;
@@ -29,5 +30,6 @@ pub mod run;
 pub mod schedules;
 pub mod stage;
 pub mod targets;
+pub mod told;
 pub mod watch;
 pub mod witness;

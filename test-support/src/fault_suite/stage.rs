@@ -192,7 +192,12 @@ fn role(replica: Replica) -> Role {
 fn program(replica: Replica, database: &TestDatabase, broker: &TestBroker) -> Program {
     let program = match replica.program {
         // The load keeps its tokens, and shouldn't have to fetch new ones in the middle of an outage.
-        API => Program::producer_api(database, broker).env("ACCESS_TOKEN_LIFETIME", "1d"),
+        // Refreshed tokens are exchanged, for more to be told; and each newcomer has an address of his own, for many may come.
+        API => Program::producer_api(database, broker)
+            .env("ACCESS_TOKEN_LIFETIME", "1d")
+            .env("ROTATE_REFRESH_TOKENS", "true")
+            .env("BLACKLIST_AFTER_ROTATION", "true")
+            .env("TRUSTED_PROXIES", "127.0.0.1"),
         CONSUMER => Program::audit_consumer(database, broker),
         SUITE_SCHEDULER => Program::suite_scheduler(database, broker),
         // Registering sends mails, and a mail that can't be sent is tried for a day.

@@ -14,6 +14,7 @@ mod durations;
 mod ends_of_the_road;
 mod event_documents;
 mod fault_suite;
+mod fault_suite_told;
 mod flush_expired_tokens;
 mod foreign_worker;
 mod hanging_mail_server;
