@@ -5,8 +5,8 @@ use std::time::Duration;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
-use shared::broker::ConfirmedChannel;
 use shared::broker::topology::AUDIT_QUEUE;
+use shared::broker::{ConfirmedChannel, Message};
 use shared::clock::Clock;
 use shared::entropy::Entropy;
 use shared::outbox::Outbox;
@@ -14,7 +14,7 @@ use shared::telemetry::TraceContext;
 use sqlx::PgPool;
 use test_support::TestBroker;
 
-use crate::events::{event, messages};
+use crate::events::event;
 
 /// As many as one statement, or one window, takes.
 const PART: usize = 500;
@@ -44,11 +44,11 @@ pub(crate) async fn is_waiting(database: &PgPool, seq: i64) -> bool {
     there.fetch_one(database).await.unwrap()
 }
 
-/// Puts events into the audit queue.
-pub(crate) async fn fill_queue(broker: &TestBroker, count: usize) {
+/// Puts messages into the audit queue.
+pub(crate) async fn fill_queue(broker: &TestBroker, messages: &[Message]) {
     let connection = broker.connect().await;
     let channel = ConfirmedChannel::open(&connection, "producer-api").await.unwrap();
-    for part in messages(count).chunks(PART) {
+    for part in messages.chunks(PART) {
         channel.publish_window(part, DEADLINE).await.1.unwrap();
     }
     connection.close(200, "done".into()).await.unwrap();

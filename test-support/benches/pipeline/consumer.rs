@@ -4,12 +4,14 @@
 
 use std::time::Duration;
 
+use shared::broker::Message;
 use sqlx::PgPool;
 use test_support::programs::Program;
 use test_support::{TestBroker, TestDatabase};
 use tokio::time::{Instant, sleep};
 
 use crate::backlog::{DEADLINE, Queue, fill_queue};
+use crate::events::messages;
 use crate::raw_consumer;
 use crate::report::{Report, Rounds};
 use crate::size::Size;
@@ -20,27 +22,28 @@ const PERCENT_MIN: u32 = 80;
 pub(crate) async fn measure(database: &TestDatabase, size: &Size, report: &mut Report) {
     let (mut raw, mut ours) = (Rounds::default(), Rounds::default());
     for _ in 0..size.rounds {
-        let broker = prepared(database, size.round_events).await;
+        let broker = prepared(database, &messages(size.round_events)).await;
         raw_consumer::consume(database.pool(), &broker, size.round_events).await;
         raw.push(recorded_within(database.pool(), size.round_events).await);
         drop(broker);
-        let broker = prepared(database, size.round_events).await;
+        let broker = prepared(database, &messages(size.round_events)).await;
         consume(database, &broker, size.round_events).await;
         ours.push(recorded_within(database.pool(), size.round_events).await);
     }
-    report.compare("consumer", size.round_events, &raw, &ours, PERCENT_MIN);
+    report.compare("consumer", size.round_events, ("raw", &raw), ("ours", &ours), PERCENT_MIN);
 }
 
 /// An empty trail, and a full queue.
-async fn prepared(database: &TestDatabase, count: usize) -> TestBroker {
+pub(crate) async fn prepared(database: &TestDatabase, messages: &[Message]) -> TestBroker {
     let broker = TestBroker::create().await;
     broker.declare_topology().await;
-    sqlx::query("TRUNCATE audit.events").execute(database.pool()).await.unwrap();
-    fill_queue(&broker, count).await;
+    sqlx::query("TRUNCATE audit.events, audit.quarantine").execute(database.pool()).await.unwrap();
+    fill_queue(&broker, messages).await;
     broker
 }
 
-async fn consume(database: &TestDatabase, broker: &TestBroker, count: usize) {
+/// Until the queue is empty and `count` rows are there.
+pub(crate) async fn consume(database: &TestDatabase, broker: &TestBroker, count: usize) {
     let queue = Queue::of(broker).await;
     let mut program = Program::audit_consumer(database, broker).spawn();
     let began = Instant::now();
@@ -60,7 +63,7 @@ async fn rows(database: &PgPool) -> usize {
 }
 
 /// From the first row to the last of `count`.
-async fn recorded_within(database: &PgPool, count: usize) -> Duration {
+pub(crate) async fn recorded_within(database: &PgPool, count: usize) -> Duration {
     assert_eq!(rows(database).await, count, "each event once");
     let seconds: f64 = sqlx::query_scalar(
         "SELECT extract(epoch FROM max(recorded_at) - min(recorded_at))::float8 FROM audit.events",

@@ -2,10 +2,11 @@
 //!
 //! 1. The relay, from a full outbox to confirmed and settled, beside publishing the same bodies with confirms.
 //! 2. The audit consumer, from a full queue to rows, beside consuming, inserting and acknowledging without looking at what comes.
-//! 3. From the commit of a fact to the commit of its audit row, at a steady rate, through the real programs.
-//! 4. The memory of a relaying program and of the audit consumer while each works off a long backlog.
+//! 3. Both again, with events among them that can't be routed, read or recorded.
+//! 4. From the commit of a fact to the commit of its audit row, at a steady rate, through the real programs.
+//! 5. The memory of a relaying program and of the audit consumer while each works off a long backlog.
 //!
-//! Rounds of the raw limit and of ours take turns, so that what else the machine does hits both; the medians are
+//! Rounds of the limit and of ours take turns, so that what else the machine does hits both; the medians are
 //! compared. PostgreSQL is durable in all of it. It ends with exit code 1 if a limit is missed. `PIPELINE_SIZE=small` tries
 //! it out, and judges as strictly.
 
@@ -17,6 +18,7 @@
 
 mod backlog;
 mod consumer;
+mod disturbed;
 mod events;
 mod latency;
 mod memory;
@@ -43,6 +45,7 @@ async fn main() -> ExitCode {
     println!("pipeline, {size:?}; load {}", load());
     relay::measure(&database, &size, &mut report).await;
     consumer::measure(&database, &size, &mut report).await;
+    disturbed::measure(&database, &size, &mut report).await;
     latency::measure(&database, &size, &mut report).await;
     memory::measure(&database, &size, &mut report).await;
     report.judge()

@@ -41,21 +41,21 @@ pub(crate) fn per_second(events: usize, duration: Duration) -> f64 {
 }
 
 impl Report {
-    /// Ours must reach `percent_min` of the raw limit.
+    /// The rate of `ours` must reach `percent_min` of that of `limit`; each with what it is called.
     pub(crate) fn compare(
         &mut self,
         what: &str,
         events: usize,
-        raw: &Rounds,
-        ours: &Rounds,
+        (limit_name, limit): (&str, &Rounds),
+        (name, ours): (&str, &Rounds),
         percent_min: u32,
     ) {
-        println!("{what}: raw, events a second by round:  {}", raw.rates(events));
-        println!("{what}: ours, events a second by round: {}", ours.rates(events));
-        let (raw, ours) = (raw.rate(events), ours.rate(events));
-        let percent = 100.0 * ours / raw;
+        println!("{what}: {limit_name}, events a second by round: {}", limit.rates(events));
+        println!("{what}: {name}, events a second by round: {}", ours.rates(events));
+        let (limit, ours) = (limit.rate(events), ours.rate(events));
+        let percent = 100.0 * ours / limit;
         let words = format!(
-            "{what}: {ours:.0} of {raw:.0} events a second are {percent:.1} %, at least {percent_min} % are asked for"
+            "{what}: {ours:.0} of {limit:.0} events a second are {percent:.1} %, at least {percent_min} % are asked for"
         );
         self.say(words, percent >= f64::from(percent_min));
     }
