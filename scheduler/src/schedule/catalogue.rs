@@ -6,6 +6,7 @@
 //! [`PROOF_HOLDS`], and what a newer build has declared is changed back by an older one only when no newer one runs any more.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use shared::database::is_locked;
 use shared::entropy::Entropy;
 use shared::outbox::Outbox;
 use shared::schedules::publish_tick::PublishTickError;
@@ -20,8 +21,6 @@ use crate::worker::Registry;
 
 /// Keeps two programs that sync apart; "jobs" in ASCII.
 const LOCK: i64 = 0x6a_6f_62_73;
-/// What PostgreSQL calls it: `lock_not_available`.
-const LOCK_TIMEOUT: &str = "55P03";
 /// How often a running build says which schedules are its own.
 pub const PROOF: std::time::Duration = std::time::Duration::from_secs(20);
 /// How long that holds.
@@ -51,8 +50,7 @@ impl SyncError {
     /// Whether somebody else held a schedule for too long.
     pub(super) fn is_lock_timeout(&self) -> bool {
         let (Self::Database(error) | Self::Owed(PublishTickError::Write(error))) = self else { return false };
-        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        code.is_some_and(|code| code == LOCK_TIMEOUT)
+        is_locked(error)
     }
 }
 

@@ -56,7 +56,7 @@ async fn claim_which(
         let asked_at = tokio::time::Instant::now();
         let claimed = match which {
             Which::Named(run_id) => {
-                let turn = Turn { run_id, jobs: Some(&jobs), is_remembered: false };
+                let turn = Turn { run_id, jobs: Some(&jobs), tick_id: None };
                 claims_store::claim(&mut connection, turn, ours).await?
             }
             Which::Any(queue) => claims_store::claim_next(&mut connection, queue, &jobs, ours).await?,

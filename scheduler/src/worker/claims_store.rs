@@ -2,6 +2,7 @@
 
 use shared::ids::RunId;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::runs_store::ClaimedRun;
 
@@ -12,8 +13,8 @@ pub(super) struct Turn<'a> {
     pub(super) run_id: RunId,
     /// Of runs that are not named, only of these jobs; none: of any.
     pub(super) jobs: Option<&'a [String]>,
-    /// Whether the worker may ask again in the same turn, and a turn that it had is over with it.
-    pub(super) is_remembered: bool,
+    /// The message, if the worker may ask again by it: then it is good for one claim.
+    pub(super) tick_id: Option<Uuid>,
 }
 
 /// Makes a queued run ours for `lease_seconds`: the named one, unless a more important one waits in its queue; if the named one
@@ -34,10 +35,13 @@ pub(super) async fn claim(
         SET state = 'running',
             attempt = attempt + 1,
             worker = $2,
-            turn = CASE WHEN $5::boolean THEN $1::uuid END,
+            turn = $5,
             started_at = clock_timestamp(),
             lease_until = clock_timestamp() + make_interval(secs => $3)
-        WHERE state = 'queued' AND id = COALESCE(
+        WHERE state = 'queued'
+          -- Who asked twice, and has done by now what he was given the first time, has had his turn.
+          AND NOT EXISTS (SELECT FROM job_runs AS had WHERE had.turn = $5 AND had.worker = $2)
+          AND id = COALESCE(
             (
                 SELECT waiting.id FROM job_runs AS waiting JOIN named USING (queue)
                 WHERE waiting.state = 'queued' AND waiting.queued_at IS NOT NULL AND waiting.priority > named.priority
@@ -52,6 +56,8 @@ pub(super) async fn claim(
             (
                 SELECT waiting.id FROM job_runs AS waiting
                 WHERE waiting.id = $1 AND waiting.state = 'queued' AND waiting.queued_at IS NOT NULL
+                  -- Of our own workers, one that does not know the job says so of the run that it was told of.
+                  AND ($5 IS NULL OR $4 IS NULL OR waiting.job_key = ANY($4))
                   AND NOT (waiting.is_exclusive AND EXISTS (
                       SELECT FROM job_runs AS other
                       WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running'))
@@ -61,8 +67,6 @@ pub(super) async fn claim(
                 SELECT waiting.id FROM job_runs AS waiting JOIN named USING (queue)
                 WHERE waiting.state = 'queued' AND waiting.queued_at IS NOT NULL
                   AND ($4::text[] IS NULL OR waiting.job_key = ANY($4))
-                  -- Who asked twice, and has done by now what he was given the first time, has had his turn.
-                  AND NOT ($5 AND EXISTS (SELECT FROM job_runs AS had WHERE had.turn = $1 AND had.worker = $2))
                   AND NOT (waiting.is_exclusive AND EXISTS (
                       SELECT FROM job_runs AS other
                       WHERE other.schedule_key = waiting.schedule_key AND other.state = 'running'))
@@ -79,7 +83,7 @@ pub(super) async fn claim(
         worker,
         lease_seconds,
         turn.jobs as Option<&[String]>,
-        turn.is_remembered,
+        turn.tick_id,
     )
     .fetch_optional(connection)
     .await;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::control::{Cancel, NewSchedule, act_on_runs, add};
 use shared::operator::Operation;
+use shared::role::Role;
 use shared::schedules::Overlap;
 use uuid::Uuid;
 
@@ -67,8 +68,13 @@ impl Office {
         serde_json::to_value(answer.unwrap()).unwrap()
     }
 
+    /// By a tick that nobody has asked by.
     async fn claim(&self, run: Uuid, worker: &str) -> Value {
-        self.ask("sales.claim", json!({ "run_id": run, "worker": worker })).await
+        self.claim_by(self.bench.entropy.uuid_v4(), run, worker).await
+    }
+
+    async fn claim_by(&self, tick: Uuid, run: Uuid, worker: &str) -> Value {
+        self.ask("sales.claim", json!({ "run_id": run, "tick_id": tick, "worker": worker })).await
     }
 
     async fn renew(&self, run: Uuid, attempt: i32, worker: &str) -> Value {
@@ -109,7 +115,8 @@ async fn a_run_is_claimed_once_and_its_worker_is_told_the_same_if_it_asks_again(
     let args = json!({ "region": "eu" });
     let run = office.run_of(NewSchedule { args, timeout: Duration::from_mins(5), ..once("nightly") }).await;
     assert_eq!(office.bench.events("sales.report").await, 1);
-    let granted = office.claim(run, "a").await;
+    let tick = Uuid::from_u128(1);
+    let granted = office.claim_by(tick, run, "a").await;
     let expected = json!({
         "granted": true, "again": false, "run_id": run, "job_key": "report", "schedule_key": "nightly",
         "scheduled_at": "2020-05-04T09:00:00Z", "args": { "region": "eu" }, "attempt": 1, "attempts_max": 3,
@@ -117,7 +124,8 @@ async fn a_run_is_claimed_once_and_its_worker_is_told_the_same_if_it_asks_again(
     });
     assert_eq!(granted, expected);
     assert_refused(&office.claim(run, "b").await, "granted", "the run is running, and nothing else waits");
-    let again = office.claim(run, "a").await;
+    assert_refused(&office.claim(run, "a").await, "granted", "the run is running");
+    let again = office.claim_by(tick, run, "a").await;
     assert_eq!(
         (&again["again"], &again["attempt"], &again["run_id"]),
         (&json!(true), &json!(1), &json!(run))
@@ -134,8 +142,9 @@ async fn a_more_important_run_takes_the_turn_of_another_and_gives_it_its_own() {
     let office = Office::open().await;
     let low = office.run_of(once("low")).await;
     let high = office.run_of(NewSchedule { priority: 5, ..once("high") }).await;
+    let tick = Uuid::from_u128(1);
     for again in [false, true] {
-        let granted = office.claim(low, "a").await;
+        let granted = office.claim_by(tick, low, "a").await;
         assert_eq!(
             (&granted["run_id"], &granted["again"]),
             (&json!(high), &json!(again)),
@@ -147,8 +156,49 @@ async fn a_more_important_run_takes_the_turn_of_another_and_gives_it_its_own() {
     // Who asked twice and has done it by now has had his turn; somebody else may have whatever waits.
     assert_eq!(office.finish(high, 1, "a", json!({ "outcome": "succeeded" })).await["recorded"], true);
     let other = office.run_of(once("other")).await;
-    assert_refused(&office.claim(low, "a").await, "granted", "nothing else waits in its turn");
+    assert_refused(&office.claim_by(tick, low, "a").await, "granted", "nothing else waits in its turn");
     assert_eq!(office.claim(low, "c").await["run_id"], json!(other));
+}
+
+/// Red if a copy of a claim that comes late, of which nobody waits for the answer, takes a run from those who would do it.
+#[tokio::test]
+async fn a_tick_is_good_for_one_claim_of_a_worker_whatever_waits_by_then() {
+    let office = Office::open().await;
+    let run = office.run_of(once("nightly")).await;
+    let tick = Uuid::from_u128(1);
+    assert_eq!(office.claim_by(tick, run, "a").await["attempt"], 1);
+    assert_eq!(office.finish(run, 1, "a", json!({ "outcome": "failed" })).await["state"], "retrying");
+    office.queue_again().await;
+    let high = office.run_of(NewSchedule { priority: 5, ..once("high") }).await;
+    assert_refused(&office.claim_by(tick, run, "a").await, "granted", "nothing else waits in its turn");
+    assert_eq!(office.claim(run, "a").await["run_id"], json!(high));
+    assert_eq!(office.claim(high, "a").await["attempt"], 2, "two at once, by two ticks, under one name");
+}
+
+#[tokio::test]
+async fn a_worker_that_says_what_it_can_do_is_given_nothing_else() {
+    let office = Office::open().await;
+    let run = office.run_of(once("nightly")).await;
+    office
+        .run_of(NewSchedule {
+            priority: 5,
+            ..NewSchedule::new("other", "count", "sales", "at 2020-05-04 09:00")
+        })
+        .await;
+    let body = |tick: u128| json!({ "run_id": run, "tick_id": Uuid::from_u128(tick), "worker": "a", "jobs": ["report", "mow"] });
+    assert_eq!(office.ask("sales.claim", body(1)).await["job_key"], "report");
+    assert_refused(&office.ask("sales.claim", body(2)).await, "granted", "nothing else waits in its turn");
+    assert_eq!(office.claim(run, "b").await["job_key"], "count");
+    // Nor the very one that it was told of, which is for those who can do it.
+    let count = office.run_of(NewSchedule::new("more", "count", "sales", "at 2020-05-04 09:00")).await;
+    let body =
+        |jobs: &str| json!({ "run_id": count, "tick_id": Uuid::from_u128(3), "worker": "a", "jobs": [jobs] });
+    assert_refused(
+        &office.ask("sales.claim", body("report")).await,
+        "granted",
+        "nothing else waits in its turn",
+    );
+    assert_eq!(office.ask("sales.claim", body("count")).await["run_id"], json!(count));
 }
 
 #[tokio::test]
@@ -283,24 +333,52 @@ async fn what_a_worker_says_that_lost_its_lease_counts_for_nothing() {
 async fn a_worker_has_nothing_to_say_about_runs_of_another_queue_and_nobody_about_those_of_warren() {
     let office = Office::open().await;
     let run = office.run_of(once("nightly")).await;
-    let named =
-        |attempt: i32| json!({ "run_id": run, "worker": "a", "attempt": attempt, "outcome": "succeeded" });
+    let named = |attempt: i32| json!({ "run_id": run, "tick_id": Uuid::nil(), "worker": "a", "attempt": attempt, "outcome": "succeeded" });
     assert_refused(&office.ask("stock.claim", named(0)).await, "granted", "stock has no run");
     office.claim(run, "a").await;
     assert_refused(&office.ask("stock.claim", named(1)).await, "granted", "stock has no run");
     assert_refused(&office.ask("stock.renew", named(1)).await, "granted", "stock has no run");
+    // Also not by way of a tick that is another's.
+    let theirs = Uuid::from_u128(4);
+    office.claim_by(theirs, office.run_of(once("second")).await, "a").await;
+    let stock = office.run_of(NewSchedule::new("stock", "count", "stock", "at 2020-05-04 09:00")).await;
+    let body = json!({ "run_id": stock, "tick_id": theirs, "worker": "a" });
+    assert_refused(&office.ask("stock.claim", body).await, "granted", "nothing else waits in its turn");
     assert_refused(&office.ask("stock.finish", named(1)).await, "recorded", "stock has no run");
     assert_eq!(office.column(run, "state").await, "running");
 
     let ours = office.bench.queued_run_beside(KEY).await;
     for queue in ["default", "mail", "default.sales"] {
         for (ask, member) in [("claim", "granted"), ("renew", "granted"), ("finish", "recorded")] {
-            let body = json!({ "run_id": ours, "worker": "a", "attempt": 0, "outcome": "succeeded" });
+            let body = json!({ "run_id": ours, "tick_id": Uuid::nil(), "worker": "a", "attempt": 0, "outcome": "succeeded" });
             assert_refused(&office.ask(&format!("{queue}.{ask}"), body).await, member, "Warren's own");
         }
     }
     assert_refused(&office.claim(ours, "a").await, "granted", "sales has no run");
     assert_eq!(office.column(ours, "state").await, "queued");
+}
+
+/// Red if one locked run holds up whoever asks behind it for longer than a lock is waited for, or an outcome is lost by that.
+#[tokio::test]
+async fn an_ask_about_a_run_that_somebody_else_holds_is_not_answered_and_nothing_is_done() {
+    let office = Office::open().await;
+    let run = office.run_of(once("nightly")).await;
+    office.claim(run, "a").await;
+    // With the limits that the program has.
+    let as_program =
+        shared::database::connect(&office.bench.database.config_as(Role::Scheduler), "test").unwrap();
+    let desk = ReportDesk { database: as_program, ..office.desk.clone() };
+    let finish = json!({ "run_id": run, "worker": "a", "attempt": 1, "outcome": "succeeded" }).to_string();
+    let finish = finish.as_bytes();
+    let mut holder = office.bench.pool().begin().await.unwrap();
+    sqlx::query("SELECT FROM job_runs FOR UPDATE").execute(&mut *holder).await.unwrap();
+    assert_eq!(desk.answer("sales.finish", finish, Some(REPLY_TO)).await.unwrap(), None);
+    // Who waits for no answer does not ask again, so this message is to be kept.
+    desk.answer("sales.finish", finish, None).await.unwrap_err();
+    holder.rollback().await.unwrap();
+    assert_eq!(office.column(run, "state").await, "running");
+    desk.answer("sales.finish", finish, Some(REPLY_TO)).await.unwrap().unwrap();
+    assert_eq!(office.column(run, "state").await, "succeeded");
 }
 
 #[tokio::test]
@@ -311,7 +389,7 @@ async fn what_can_t_be_read_is_answered_in_words_and_what_can_t_be_answered_is_d
     assert_refused(&office.ask("sales.claim", json!("now!")).await, "granted", "can't be read");
     assert_refused(&office.ask("sales.finish", json!({})).await, "recorded", "can't be read");
     assert_refused(&office.ask("sales.steal", json!({})).await, "granted", "none of");
-    let claim = json!({ "run_id": run, "worker": "a" }).to_string();
+    let claim = json!({ "run_id": run, "tick_id": Uuid::nil(), "worker": "a" }).to_string();
     // To write into somebody else's queue is not Warren's to do for anybody.
     for nowhere in [None, Some("audit.events"), Some("stock.answers")] {
         let answer = office.desk.answer("sales.claim", claim.as_bytes(), nowhere).await.unwrap();

@@ -69,7 +69,7 @@ async fn answer(broker: &TestBroker, id: &str) -> Value {
 }
 
 fn claim(run: Uuid) -> Vec<u8> {
-    json!({ "run_id": run, "worker": "a" }).to_string().into_bytes()
+    json!({ "run_id": run, "tick_id": Uuid::nil(), "worker": "a" }).to_string().into_bytes()
 }
 
 #[tokio::test]

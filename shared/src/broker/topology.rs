@@ -21,6 +21,9 @@ pub const DEAD_LETTERS: &str = "dead.letters";
 /// How many deliveries of one message before the broker gives up on it. A restart of a consumer raises the count of
 /// all it had in hand, so this is far above anything that happens by itself.
 const DELIVERY_LIMIT: i32 = 1_000;
+/// The same of what other programs ask. Its bytes are not ours: what our AMQP client can't decode (a name that is no UTF-8) breaks its
+/// connection each time, and holds all others up.
+const REPORTS_DELIVERY_LIMIT: i32 = 10;
 /// How many messages a work queue holds before publishers are told no; they keep what they have in the outbox.
 const LENGTH_MAX: i32 = 10_000_000;
 
@@ -91,6 +94,14 @@ const WORK_QUEUE: &[(&str, Argument)] = &[
     ("x-max-length", Argument::Number(LENGTH_MAX)),
 ];
 
+/// Without dead letters: an ask is void after half a minute, its worker asks again, and whoever reads dead letters could decode it no better.
+const REPORTS: &[(&str, Argument)] = &[
+    ("x-queue-type", Argument::Text("quorum")),
+    ("x-delivery-limit", Argument::Number(REPORTS_DELIVERY_LIMIT)),
+    ("x-overflow", Argument::Text("reject-publish")),
+    ("x-max-length", Argument::Number(LENGTH_MAX)),
+];
+
 /// The exchanges, in the order in which they are declared.
 pub const EXCHANGES: &[ExchangeDeclaration] = &[
     ExchangeDeclaration { name: Exchange::AuthEvents.name(), routing: Routing::Topic },
@@ -114,7 +125,7 @@ pub const QUEUES: &[QueueDeclaration] = &[
     QueueDeclaration { name: AUDIT_QUEUE, arguments: WORK_QUEUE },
     QueueDeclaration { name: RUNS_QUEUE, arguments: WORK_QUEUE },
     QueueDeclaration { name: MAIL_RUNS_QUEUE, arguments: WORK_QUEUE },
-    QueueDeclaration { name: REPORTS_QUEUE, arguments: WORK_QUEUE },
+    QueueDeclaration { name: REPORTS_QUEUE, arguments: REPORTS },
 ];
 
 /// The bindings.

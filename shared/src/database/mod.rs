@@ -13,6 +13,6 @@ pub use deadline::within;
 pub use migrate::{MigrateError, check_schema_at_start, migrate, require_schema};
 pub use pool::{connect, ping, reach};
 pub use roles::{RolesError, create_roles};
-pub use unavailable::is_unavailable;
+pub use unavailable::{is_locked, is_unavailable};
 
 pub use crate::role::Role;

@@ -17,8 +17,8 @@ pub fn is_unavailable(error: &Error) -> bool {
 const BEFORE_THE_FIRST_ANSWER: [&str; 2] =
     ["response from SSLRequest: 0x00", "response from SSLRequest: 0x45"];
 
-/// Whether a lock was not to be had in time.
-pub(super) fn is_locked(error: &Error) -> bool {
+/// Whether somebody else held a lock for longer than `lock_timeout`.
+pub fn is_locked(error: &Error) -> bool {
     matches!(error, Error::Database(database) if database.code().is_some_and(|code| code == LOCK_NOT_AVAILABLE))
 }
 

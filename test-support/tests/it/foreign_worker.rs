@@ -91,25 +91,19 @@ impl Drop for Example {
     }
 }
 
-/// Makes the user `sales` with the rights that the page names, as `rabbitmqctl` would; gives its URL. On a server of the run's
-/// own.
+/// Makes the user `sales`, and its queue and rights by the example's document; gives its URL. On a server of the run's own.
 async fn team(broker: &TestBroker) -> String {
     let name = format!("sales_{}", broker.virtual_host());
-    let put = async |path: String, document: Value| {
-        let status = broker.manage(Method::PUT, &path, &document).await;
-        assert!((200..300).contains(&status), "{status} to PUT {path}");
+    let done = async |method: Method, path: &str, document: Value| {
+        let status = broker.manage(method, path, &document).await;
+        assert!((200..300).contains(&status), "{status} to {path}");
     };
-    put(format!("api/users/{name}"), json!({ "password": "of the team", "tags": "" })).await;
-    let path = format!("{}/{name}", broker.virtual_host());
-    let (write, read) = (r"^(sales\.|job\.reports$)", r"^(sales\.|job\.ticks$)");
-    put(format!("api/permissions/{path}"), json!({ "configure": r"^sales\.", "write": write, "read": read }))
-        .await;
-    for (exchange, write, read) in
-        [("job.reports", r"^sales\.(claim|renew|finish)$", "^$"), ("job.ticks", "^$", r"^sales\.")]
-    {
-        let document = json!({ "exchange": exchange, "write": write, "read": read });
-        put(format!("api/topic-permissions/{path}"), document).await;
-    }
+    done(Method::PUT, &format!("api/users/{name}"), json!({ "password": "of the team", "tags": "" })).await;
+    let definitions = std::fs::read_to_string(Path::new(FOLDER).join("definitions.json")).unwrap();
+    let definitions = definitions
+        .replace(r#""vhost": "warren""#, &format!(r#""vhost": "{}""#, broker.virtual_host()))
+        .replace(r#""user": "sales""#, &format!(r#""user": "{name}""#));
+    done(Method::POST, "api/definitions", serde_json::from_str(&definitions).unwrap()).await;
     let mut amqp_url = Url::parse(broker.amqp_url()).unwrap();
     amqp_url.set_username(&name).unwrap();
     amqp_url.set_password(Some("of the team")).unwrap();
@@ -217,9 +211,44 @@ async fn a_team_does_its_jobs_in_python_and_one_worker_takes_over_from_another_t
     dismiss(broker).await;
 }
 
+/// Publishes an ask with an id that is no text in any encoding that AMQP knows: Rust's client would not.
+const UNDECODABLE: &str = r#"
+import os, pika
+with pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"])) as connection:
+    channel = connection.channel()
+    channel.confirm_delivery()
+    properties = pika.BasicProperties(correlation_id=b"\xff\xfe", delivery_mode=2)
+    channel.basic_publish("job.reports", "sales.claim", b"{}", properties, mandatory=True)
+"#;
+
+// Red if the queue keeps a message for ever, or for hours, by which the connection breaks of whoever is given it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_no_client_of_ours_can_decode_holds_up_the_others_for_a_minute_and_not_for_hours() {
+    let World { database, broker, scheduler, .. } = &World::start().await;
+    let url = team(broker).await;
+    let mut python = Command::new(environment::python());
+    let published = python.arg("-c").arg(UNDECODABLE).env("AMQP_URL", &url).status().unwrap();
+    assert!(published.success());
+    let mut example = Example::start(&url, "0").await;
+    add(database, "sales-report", r#"{"region":"eu"}"#).await;
+    run_in(database, ("sales-report", "succeeded"), TAKEN_OVER).await;
+    assert!(
+        scheduler.log().contains("interrupted"),
+        "it can be decoded by now: the limit of the queue may go"
+    );
+    example.signal(Signal::SIGTERM);
+    assert_eq!(example.ended().await, Some(0));
+    assert_eq!(broker.queue_depth("job.reports").await, 0);
+    dismiss(broker).await;
+}
+
+/// Where RabbitMQ answers who has no queue.
+const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+
 /// What somebody with the team's login tries.
 enum Deed {
     Publish(&'static str, &'static str),
+    Declare(&'static str),
     Bind(&'static str, &'static str),
     Consume(&'static str),
 }
@@ -233,12 +262,17 @@ async fn attempt(connection: &Connection, deed: Deed) -> Result<(), lapin::Error
             let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
             channel.basic_publish(exchange.into(), key.into(), options, b"{}", properties).await?.await?;
         }
+        Deed::Declare(queue) => {
+            let (options, none) = (QueueDeclareOptions::durable(), FieldTable::default());
+            channel.queue_declare(queue.into(), options, none).await?;
+        }
         Deed::Bind(exchange, pattern) => {
             let (options, none) = (QueueBindOptions::default(), FieldTable::default());
-            channel.queue_bind("sales.mine".into(), exchange.into(), pattern.into(), options, none).await?;
+            channel.queue_bind("sales.ticks".into(), exchange.into(), pattern.into(), options, none).await?;
         }
         Deed::Consume(queue) => {
             let options = BasicConsumeOptions::default();
+            let options = BasicConsumeOptions { no_ack: queue == REPLY_TO, ..options };
             channel.basic_consume(queue.into(), "mine".into(), options, FieldTable::default()).await?;
         }
     }
@@ -252,14 +286,12 @@ async fn a_team_can_do_nothing_with_its_login_but_see_to_its_own_queue() {
     broker.declare_topology().await;
     let config = BrokerConfig::at(&team(&broker).await).unwrap();
     let connection = shared::broker::connect(&config, "test", "test").await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    let (options, none) = (QueueDeclareOptions::durable(), FieldTable::default());
-    channel.queue_declare("sales.mine".into(), options, none).await.unwrap();
     for deed in [
         Deed::Publish("job.reports", "sales.claim"),
         Deed::Publish("job.reports", "sales.finish"),
-        Deed::Bind("job.ticks", "sales.#"),
-        Deed::Consume("sales.mine"),
+        Deed::Publish("job.reports", "sales.renew"),
+        Deed::Consume("sales.ticks"),
+        Deed::Consume(REPLY_TO),
     ] {
         attempt(&connection, deed).await.unwrap();
     }
@@ -270,7 +302,10 @@ async fn a_team_can_do_nothing_with_its_login_but_see_to_its_own_queue() {
         Deed::Publish("job.ticks", "sales.report"),
         Deed::Publish("job.events", "job.run.succeeded"),
         Deed::Publish("", "job.reports"),
+        Deed::Declare("sales.mine"),
+        Deed::Declare(""),
         Deed::Bind("job.ticks", "default.#"),
+        Deed::Bind("job.ticks", "sales.#"),
         Deed::Bind("job.ticks", "#"),
         Deed::Bind("job.reports", "#"),
         Deed::Bind("auth.events", "#"),

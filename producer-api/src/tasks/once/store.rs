@@ -2,11 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use shared::database::is_locked;
 use shared::ids::UserId;
 use sqlx::PgConnection;
-
-/// PostgreSQL's word for a lock that somebody else held for too long.
-const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// What became of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +46,7 @@ pub(super) async fn claim(
     match claimed {
         Ok(done) if done.rows_affected() == 1 => Ok(Claim::Ours),
         Ok(_) => Ok(Claim::Taken),
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) => {
-            Ok(Claim::InFlight)
-        }
+        Err(error) if is_locked(&error) => Ok(Claim::InFlight),
         Err(sqlx::Error::Database(error)) if error.constraint() == Some("idempotency_keys_user_id_fkey") => {
             Ok(Claim::UserGone)
         }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use shared::contracts::jobs::{DEFAULT_QUEUE, MAIL_QUEUE};
 use shared::ids::RunId;
+use uuid::Uuid;
 
 /// The largest body that is read: an output is kept up to 64 KiB.
 const BODY_MAX: usize = 1024 * 1024;
@@ -40,7 +41,11 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct ClaimAsk {
     pub(super) run_id: RunId,
+    /// The tick's own id: whoever asks again by the same tick is told the same again.
+    pub(super) tick_id: Uuid,
     pub(super) worker: String,
+    /// What it can do; none: whatever its queue has.
+    pub(super) jobs: Option<Vec<String>>,
 }
 
 /// For more time.
@@ -167,7 +172,6 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use uuid::Uuid;
 
     use super::*;
 
@@ -176,7 +180,7 @@ mod tests {
     }
 
     fn claim() -> Value {
-        json!({ "run_id": Uuid::from_u128(9), "worker": "sales-1/77", "what we don't know": 1 })
+        json!({ "run_id": Uuid::from_u128(9), "tick_id": Uuid::from_u128(8), "worker": "sales-1/77", "what we don't know": 1 })
     }
 
     #[test]
@@ -192,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_can_be_done_nothing_about_is_refused_in_words() {
-        let worker = |name: &str| json!({ "run_id": Uuid::nil(), "worker": name });
+        let worker = |name: &str| json!({ "run_id": Uuid::nil(), "tick_id": Uuid::nil(), "worker": name });
         for (key, body, expected) in [
             ("claim", claim(), "none of"),
             (".claim", claim(), "none of"),
@@ -202,6 +206,12 @@ mod tests {
             ("mail.eu.renew", claim(), "Warren's own"),
             ("sales.claim", json!([]), "can't be read"),
             ("sales.claim", json!({ "run_id": "7", "worker": "w" }), "can't be read"),
+            ("sales.claim", json!({ "run_id": Uuid::nil(), "worker": "w" }), "tick_id"),
+            (
+                "sales.claim",
+                json!({ "run_id": Uuid::nil(), "tick_id": Uuid::nil(), "worker": "w", "jobs": "report" }),
+                "can't be read",
+            ),
             ("sales.renew", claim(), "attempt"),
             (
                 "sales.finish",

@@ -36,12 +36,12 @@ async fn attempt(
     let Some(state) = store::state(connection, queue, ask.run_id).await? else {
         return Ok(Some(Answer::not_granted(format!("{queue} has no run {}", ask.run_id))));
     };
-    store::lock_turn(connection, ask.run_id, &ask.worker).await?;
+    store::lock_turn(connection, ask.tick_id, &ask.worker).await?;
     let ours = (ask.worker.as_str(), lease.as_secs_f64());
-    if let Some(run) = store::hold_again(connection, ask.run_id, ours).await? {
+    if let Some(run) = store::hold_again(connection, (queue, ask.tick_id), ours).await? {
         return Ok(Some(granted(run, lease, true)));
     }
-    let turn = Turn { run_id: ask.run_id, jobs: None, is_remembered: true };
+    let turn = Turn { run_id: ask.run_id, jobs: ask.jobs.as_deref(), tick_id: Some(ask.tick_id) };
     Ok(match claims_store::claim(connection, turn, ours).await? {
         Claimed::Run(run) => Some(granted(run, lease, false)),
         Claimed::Nothing => {

@@ -27,8 +27,10 @@ pub struct ReportDesk {
 }
 
 impl ReportDesk {
-    /// Does what a message asks that was published under `key`, and gives the answer, committed; `None` if it names no queue into
-    /// which one may go. Then an outcome is recorded all the same, and nothing is claimed or renewed: nobody would know.
+    /// Does what a message asks that was published under `key`, and gives the answer, committed; `None` if there is none to give.
+    /// One that names no queue into which an answer may go has its outcome recorded all the same, and claims and renews nothing:
+    /// nobody would know. Nothing is done if somebody else holds the run: who waits for the answer asks again, and others do not
+    /// wait for him.
     pub async fn answer(
         &self,
         key: &str,
@@ -52,9 +54,20 @@ impl ReportDesk {
             return Ok(None);
         }
         let answer = match &ask.what {
-            What::Claim(what) => claim::claim(self, &ask.queue, what).await?,
-            What::Renew(what) => renew::renew(self, &ask.queue, what).await?,
-            What::Finish(what) => finish::finish(self, &ask.queue, what).await?,
+            What::Claim(what) => claim::claim(self, &ask.queue, what).await,
+            What::Renew(what) => renew::renew(self, &ask.queue, what).await,
+            What::Finish(what) => finish::finish(self, &ask.queue, what).await,
+        };
+        let answer = match answer {
+            Err(error) if can_answer && error.is_locked() => {
+                tracing::warn!(
+                    key,
+                    "an ask about a run waits for a lock of somebody else's: it is not answered"
+                );
+                self.metrics.locked(kind);
+                return Ok(None);
+            }
+            answer => answer?,
         };
         self.metrics.answered(kind, answer.word());
         log(&ask, &answer);

@@ -23,6 +23,7 @@ pub use desk::ReportDesk;
 pub use listener::Listener;
 pub use metrics::ReportMetrics;
 
+use shared::database::is_locked;
 use shared::outbox::AppendError;
 use sqlx::{Postgres, Transaction};
 
@@ -37,6 +38,13 @@ pub enum ReportError {
     /// The event that tells the run's end could not be written.
     #[error("the run's end can't be told")]
     Untold(#[source] AppendError),
+}
+
+impl ReportError {
+    /// Whether somebody else held a row for too long.
+    fn is_locked(&self) -> bool {
+        matches!(self, Self::Database(error) if is_locked(error))
+    }
 }
 
 impl From<sqlx::Error> for ReportError {

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use shared::ids::RunId;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::worker::retry_policy::RetryPolicy;
 use crate::worker::runs_store::ClaimedRun;
@@ -128,7 +129,7 @@ pub(super) async fn state(
 /// Whoever asks in the same turn waits until the end of this transaction.
 pub(super) async fn lock_turn(
     connection: &mut PgConnection,
-    turn: RunId,
+    turn: Uuid,
     worker: &str,
 ) -> Result<(), sqlx::Error> {
     let locked =
@@ -139,7 +140,7 @@ pub(super) async fn lock_turn(
 /// Holds for another `lease_seconds` the run that `worker` has been given in this turn, if it still has it.
 pub(super) async fn hold_again(
     connection: &mut PgConnection,
-    turn: RunId,
+    (queue, turn): (&str, Uuid),
     (worker, lease_seconds): (&str, f64),
 ) -> Result<Option<ClaimedRun>, sqlx::Error> {
     sqlx::query_as!(
@@ -147,14 +148,15 @@ pub(super) async fn hold_again(
         r#"
         UPDATE job_runs
         SET lease_until = clock_timestamp() + make_interval(secs => $3)
-        WHERE turn = $1 AND worker = $2 AND state = 'running'
+        WHERE turn = $1 AND worker = $2 AND queue = $4 AND state = 'running'
         RETURNING id AS "id: RunId", schedule_key, job_key, scheduled_at,
             COALESCE(due_at, run_after) AS "due_at!", is_exclusive, args, attempt, attempts_before, attempts_uncounted,
             attempts_max, timeout_seconds, backoff_seconds, backoff_max_seconds
         "#,
-        turn.0,
+        turn,
         worker,
         lease_seconds,
+        queue,
     )
     .fetch_optional(connection)
     .await
