@@ -20,7 +20,7 @@ use crate::size::Size;
 const PERCENT_MIN: u32 = 80;
 
 pub(crate) async fn measure(database: &TestDatabase, size: &Size, report: &mut Report) {
-    let (mut raw, mut ours) = (Rounds::default(), Rounds::default());
+    let (mut raw, mut ours) = (Rounds::new(), Rounds::new());
     for _ in 0..size.rounds {
         let broker = prepared(database, &messages(size.round_events)).await;
         raw_consumer::consume(database.pool(), &broker, size.round_events).await;

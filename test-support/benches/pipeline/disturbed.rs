@@ -1,6 +1,8 @@
 //! What good events lose while others come that can't be routed, read or recorded (`messaging.md` D.2, I8): relay and audit consumer
 //! with and without them, in turns.
 
+use std::time::Duration;
+
 use lapin::options::QueueBindOptions;
 use lapin::types::FieldTable;
 use serde_json::Value;
@@ -23,38 +25,57 @@ use crate::size::Size;
 
 /// One in so many is no good.
 const ONE_IN: usize = 100;
-/// One in so many is read, and refused by the database: its batch is halved until it is alone.
-const REFUSED_ONE_IN: usize = 10_000;
 /// What good events must keep of their rate, in percent.
 const PERCENT_MIN: u32 = 90;
+/// One in so many is read, and its row refused by the database: its batch is halved until it is alone.
+const REFUSED_ONE_IN: usize = 10_000;
+/// How much longer all others may take for one of these.
+const REFUSED_MAX: Duration = Duration::from_millis(100);
 
 pub(crate) async fn measure(database: &TestDatabase, size: &Size, report: &mut Report) {
-    let good = size.round_events;
-    let (mut alone, mut beside) = (Rounds::default(), Rounds::default());
+    relay(database, size, report).await;
+    consumer(database, size, report).await;
+}
+
+async fn relay(database: &TestDatabase, size: &Size, report: &mut Report) {
+    let (pool, good) = (database.pool(), size.round_events);
+    let (mut alone, mut beside) = (Rounds::new(), Rounds::new());
     for _ in 0..size.rounds {
-        alone.push(
-            relay_over(database, &bound_by_type().await, good, fill_outbox(database.pool(), good)).await,
-        );
-        beside.push(
-            relay_over(database, &bound_by_type().await, good, fill_disturbed(database.pool(), good)).await,
-        );
+        alone.push(relay_over(database, &bound_by_type().await, good, fill_outbox(pool, good)).await);
+        beside.push(relay_over(database, &bound_by_type().await, good, fill_disturbed(pool, good)).await);
     }
     let what = format!("relay, one event in {ONE_IN} unroutable");
     report.compare(&what, good, ("without them", &alone), ("good ones", &beside), PERCENT_MIN);
-    sqlx::query("TRUNCATE outbox, outbox_parked").execute(database.pool()).await.unwrap();
-    let (mut alone, mut beside) = (Rounds::default(), Rounds::default());
+    sqlx::query("TRUNCATE outbox, outbox_parked").execute(pool).await.unwrap();
+}
+
+async fn consumer(database: &TestDatabase, size: &Size, report: &mut Report) {
+    let good = size.round_events;
+    let [mut alone, mut unreadable, mut refused] = [const { Rounds::new() }; 3];
     for _ in 0..size.rounds {
-        for (rounds, is_disturbed) in [(&mut alone, false), (&mut beside, true)] {
-            let messages = if is_disturbed { disturbed(good) } else { messages(good) };
-            let bad = messages.len() - good;
+        for (rounds, every, bad) in [
+            (&mut alone, usize::MAX, Bad::Unreadable),
+            (&mut unreadable, ONE_IN, Bad::Unreadable),
+            (&mut refused, REFUSED_ONE_IN, Bad::Refused),
+        ] {
+            let messages = with_bad(good, every, bad);
             let broker = prepared(database, &messages).await;
             consume(database, &broker, good).await;
-            assert_eq!(quarantined(database.pool()).await, bad, "what is no good is set aside");
+            let set_aside = messages.len() - good;
+            assert_eq!(quarantined(database.pool()).await, set_aside, "what is no good is set aside");
             rounds.push(recorded_within(database.pool(), good).await);
         }
     }
-    let what = format!("consumer, one message in {ONE_IN} unreadable and one in {REFUSED_ONE_IN} refused");
-    report.compare(&what, good, ("without them", &alone), ("good ones", &beside), PERCENT_MIN);
+    let what = format!("consumer, one message in {ONE_IN} unreadable");
+    report.compare(&what, good, ("without them", &alone), ("good ones", &unreadable), PERCENT_MIN);
+    println!("consumer, one message in {REFUSED_ONE_IN} refused, by round: {}", refused.rates(good));
+    let each =
+        refused.median().saturating_sub(alone.median()) / u32::try_from(good / REFUSED_ONE_IN).unwrap();
+    report.below(
+        "consumer, how much longer a row that the database refuses makes it take",
+        each,
+        REFUSED_MAX,
+    );
 }
 
 /// A broker whose audit queue gets the events of [`messages`] alone, so that others of their exchange are unroutable.
@@ -87,22 +108,40 @@ async fn fill_disturbed(database: &PgPool, good: usize) -> i64 {
     sqlx::query_scalar(last).fetch_one(database).await.unwrap()
 }
 
-/// As many good messages, and others between them that go to quarantine.
-fn disturbed(good: usize) -> Vec<Message> {
-    let (clock, entropy) = (Clock::system(), Entropy::system());
+/// What is wrong with a message.
+#[derive(Clone, Copy)]
+enum Bad {
+    /// It is no JSON.
+    Unreadable,
+    /// It can be read, and its row has an entry too long for an index.
+    Refused,
+}
+
+impl Bad {
+    fn message(self, good: &Message, entropy: &Entropy) -> Message {
+        let id = EventId(entropy.uuid_v7(Clock::system().now()));
+        let body = match self {
+            Self::Unreadable => "{".to_owned(),
+            Self::Refused => {
+                let mut body: Value = serde_json::from_str(&good.body).unwrap();
+                body["id"] = id.to_string().into();
+                // Not to be compressed.
+                let chance: String = (0..128).map(|_| entropy.uuid_v4().simple().to_string()).collect();
+                body["type"] = chance.into();
+                body.to_string()
+            }
+        };
+        Message { id, body, ..good.clone() }
+    }
+}
+
+/// As many good messages, and a bad one before one in `every` of them.
+fn with_bad(good: usize, every: usize, bad: Bad) -> Vec<Message> {
+    let entropy = Entropy::system();
     let mut all = Vec::new();
     for (number, message) in messages(good).into_iter().enumerate() {
-        let id = EventId(entropy.uuid_v7(clock.now()));
-        if number % ONE_IN == ONE_IN / 2 {
-            all.push(Message { id, body: "{".to_owned(), ..message.clone() });
-        }
-        if number % REFUSED_ONE_IN == REFUSED_ONE_IN / 2 {
-            let mut body: Value = serde_json::from_str(&message.body).unwrap();
-            body["id"] = id.to_string().into();
-            // Longer than any entry of an index, and not to be compressed.
-            let chance: String = (0..128).map(|_| entropy.uuid_v4().simple().to_string()).collect();
-            body["type"] = chance.into();
-            all.push(Message { id, body: body.to_string(), ..message.clone() });
+        if number % every == every / 2 {
+            all.push(bad.message(&message, &entropy));
         }
         all.push(message);
     }

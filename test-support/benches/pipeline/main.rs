@@ -8,7 +8,7 @@
 //!
 //! Rounds of the limit and of ours take turns, so that what else the machine does hits both; the medians are
 //! compared. PostgreSQL is durable in all of it. It ends with exit code 1 if a limit is missed. `PIPELINE_SIZE=small` tries
-//! it out, and judges as strictly.
+//! it out, and judges as strictly; `PIPELINE_PART=disturbed` measures that part alone.
 
 #![expect(
     clippy::unwrap_used,
@@ -43,10 +43,22 @@ async fn main() -> ExitCode {
     let database = postgres.database_with_commit_instants().await;
     let mut report = Report::default();
     println!("pipeline, {size:?}; load {}", load());
-    relay::measure(&database, &size, &mut report).await;
-    consumer::measure(&database, &size, &mut report).await;
-    disturbed::measure(&database, &size, &mut report).await;
-    latency::measure(&database, &size, &mut report).await;
-    memory::measure(&database, &size, &mut report).await;
+    let part = std::env::var("PIPELINE_PART");
+    let is_wanted = |name: &str| part.as_ref().map_or(true, |part| part == name);
+    if is_wanted("relay") {
+        relay::measure(&database, &size, &mut report).await;
+    }
+    if is_wanted("consumer") {
+        consumer::measure(&database, &size, &mut report).await;
+    }
+    if is_wanted("disturbed") {
+        disturbed::measure(&database, &size, &mut report).await;
+    }
+    if is_wanted("latency") {
+        latency::measure(&database, &size, &mut report).await;
+    }
+    if is_wanted("memory") {
+        memory::measure(&database, &size, &mut report).await;
+    }
     report.judge()
 }

@@ -25,7 +25,7 @@ const PERCENT_MIN: u32 = 60;
 pub(crate) async fn measure(database: &TestDatabase, size: &Size, report: &mut Report) {
     let bytes: usize = messages(1_000).iter().map(|message| message.body.len()).sum();
     println!("relay: {} events a round, {} bytes each", size.round_events, bytes / 1_000);
-    let (mut raw, mut at_once, mut ours) = (Rounds::default(), Rounds::default(), Rounds::default());
+    let (mut raw, mut at_once, mut ours) = (Rounds::new(), Rounds::new(), Rounds::new());
     for _ in 0..size.rounds {
         raw.push(publish(size.round_events, Manner::OneByOne).await);
         let broker = TestBroker::create().await;

@@ -14,19 +14,27 @@ pub(crate) struct Report {
 }
 
 /// How long the rounds of one kind took, for so many events each.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Rounds {
     durations: Vec<Duration>,
 }
 
 impl Rounds {
+    pub(crate) const fn new() -> Self {
+        Self { durations: Vec::new() }
+    }
+
+    pub(crate) fn median(&self) -> Duration {
+        Distribution::of(self.durations.clone()).median()
+    }
+
     pub(crate) fn push(&mut self, duration: Duration) {
         self.durations.push(duration);
     }
 
     /// Events a second in the median round.
     pub(crate) fn rate(&self, events: usize) -> f64 {
-        per_second(events, Distribution::of(self.durations.clone()).median())
+        per_second(events, self.median())
     }
 
     /// Events a second in each round.
