@@ -50,7 +50,7 @@ async fn newcomer(shared: &Shared, replica: usize, number: u32) -> Option<()> {
         from(client, Method::PATCH, "/api/users/me/").bearer_auth(access).json(&json!({ "first_name": name }))
     };
     shared.attempt(replica, Act::Describe, request).await?;
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         let request = |client: &Client, _: &str| {
             from(client, Method::DELETE, "/api/users/me/")
                 .bearer_auth(access)
