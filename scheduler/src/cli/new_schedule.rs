@@ -49,6 +49,12 @@ pub(super) struct AddArguments {
     /// How often a run is tried.
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     attempts: i32,
+    /// After a failed attempt a run waits at random, up to so long; the limit doubles with each.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    backoff: Duration,
+    /// How high that limit goes.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    backoff_max: Duration,
     /// Of two runs that wait in a queue the one with the higher number goes first.
     #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true)]
     priority: i16,
@@ -103,6 +109,8 @@ impl AddArguments {
             },
             timeout: self.timeout,
             attempts_max: self.attempts,
+            backoff: self.backoff,
+            backoff_max: self.backoff_max,
         }
     }
 }

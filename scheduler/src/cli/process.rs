@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Jobs, block_on};
 use crate::config::{Config, PROGRAM};
 use crate::jobs::{Mailer, Printer};
-use crate::schedule::{Ticker, TickerMetrics};
+use crate::schedule::{Last, Ticker, TickerMetrics};
 use crate::worker::{LEASE, Registry, WorkerMetrics, Workshop, claim_next, execute as execute_run};
 
 #[derive(Debug, Args)]
@@ -51,6 +51,7 @@ pub(super) fn execute(reader: Reader, arguments: &ProcessArguments, jobs: Jobs) 
             component: health.component("ticker", Standing::Required),
             metrics: TickerMetrics::new(&metrics),
             interval: config.tick_interval,
+            looked_for_messages: Last::default(),
         };
         let instance = format!("{}/{}", config.process.instance, std::process::id());
         run_to_end(PROGRAM, |stop| async move {

@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use super::{Jobs, block_on};
 use crate::config::{Config, PROGRAM};
 use crate::jobs::{Mailer, Printer};
-use crate::schedule::{ScheduleFigures, Ticker, TickerMetrics};
+use crate::schedule::{Last, ScheduleFigures, Ticker, TickerMetrics};
 use crate::worker::remote::{Listener, ReportDesk, ReportMetrics};
 use crate::worker::{LEASE, Registry, Worker, WorkerMetrics, Workshop};
 
@@ -89,6 +89,7 @@ impl Program {
             component: self.health.component("ticker", Standing::Required),
             metrics: TickerMetrics::new(&self.metrics),
             interval: self.config.tick_interval,
+            looked_for_messages: Last::default(),
         };
         self.shutdown.spawn("ticker", ticker.run(self.shutdown.token()));
     }
@@ -100,11 +101,11 @@ impl Program {
         let runs = self.spawn_worker("worker", (RUNS_QUEUE, worker_slots), &metrics);
         let mails = self.spawn_worker("mail-worker", (MAIL_RUNS_QUEUE, mail_worker_slots), &metrics);
         WorkerMetrics::watch_slots(&self.metrics, [runs, mails]);
-        self.spawn_listener();
+        self.spawn_listener(metrics);
     }
 
     /// Answers workers of other programs.
-    fn spawn_listener(&self) {
+    fn spawn_listener(&self, attempts: WorkerMetrics) {
         let listener = Listener {
             desk: ReportDesk {
                 database: self.pool.clone(),
@@ -112,6 +113,7 @@ impl Program {
                 entropy: self.entropy.clone(),
                 lease: LEASE.length,
                 metrics: ReportMetrics::new(&self.metrics),
+                attempts,
             },
             broker: self.config.broker.clone(),
             instance: self.config.process.instance.clone(),

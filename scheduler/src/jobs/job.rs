@@ -104,7 +104,8 @@ pub struct JobContext {
     pub printer: Printer,
     /// The trace its events belong to.
     pub trace: TraceContext,
-    /// Cancelled when the program is asked to stop: a job in batches ends after the one in hand, with success.
+    /// Cancelled when the program is asked to stop, or four fifths of the attempt's time are over: a job in batches ends after the
+    /// one in hand, with success.
     pub stop: CancellationToken,
 }
 

@@ -7,7 +7,7 @@ use shared::schedules::publish_tick::Published;
 use sqlx::PgConnection;
 
 use super::store;
-use crate::worker::{Registry, RescueMetrics};
+use crate::worker::{Registry, RescueMetrics, UNKNOWN};
 
 /// The states of a run that is not over.
 const UNFINISHED: [&str; 3] = ["queued", "running", "retrying"];
@@ -33,6 +33,7 @@ pub struct ScheduleFigures {
     next_due: Gauges<1>,
     overdue: Gauges<1>,
     unfinished: Gauges<1>,
+    failed: Gauges<1>,
 }
 
 impl TickerMetrics {
@@ -78,7 +79,7 @@ impl ScheduleFigures {
             registry: registry.clone(),
             next_due: metrics.gauges(
                 "scheduler_next_due_timestamp_seconds",
-                "When a job is due next, in seconds since 1970; absent for one that is not scheduled",
+                "When a job is due next, in seconds since 1970; absent for one that is not scheduled; unknown: those of other programs",
                 ["job_key"],
             ),
             overdue: metrics.gauges(
@@ -91,22 +92,38 @@ impl ScheduleFigures {
                 "Runs that are not over, by state, counted up to 10000",
                 ["state"],
             ),
+            failed: metrics.gauges(
+                "scheduler_failed_runs",
+                "Runs that failed for good in the last hour, whoever worked on them, but for those that somebody canceled; \
+                 unknown: of jobs of other programs",
+                ["job_key"],
+            ),
         }
+    }
+
+    fn job(&self, key: &str) -> &'static str {
+        self.registry.get(key).map_or(UNKNOWN, |job| job.definition.key)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no count comes near 2^52")]
     async fn read_all(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let schedules = store::next_due(connection).await?;
+        let failed = store::failed_runs(connection).await?;
         let states = UNFINISHED.map(str::to_owned);
         let counts = store::count_runs(connection, &states, COUNTED_MAX).await?;
         // A schedule may have been retired.
-        self.next_due.clear();
-        self.overdue.clear();
+        for gauges in [&self.next_due, &self.overdue, &self.failed] {
+            gauges.clear();
+        }
+        // The one that is due first comes last: jobs of other programs have one series.
         for schedule in schedules {
-            let Some(job) = self.registry.get(&schedule.job_key) else { continue };
-            let key = [job.definition.key];
+            let key = [self.job(&schedule.job_key)];
             self.next_due.of(key).set(schedule.next_due_seconds);
             self.overdue.of(key).set(schedule.overdue_seconds);
+        }
+        for job in self.registry.keys().chain([UNKNOWN]) {
+            let runs: i64 = failed.iter().filter(|(key, _)| self.job(key) == job).map(|(_, runs)| runs).sum();
+            self.failed.of([job]).set(runs as f64);
         }
         for state in UNFINISHED {
             let count = counts.iter().find(|(counted, _)| counted == state).map_or(0, |(_, count)| *count);
@@ -122,7 +139,7 @@ impl Figures for ScheduleFigures {
     }
 
     fn forget(&self) {
-        for gauges in [&self.next_due, &self.overdue, &self.unfinished] {
+        for gauges in [&self.next_due, &self.overdue, &self.unfinished, &self.failed] {
             gauges.clear();
         }
     }

@@ -11,4 +11,4 @@ mod ticker;
 pub mod watermark;
 
 pub use metrics::{ScheduleFigures, TickerMetrics};
-pub use ticker::Ticker;
+pub use ticker::{Last, Ticker};

@@ -11,13 +11,11 @@ pub(super) struct Work {
     pub(super) now: DateTime<Utc>,
     /// A schedule is due, or has been ahead of the clock.
     pub(super) is_due: bool,
-    /// A run waits for another attempt, or its worker or its message may be lost.
-    pub(super) is_stuck: bool,
     /// When a schedule is due next.
     pub(super) next_due_at: Option<DateTime<Utc>>,
 }
 
-/// Looks whether there is anything to do: one question, most of the time all there is to ask.
+/// Looks whether a schedule is due, and when the next one is.
 pub(super) async fn work(connection: &mut PgConnection) -> Result<Work, sqlx::Error> {
     sqlx::query_as!(
         Work,
@@ -26,26 +24,43 @@ pub(super) async fn work(connection: &mut PgConnection) -> Result<Work, sqlx::Er
             clock.now AS "now!",
             EXISTS (SELECT FROM job_schedules WHERE retired_at IS NULL AND next_due_at <= clock.now)
                 OR EXISTS (SELECT FROM job_schedules WHERE retired_at IS NULL AND watermark > clock.now)
-                OR EXISTS (SELECT FROM job_schedules WHERE watermark_ahead_since IS NOT NULL) AS "is_due!",
-            EXISTS (
-                SELECT FROM job_runs WHERE state = 'retrying' AND run_after <= clock.now
-            ) OR EXISTS (
-                SELECT FROM job_runs WHERE state = 'running' AND lease_until < clock.now
-            ) OR EXISTS (
-                SELECT FROM job_runs WHERE state = 'queued' AND run_after <= clock.now
-                  AND (
-                      queued_at IS NULL
-                      OR queued_at + LEAST(GREATEST(queued_at - run_after, interval '1 minute'), interval '1 hour')
-                          <= clock.now
-                      AND NOT (is_exclusive AND EXISTS (
-                          SELECT FROM job_runs AS other
-                          WHERE other.schedule_key = job_runs.schedule_key AND other.state = 'running'))
-                  )
-            ) AS "is_stuck!",
+                OR EXISTS (
+                    SELECT FROM job_schedules WHERE retired_at IS NULL AND watermark_ahead_since IS NOT NULL
+                ) AS "is_due!",
             (SELECT min(next_due_at) FROM job_schedules WHERE retired_at IS NULL AND next_due_at > clock.now) AS next_due_at
         -- One moment for all of them, which an index can be asked for.
         FROM (SELECT clock_timestamp() AS now OFFSET 0) AS clock
         "#
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Whether a run waits for another attempt or for its time, or its worker may be lost; and, if it is asked for, whether a message
+/// may be. That takes a look at each run that waits, however many they are.
+pub(super) async fn is_stuck(
+    connection: &mut PgConnection,
+    with_messages: bool,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (
+            SELECT FROM job_runs WHERE state = 'retrying' AND run_after <= clock.now
+        ) OR EXISTS (
+            SELECT FROM job_runs WHERE state = 'running' AND lease_until < clock.now
+        ) OR EXISTS (
+            SELECT FROM job_runs WHERE state = 'queued' AND queued_at IS NULL AND run_after <= clock.now
+        ) OR ($1 AND EXISTS (
+            SELECT FROM job_runs
+            WHERE state = 'queued'
+              AND queued_at + LEAST(GREATEST(queued_at - run_after, interval '1 minute'), interval '1 hour') <= clock.now
+              AND NOT (is_exclusive AND EXISTS (
+                  SELECT FROM job_runs AS other
+                  WHERE other.schedule_key = job_runs.schedule_key AND other.state = 'running'))
+        )) AS "is_stuck!"
+        FROM (SELECT clock_timestamp() AS now OFFSET 0) AS clock
+        "#,
+        with_messages,
     )
     .fetch_one(connection)
     .await
@@ -152,10 +167,26 @@ pub(super) async fn next_due(connection: &mut PgConnection) -> Result<Vec<DueIns
         FROM job_schedules
         WHERE retired_at IS NULL AND next_due_at IS NOT NULL
         GROUP BY job_key
+        ORDER BY min(next_due_at) DESC
         "#,
     )
     .fetch_all(connection)
     .await
+}
+
+/// How many runs of each job have failed for good in the last hour, but for those that somebody wanted to end.
+pub(super) async fn failed_runs(connection: &mut PgConnection) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT job_key, count(*) AS "runs!"
+        FROM job_runs
+        WHERE finished_at > clock_timestamp() - interval '1 hour' AND state = 'failed'
+          AND error_kind IS DISTINCT FROM 'canceled'
+        GROUP BY job_key
+        "#,
+    );
+    let rows = rows.fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|row| (row.job_key, row.runs)).collect())
 }
 
 /// How many runs are in each of `states`, which are those of a run that is not over; counted up to `max` each.

@@ -1,6 +1,6 @@
 //! The ticker: again and again, writes whatever has become due. Any number run side by side.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -17,6 +17,24 @@ use super::catalogue::{Occasion, PROOF, PROOF_HOLDS, SyncError, Told, sync};
 use super::metrics::TickerMetrics;
 use super::{store, watermark};
 use crate::worker::{Registry, rescue};
+
+/// How often it looks for lost messages: they are sent again after a minute at the soonest.
+const MESSAGES_INTERVAL: Duration = Duration::from_secs(15);
+
+/// When something was done last.
+#[derive(Debug, Clone, Default)]
+pub struct Last(Arc<Mutex<Option<Instant>>>);
+
+impl Last {
+    /// How long ago; `None`: never.
+    fn elapsed(&self) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
+
+    fn is_now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
 
 /// A ticker; see the room's page.
 #[derive(Debug)]
@@ -35,6 +53,8 @@ pub struct Ticker {
     pub metrics: TickerMetrics,
     /// How often to look.
     pub interval: Duration,
+    /// When it looked for lost messages.
+    pub looked_for_messages: Last,
 }
 
 /// What a look has left.
@@ -49,10 +69,10 @@ pub struct Ticked {
 impl Ticker {
     /// Ticks until `stop`.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let synced_at = Mutex::new(None);
+        let synced = Last::default();
         supervise(&self.component, &stop, &self.entropy, || async {
             while !stop.is_cancelled() {
-                self.sync(&synced_at).await?;
+                self.sync(&synced).await?;
                 let looked_at = Instant::now();
                 let Ticked { more, next_due_in } = self.tick().await.map_err(Interruption::Passing)?;
                 self.component.up();
@@ -72,12 +92,11 @@ impl Ticker {
     }
 
     /// Syncs as soon as the database answers, and then says now and then that this build runs.
-    async fn sync(&self, synced_at: &Mutex<Option<Instant>>) -> Result<(), Interruption> {
-        let before = *synced_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let occasion = match before {
+    async fn sync(&self, synced: &Last) -> Result<(), Interruption> {
+        let occasion = match synced.elapsed() {
             None => Occasion::Start,
-            Some(at) if at.elapsed() >= PROOF_HOLDS.to_std().unwrap_or(PROOF) => Occasion::Return,
-            Some(at) if at.elapsed() >= PROOF => Occasion::Proof,
+            Some(ago) if ago >= PROOF_HOLDS.to_std().unwrap_or(PROOF) => Occasion::Return,
+            Some(ago) if ago >= PROOF => Occasion::Proof,
             Some(_) => return Ok(()),
         };
         let told = Told { outbox: &self.outbox, entropy: &self.entropy };
@@ -91,32 +110,38 @@ impl Ticker {
             Err(error @ SyncError::Timetable(..)) => return Err(Interruption::Fatal(error.into())),
             Err(error) => return Err(Interruption::Passing(error.into())),
         }
-        *synced_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        synced.is_now();
         Ok(())
     }
 
-    /// Writes what is due now, in two transactions: stuck runs must not keep ticks waiting, nor the other way round. Nothing is
-    /// begun where nothing is due.
+    /// Writes what is due now, and then sees to stuck runs, each by questions and a transaction of its own: these must not keep ticks
+    /// waiting. Nothing is begun where nothing is due.
     pub async fn tick(&self) -> anyhow::Result<Ticked> {
-        let looked_at = Instant::now();
         let mut connection = self.database.acquire().await?;
         let work = store::work(&mut connection).await?;
         drop(connection);
         let mut more = false;
         if work.is_due {
             let mut transaction = self.database.begin().await?;
-            watermark::watch(&mut transaction, work.now).await?;
-            let published = publish_ticks(&mut transaction, &self.outbox, &self.entropy, work.now).await?;
+            // Asked again: whoever stood still since then would find all that others have answered ahead of the clock.
+            let (now, looked_at) = (now(&mut transaction).await?, Instant::now());
+            watermark::watch(&mut transaction, now).await?;
+            let published = publish_ticks(&mut transaction, &self.outbox, &self.entropy, now).await?;
             transaction.commit().await?;
             // On the database's clock: as much later as this took.
-            let committed_at = work.now + TimeDelta::from_std(looked_at.elapsed()).unwrap_or_default();
+            let committed_at = now + TimeDelta::from_std(looked_at.elapsed()).unwrap_or_default();
             self.metrics.published(&published, committed_at);
             if published.runs() > 0 {
                 self.outbox.wake();
             }
             more |= published.more;
         }
-        if work.is_stuck {
+        let with_messages = self.looked_for_messages.elapsed().is_none_or(|ago| ago >= MESSAGES_INTERVAL);
+        let is_stuck = store::is_stuck(&mut *self.database.acquire().await?, with_messages).await?;
+        if with_messages {
+            self.looked_for_messages.is_now();
+        }
+        if is_stuck {
             let mut transaction = self.database.begin().await?;
             let now = now(&mut transaction).await?;
             let rescued = rescue::rescue(&mut transaction, &self.outbox, &self.entropy, now).await?;

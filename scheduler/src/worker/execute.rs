@@ -1,5 +1,6 @@
 //! Executes a claimed run: the job under its time limit and its lease, then the record of what became of it.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use shared::lifecycle::Backoff;
@@ -57,15 +58,16 @@ async fn attempt(workshop: &Workshop, claim: &Claim) -> End {
         return End::UnknownJob(run.job_key.clone());
     };
     let limit = Duration::from_secs(u64::try_from(run.timeout_seconds).unwrap_or(0));
-    match tokio::time::timeout(limit, spawn(job, workshop, claim)).await {
+    match tokio::time::timeout(limit, spawn(job, workshop, claim, limit)).await {
         Ok(Ok(result)) => End::Finished(result),
         Ok(Err(panic)) => End::Panicked(panic.to_string()),
         Err(_) => End::TimedOut(limit),
     }
 }
 
-fn spawn(job: &Job, workshop: &Workshop, claim: &Claim) -> AbortOnDropHandle<JobResult> {
-    let run = &claim.run;
+/// The job is asked to stop while some of its time is left, to end in order if it can end early.
+fn spawn(job: &Job, workshop: &Workshop, claim: &Claim, limit: Duration) -> AbortOnDropHandle<JobResult> {
+    let (run, stop) = (&claim.run, workshop.stop.child_token());
     let context = JobContext {
         run_id: run.id,
         scheduled_at: run.scheduled_at,
@@ -76,9 +78,18 @@ fn spawn(job: &Job, workshop: &Workshop, claim: &Claim) -> AbortOnDropHandle<Job
         clock: workshop.clock.clone(),
         printer: workshop.printer.clone(),
         trace: claim.trace,
-        stop: workshop.stop.clone(),
+        stop: stop.clone(),
     };
-    AbortOnDropHandle::new(tokio::spawn(job.run(context).in_current_span()))
+    let job = job.run(context);
+    let work = async move {
+        let mut job = pin!(job);
+        tokio::select! {
+            result = &mut job => return result,
+            () = tokio::time::sleep(limit * 4 / 5) => stop.cancel(),
+        }
+        job.await
+    };
+    AbortOnDropHandle::new(tokio::spawn(work.in_current_span()))
 }
 
 /// Tries until the outcome is written or turns out to be fenced. The lease may run out meanwhile: the attempt's number
@@ -98,7 +109,7 @@ async fn record_patiently(workshop: &Workshop, claim: &Claim, outcome: &Outcome,
     }
 }
 
-fn ended(outcome: &Outcome, recorded: Recorded) -> Ended {
+pub(super) fn ended(outcome: &Outcome, recorded: Recorded) -> Ended {
     match (recorded, outcome) {
         (Recorded::Fenced, _) => Ended::Fenced,
         (Recorded::Written, Outcome::Succeeded { .. }) => Ended::Succeeded,

@@ -8,7 +8,7 @@ use super::registry::Registry;
 use super::rescue::Rescued;
 
 /// A run of a job that this build doesn't have.
-const UNKNOWN: &str = "unknown";
+pub const UNKNOWN: &str = "unknown";
 
 /// How an attempt ended, as it is counted.
 const SUCCEEDED: &str = "succeeded";

@@ -32,7 +32,7 @@ mod tick_message;
 pub use claim::{Claim, claim, claim_next};
 pub use execute::execute;
 pub use lease::{LEASE, LeaseSettings};
-pub use metrics::{RescueMetrics, WorkerMetrics};
+pub use metrics::{RescueMetrics, UNKNOWN, WorkerMetrics};
 pub use registry::Registry;
 pub use subscribe::Worker;
 

@@ -73,6 +73,8 @@ async fn a_repeated_task_is_run_from_its_time_on_until_its_end_and_no_build_reti
     let repeated = Task { run_at: Some(at("09:00:00")), repeat: Some(repeat), ..Task::new(KEY, &args) };
     let Enqueued::Schedule(key) = enqueue(&bench, &repeated, at("08:59:00")).await else { unreachable!() };
     assert!(key.starts_with("count-sheep:"), "{key}");
+    let ahead = "SELECT count(*) FROM job_schedules WHERE watermark > '2026-05-04 08:59:00Z'";
+    assert_eq!(bench.count(ahead).await, 0, "one that begins later is not ahead of the clock");
     let (waiting, _) = views(&bench).await;
     assert_eq!((&waiting[0]["repeat"], &waiting[0]["state"]), (&json!(90), &json!("scheduled")));
     let mut runs = Vec::new();
@@ -122,6 +124,14 @@ async fn of_a_task_that_is_there_the_old_one_is_kept_or_replaced_as_the_code_say
     let (waiting, _) = views(&bench).await;
     let times: Vec<_> = waiting.iter().map(|task| task["run_at"].as_str().unwrap().to_owned()).collect();
     assert_eq!(times, ["2026-05-04T09:00:00+00:00", "2026-05-04T12:00:00+00:00"]);
+
+    // What was tried is no trace the less.
+    bench
+        .run_sql("UPDATE job_runs SET state = 'retrying', attempt = 1 WHERE due_at > '2026-05-04 11:30Z'")
+        .await;
+    assert!(matches!(enqueue(&bench, &task(Existing::Replace, "13:00:00"), now).await, Enqueued::Run(_)));
+    let tried = "SELECT count(*) FROM job_runs WHERE state = 'failed' AND error_kind = 'canceled' AND finished_at IS NOT NULL";
+    assert_eq!((bench.count(tried).await, bench.events("job.run.failed").await), (1, 1));
 
     let repeat = Some(Repeat { every: Duration::from_mins(1), until: None });
     let repeated = Task { repeat, ..task(Existing::Replace, "09:00:00") };

@@ -1,5 +1,6 @@
 //! The table of schedules follows the registry.
 
+use chrono::{DateTime, Utc};
 use scheduler::jobs::{Definition, Job, all};
 use scheduler::schedule::catalogue::{Occasion, Synced, Told, sync};
 use scheduler::worker::Registry;
@@ -162,6 +163,26 @@ async fn another_cron_line_begins_now_and_what_the_old_one_owed_is_answered_as_e
     assert_eq!(bench.count("SELECT count(*) FROM outbox WHERE exchange = 'job.ticks'").await, 5);
     assert_eq!(bench.tick(at("09:59:59")).await.runs(), 0);
     assert_eq!(bench.tick(at("10:00:00")).await.runs(), 1);
+}
+
+/// Red if an instant that a clock which was ahead has run lies in a gap as well.
+#[tokio::test]
+async fn what_a_retired_schedule_owes_is_not_what_was_run_before_the_clock_was_set_right() {
+    let bench = Bench::new().await;
+    bench.schedule(at("09:00:00")).await;
+    assert_eq!(bench.tick(at("09:03:00")).await.runs(), 3);
+    bench
+        .run_sql(
+            "UPDATE job_schedules SET watermark = '2026-05-04 09:01Z', set_back_from = '2026-05-04 09:03Z'",
+        )
+        .await;
+    assert_eq!(bench.prove(&Registry::new([]), at("09:10:00")).await.retired, 1);
+    let gaps: Vec<(DateTime<Utc>, DateTime<Utc>, i64)> =
+        sqlx::query_as("SELECT first_at, last_at, instants FROM job_gaps")
+            .fetch_all(bench.pool())
+            .await
+            .unwrap();
+    assert_eq!(gaps, [(at("09:04:00"), at("09:10:00"), 7)]);
 }
 
 #[tokio::test]

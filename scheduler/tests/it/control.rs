@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use scheduler::jobs::{Definition, Job, JobError};
+use scheduler::jobs::{Definition, Job, JobContext, JobError};
 use scheduler::worker::{Registry, claim_next, execute};
 use shared::clock::Clock;
 use shared::control::{
@@ -205,6 +205,22 @@ async fn a_waiting_run_is_canceled_at_once_a_running_one_soon_and_a_finished_one
         (Some("canceled"), Some("canceled: why not (ada)"))
     );
     assert_eq!(bench.events(FAILED).await, 2);
+}
+
+/// Red if a purge with more to do than it has time for fails, and what it did is told nowhere.
+#[tokio::test]
+async fn a_job_that_can_end_early_is_asked_to_before_its_time_is_over_and_has_succeeded() {
+    let bench = Bench::new().await;
+    let run_id = bench.queued_run().await;
+    bench.run_sql("UPDATE job_runs SET timeout_seconds = 1").await;
+    let batches = Job::new(definition(), |context: JobContext| async move {
+        context.stop.cancelled().await;
+        Ok("stopped early\n".to_owned())
+    });
+    let workshop = bench.workshop(Registry::new([batches]));
+    execute(&workshop, bench.claim(&workshop, run_id).await).await;
+    assert_eq!(bench.state(run_id).await, "succeeded 1");
+    assert!(!workshop.stop.is_cancelled(), "others go on");
 }
 
 #[tokio::test]

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use scheduler::jobs::JobError;
-use scheduler::schedule::{ScheduleFigures, Ticker, TickerMetrics};
+use scheduler::schedule::{Last, ScheduleFigures, Ticker, TickerMetrics};
 use scheduler::worker::execute;
 use shared::clock::Clock;
 use shared::lifecycle::{Health, Standing};
-use shared::metrics::{Exposition, Figures};
+use shared::metrics::{Exposition, Figures, Metrics};
 use test_support::metrics::Scrape;
 
 use crate::bench::{Bench, KEY, at};
@@ -50,6 +50,32 @@ async fn every_attempt_is_counted_by_how_it_ended_and_schedules_are_told_as_they
     assert_eq!(scrape.count(&durations), 2);
 }
 
+/// Red if a run that fails without a worker of ours is told to nobody who watches.
+#[tokio::test]
+async fn runs_that_failed_for_good_are_told_by_job_whoever_had_them_and_whatever_they_died_of() {
+    let bench = Bench::new().await;
+    let registry = Bench::registry(|_| Ok(String::new()));
+    let failed = async |job: &str| {
+        // Figures are kept for a moment; nobody has asked this one.
+        let metrics = Metrics::default();
+        let figures: Box<dyn Figures> = Box::new(ScheduleFigures::new(&metrics, &registry));
+        let clock = Clock::system();
+        let exposition = Exposition::new("scheduler", metrics, bench.pool(), &clock, vec![figures]);
+        let scrape = Scrape::from(&exposition).await;
+        scrape.count(&format!(r#"scheduler_failed_runs{{job_key="{job}"}}"#))
+    };
+    assert_eq!((failed(KEY).await, failed("unknown").await), (0, 0));
+    bench.queued_run().await;
+    bench.run_sql("UPDATE job_runs SET state = 'failed', error_kind = 'canceled', finished_at = now()").await;
+    assert_eq!(failed(KEY).await, 0, "somebody wanted it to end");
+    bench.run_sql("UPDATE job_runs SET error_kind = 'lease_lost'").await;
+    assert_eq!((failed(KEY).await, failed("unknown").await), (1, 0));
+    bench.run_sql("UPDATE job_runs SET job_key = 'sales-report'").await;
+    assert_eq!((failed(KEY).await, failed("unknown").await), (0, 1));
+    bench.run_sql("UPDATE job_runs SET finished_at = now() - interval '61 minutes'").await;
+    assert_eq!((failed(KEY).await, failed("unknown").await), (0, 0));
+}
+
 #[tokio::test]
 async fn a_ticker_counts_what_it_writes_and_what_was_missed() {
     let bench = Bench::new().await;
@@ -62,6 +88,7 @@ async fn a_ticker_counts_what_it_writes_and_what_was_missed() {
         component: Health::default().component("ticker", Standing::Required),
         metrics: TickerMetrics::new(&bench.metrics),
         interval: Duration::from_secs(1),
+        looked_for_messages: Last::default(),
     };
     while ticker.tick().await.unwrap().more {}
     let scrape = Scrape::from(&told(&bench, Vec::new())).await;

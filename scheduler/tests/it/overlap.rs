@@ -26,6 +26,20 @@ async fn queued(bench: &Bench) -> Vec<RunId> {
 
 const SKIPPED: &str = "SELECT COALESCE(sum(instants), 0)::bigint FROM job_gaps WHERE reason = 'skipped'";
 
+/// Red if runs that wait keep the rule under which they were made.
+#[tokio::test]
+async fn runs_that_wait_when_a_build_forbids_overlap_wait_for_each_other_from_then_on() {
+    let bench = Bench::new().await;
+    let exclusive = "SELECT count(*) FROM job_runs WHERE is_exclusive";
+    bench.sync(&registry(Overlap::Allow), at("09:00:00")).await;
+    assert_eq!(bench.tick(at("09:02:00")).await.runs(), 2);
+    assert_eq!(bench.count(exclusive).await, 0);
+    bench.sync(&registry(Overlap::Queue), at("09:02:10")).await;
+    assert_eq!(bench.count(exclusive).await, 2);
+    bench.sync(&registry(Overlap::Allow), at("09:02:20")).await;
+    assert_eq!(bench.count(exclusive).await, 0);
+}
+
 #[tokio::test]
 async fn where_overlap_is_skipped_nothing_is_queued_until_the_run_is_over_however_it_waits() {
     let bench = Bench::new().await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use scheduler::worker::WorkerMetrics;
 use scheduler::worker::remote::{ReportDesk, ReportMetrics};
 use serde_json::{Value, json};
 use shared::clock::Clock;
@@ -43,6 +44,7 @@ impl Office {
             entropy: bench.entropy.clone(),
             lease: Duration::from_secs(30),
             metrics: ReportMetrics::new(&bench.metrics),
+            attempts: WorkerMetrics::new(&bench.metrics, &Bench::registry(|_| Ok(String::new()))),
         };
         Self { bench, desk }
     }

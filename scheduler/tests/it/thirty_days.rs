@@ -1,4 +1,5 @@
-//! Thirty days of ten schedules, in a minute: three planners take turns, abort, stand still, and live with a clock that jumps.
+//! Thirty days of ten schedules, in a minute: three planners take turns, abort, stand still, and live with a clock that jumps, while
+//! operators pause schedules and have them go on.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -9,15 +10,19 @@ use scheduler::schedule::watermark;
 use scheduler::worker::Registry;
 use shared::entropy::Entropy;
 use shared::outbox::Outbox;
-use shared::schedules::Overlap;
 use shared::schedules::publish_tick::publish_ticks;
+use shared::schedules::store::lock;
 use shared::schedules::timetable::Timetable;
+use shared::schedules::{Overlap, settle};
 use sqlx::PgPool;
 
 use crate::bench::{Bench, at};
 
 /// How many days.
 const DAYS: i64 = 30;
+
+/// Which schedules operators pause.
+const OFTEN: [&str; 5] = ["minutely", "skips", "queues", "only-in-time", "late-by-design"];
 
 fn definitions() -> [Definition; 10] {
     let new = |key, timetable, time_zone| Definition {
@@ -69,6 +74,23 @@ async fn look(pool: &PgPool, outbox: &Outbox, entropy: &Entropy, now: DateTime<U
     }
     transaction.commit().await.unwrap();
     published.more
+}
+
+/// An operator pauses a schedule that goes on, or has a paused one go on, at `now`: as the commands do, which have the database's clock
+/// alone. Whether he paused it.
+async fn pause_or_resume(bench: &Bench, key: &str, now: DateTime<Utc>) -> bool {
+    let mut transaction = bench.as_program.begin().await.unwrap();
+    let connection = &mut *transaction;
+    let row = lock(connection, &[key.to_owned()]).await.unwrap().pop().unwrap();
+    let change = if row.paused_at.is_none() {
+        "UPDATE job_schedules SET paused_at = $2, paused_by = 'ada', paused_reason = 'a look' WHERE schedule_key = $1"
+    } else {
+        settle(connection, &bench.outbox, &bench.entropy, key, now).await.unwrap();
+        "UPDATE job_schedules SET paused_at = NULL, paused_by = NULL, paused_reason = NULL WHERE schedule_key = $1 AND $2 IS NOT NULL"
+    };
+    sqlx::query(change).bind(key).bind(now).execute(connection).await.unwrap();
+    transaction.commit().await.unwrap();
+    row.paused_at.is_none()
 }
 
 async fn look_until_nothing_is_due(bench: &Bench, now: DateTime<Utc>) {
@@ -147,7 +169,7 @@ async fn in_thirty_days_every_instant_is_answered_once_whatever_planners_and_the
     bench.sync(&Registry::new(jobs), begin).await;
     // What the clock is ahead by, and for how long it stays so.
     let (mut ahead, mut ahead_until) = (TimeDelta::zero(), begin);
-    let (mut real, mut looks, mut aborts, mut jumps) = (begin, 0, 0, 0);
+    let (mut real, mut looks, mut aborts, mut jumps, mut pauses) = (begin, 0, 0, 0, 0);
     while real < begin + TimeDelta::days(DAYS) {
         real += match (chance.one_in(300), chance.one_in(3)) {
             // Nobody looks for a while.
@@ -173,6 +195,11 @@ async fn in_thirty_days_every_instant_is_answered_once_whatever_planners_and_the
             planner(fates[0]).await;
         }
         looks += 1;
+        if chance.one_in(30) {
+            // Of those that are due often: each still has runs in the end.
+            let key = OFTEN[usize::from(chance.0.bytes::<1>()[0]) % OFTEN.len()];
+            pauses += usize::from(pause_or_resume(&bench, key, now).await);
+        }
         if chance.one_in(2) {
             bench
                 .run_sql("UPDATE job_runs SET state = 'succeeded', finished_at = now() WHERE state = 'queued' AND is_exclusive")
@@ -184,7 +211,8 @@ async fn in_thirty_days_every_instant_is_answered_once_whatever_planners_and_the
         look_until_nothing_is_due(&bench, real + TimeDelta::minutes(minutes)).await;
     }
     assert!(looks > 5_000 && aborts > 500 && jumps > 10, "{looks} looks, {aborts} aborts, {jumps} jumps");
-    for reason in ["missed", "skipped"] {
+    assert!(pauses > 50, "{pauses} pauses");
+    for reason in ["missed", "skipped", "paused"] {
         let gaps = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM job_gaps WHERE reason = $1");
         assert!(gaps.bind(reason).fetch_one(bench.pool()).await.unwrap() > 5, "{reason}");
     }

@@ -57,6 +57,10 @@ pub struct NewSchedule {
     pub timeout: Duration,
     /// How many attempts.
     pub attempts_max: i32,
+    /// The ceiling of the wait after the first failed attempt, which doubles with each. Whole seconds.
+    pub backoff: Duration,
+    /// How high it goes. Whole seconds.
+    pub backoff_max: Duration,
 }
 
 impl NewSchedule {
@@ -79,6 +83,8 @@ impl NewSchedule {
             overlap: Overlap::Allow,
             timeout: Duration::from_secs(30),
             attempts_max: 3,
+            backoff: Duration::from_secs(5),
+            backoff_max: Duration::from_mins(10),
         }
     }
 
@@ -133,6 +139,8 @@ impl NewSchedule {
             "the window of late instants must be whole seconds, from one to a year's"
         } else if !(0..=100).contains(&self.catch_up_max) {
             "late instants that are run must be 0 to 100"
+        } else if !whole(self.backoff, 1, year) || !whole(self.backoff_max, self.backoff.as_secs(), year) {
+            "the waits between attempts must be whole seconds, from one to a year's, and the highest not below the first"
         } else if !(1..=10_000).contains(&self.attempts_max) {
             "attempts must be 1 to 10000"
         } else {

@@ -63,8 +63,9 @@ pub(super) async fn put(
         INSERT INTO job_schedules
             (schedule_key, job_key, verbose_name, creator, origin, timetable, time_zone, starts_at, ends_at,
              jitter_seconds, queue, priority, args, catch_up_max, catch_up_window_seconds, overlap, timeout_seconds,
-             attempts_max, watermark, next_due_at, created_at, updated_at)
-        VALUES ($1, $2, $3, $4, 'operator', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20)
+             attempts_max, backoff_seconds, backoff_max_seconds, watermark, next_due_at, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, 'operator', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+                $22)
         ON CONFLICT (schedule_key) DO UPDATE
         SET job_key = excluded.job_key,
             verbose_name = excluded.verbose_name,
@@ -84,6 +85,8 @@ pub(super) async fn put(
             overlap = excluded.overlap,
             timeout_seconds = excluded.timeout_seconds,
             attempts_max = excluded.attempts_max,
+            backoff_seconds = excluded.backoff_seconds,
+            backoff_max_seconds = excluded.backoff_max_seconds,
             watermark = excluded.watermark,
             next_due_at = excluded.next_due_at,
             paused_at = NULL,
@@ -110,6 +113,8 @@ pub(super) async fn put(
         new.overlap.as_str(),
         seconds(new.timeout),
         new.attempts_max,
+        seconds(new.backoff),
+        seconds(new.backoff_max),
         watermark,
         next_due_at,
         now,

@@ -55,6 +55,10 @@ pub struct Schedule {
     pub timeout_seconds: i32,
     /// How many attempts.
     pub attempts_max: i32,
+    /// The ceiling of the wait after the first failed attempt; it doubles with each.
+    pub backoff_seconds: i32,
+    /// How high it goes.
+    pub backoff_max_seconds: i32,
     /// Who made it; none: the registry.
     #[schema(required)]
     pub creator: Option<String>,
@@ -94,6 +98,8 @@ struct Columns {
     catch_up_window_seconds: i32,
     timeout_seconds: i32,
     attempts_max: i32,
+    backoff_seconds: i32,
+    backoff_max_seconds: i32,
     creator: Option<String>,
     watermark: DateTime<Utc>,
     paused_at: Option<DateTime<Utc>>,
@@ -133,6 +139,8 @@ impl From<Columns> for Schedule {
             catch_up_window_seconds: row.catch_up_window_seconds,
             timeout_seconds: row.timeout_seconds,
             attempts_max: row.attempts_max,
+            backoff_seconds: row.backoff_seconds,
+            backoff_max_seconds: row.backoff_max_seconds,
             creator: row.creator,
             watermark: row.watermark,
             paused_at: row.paused_at,
@@ -164,7 +172,7 @@ async fn select(
         r#"
         SELECT schedule_key, job_key, verbose_name, timetable, time_zone, registry_timetable, starts_at, ends_at,
             jitter_seconds, queue, priority, args, overlap, catch_up_max, catch_up_window_seconds, timeout_seconds,
-            attempts_max, creator, watermark, paused_at, paused_by, paused_reason, retired_at,
+            attempts_max, backoff_seconds, backoff_max_seconds, creator, watermark, paused_at, paused_by, paused_reason, retired_at,
             clock_timestamp() AS "now!"
         FROM job_schedules
         WHERE ($1::text IS NULL OR schedule_key = $1) AND ($2 OR retired_at IS NULL)

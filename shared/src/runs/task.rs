@@ -10,7 +10,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::{EnqueueError, task_store};
-use crate::contracts::jobs::{DEFAULT_QUEUE, TickDue};
+use crate::contracts::jobs::{DEFAULT_QUEUE, RunFailed, TickDue};
 use crate::entropy::Entropy;
 use crate::ids::RunId;
 use crate::outbox::Outbox;
@@ -18,6 +18,9 @@ use crate::telemetry::TraceContext;
 
 /// The longest period of a repeated task: as a timetable reads it.
 const PERIOD_SECONDS_MAX: i64 = 3_660 * 24 * 60 * 60;
+
+/// What is said of a run that had been tried when another took its place.
+const REPLACED: &str = "canceled: another task with the same job and arguments took its place";
 
 /// A task, to be enqueued.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +47,10 @@ pub struct Task<'a> {
     pub attempts_max: i32,
     /// How long an attempt may take.
     pub timeout: Duration,
+    /// The ceiling of the wait after the first failed attempt, which doubles with each. Whole seconds.
+    pub backoff: Duration,
+    /// How high it goes. Whole seconds.
+    pub backoff_max: Duration,
 }
 
 /// How often a task is run.
@@ -63,7 +70,7 @@ pub enum Existing {
     Ignore,
     /// It stays, and this one is not enqueued.
     Keep,
-    /// It goes, and this one takes its place.
+    /// It goes, and this one takes its place. A run that was tried before is kept, as one that was canceled.
     Replace,
 }
 
@@ -93,6 +100,8 @@ impl<'a> Task<'a> {
             existing: Existing::Ignore,
             attempts_max: 3,
             timeout: Duration::from_secs(30),
+            backoff: Duration::from_secs(5),
+            backoff_max: Duration::from_mins(10),
         }
     }
 
@@ -127,7 +136,10 @@ pub async fn enqueue_task(
             return Ok(Enqueued::There);
         }
         Existing::Ignore | Existing::Keep => None,
-        Existing::Replace => task_store::remove(connection, &hash, now).await.map_err(failed)?,
+        Existing::Replace => {
+            end_tried(connection, outbox, trace, &hash, task.job_key).await?;
+            task_store::remove(connection, &hash, now).await.map_err(failed)?
+        }
     };
     let id = RunId(entropy.uuid_v7(now));
     let run_at = task.run_at.unwrap_or(now);
@@ -158,6 +170,28 @@ pub async fn enqueue_task(
         outbox.append(connection, trace, tick).await?;
     }
     Ok(Enqueued::Run(id))
+}
+
+/// What was tried has an end, and somebody hears of it.
+async fn end_tried(
+    connection: &mut PgConnection,
+    outbox: &Outbox,
+    trace: &TraceContext,
+    hash: &str,
+    job_key: &str,
+) -> Result<(), EnqueueError> {
+    let failed = |error| EnqueueError::Write(job_key.to_owned(), error);
+    let ended = task_store::end_tried(connection, hash, REPLACED).await.map_err(failed)?;
+    let told = ended.into_iter().map(|run| RunFailed {
+        run_id: run.id,
+        job_key: run.job_key,
+        scheduled_at: run.scheduled_at,
+        attempt: run.attempt,
+        duration_ms: None,
+        error: REPLACED.to_owned(),
+    });
+    outbox.append_all(connection, trace, told).await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::due::{EXAMINED_MAX, Gap, GapReason, due_instants};
-use super::gaps_store;
+use super::due::{EXAMINED_MAX, GapReason, due_instants, not_run};
+use super::publish_tick::{answered, record_gaps};
 use super::store::ScheduleRow;
 
 /// Records the instants that a schedule still owes as not run: paused if it is, missed otherwise. What its jitter has put off
-/// is owed, too.
+/// is owed, too; what a clock that was ahead has run already is not.
 pub async fn close(
     connection: &mut PgConnection,
     row: &ScheduleRow,
@@ -17,15 +17,13 @@ pub async fn close(
     let reason = if row.paused_at.is_some() { GapReason::Paused } else { GapReason::Missed };
     // What an older build wrote and this one can't read owes nothing that anybody could name.
     let Ok(timetable) = row.timetable() else { return Ok(()) };
+    let answered = answered(connection, row, now).await?;
     let mut after = row.watermark;
     loop {
         let owed: Vec<_> = due_instants(&timetable, after, now, EXAMINED_MAX).collect();
-        let (Some(first_at), Some(last_at)) = (owed.first().copied(), owed.last().copied()) else {
-            return Ok(());
-        };
-        let instants = i64::try_from(owed.len()).unwrap_or(i64::MAX);
-        let gap = Gap { first_at, last_at, instants, reason };
-        gaps_store::record_gap(connection, &row.schedule_key, after, &gap, now).await?;
+        let Some(last_at) = owed.last().copied() else { return Ok(()) };
+        let gaps = not_run(owed.into_iter(), reason, &answered);
+        record_gaps(connection, row, (after, &answered), (&gaps, &[]), now).await?;
         after = last_at;
     }
 }

@@ -154,6 +154,17 @@ pub fn plan(
     Plan { runs, gaps: [gaps.missed, gaps.skipped, gaps.paused].concat(), watermark, next_due_at }
 }
 
+/// The gaps of instants of which none is run, in order, but for those that are `answered` already.
+pub fn not_run(
+    instants: impl Iterator<Item = DateTime<Utc>>,
+    reason: GapReason,
+    answered: &BTreeSet<DateTime<Utc>>,
+) -> Vec<Gap> {
+    let mut gaps = Gaps { answered, missed: Vec::new(), skipped: Vec::new(), paused: Vec::new() };
+    instants.filter(|instant| !answered.contains(instant)).for_each(|instant| gaps.add(reason, instant));
+    [gaps.missed, gaps.skipped, gaps.paused].concat()
+}
+
 /// Gaps while they grow: an instant that is answered already lies in none.
 struct Gaps<'a> {
     answered: &'a BTreeSet<DateTime<Utc>>,

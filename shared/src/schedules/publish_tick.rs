@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::due::{self, GapReason, Plan, Rules};
+use super::due::{self, Gap, GapReason, Rules};
 use super::gaps_store;
 use super::overlap::Overlap;
 use super::runs_store::{self, DueRun};
@@ -116,7 +116,8 @@ pub async fn answer(
         // As if it were so much earlier: what is due later by the offset is planned as what is due now.
         let answered = answered(connection, schedule, now).await?;
         let plan = due::plan(schedule.watermark, now - offset, &timetable, rules, &answered);
-        record_gaps(connection, schedule, (&plan, &answered), now).await?;
+        let found = (plan.gaps.as_slice(), plan.runs.as_slice());
+        record_gaps(connection, schedule, (schedule.watermark, &answered), found, now).await?;
         for gap in &plan.gaps {
             *published.not_run.entry(gap.reason).or_default() += gap.instants;
         }
@@ -139,7 +140,7 @@ pub async fn answer(
 }
 
 /// The instants that were run before they came, by a clock that was ahead.
-async fn answered(
+pub(super) async fn answered(
     connection: &mut PgConnection,
     schedule: &ScheduleRow,
     now: DateTime<Utc>,
@@ -150,14 +151,15 @@ async fn answered(
     runs_store::instants(connection, &schedule.schedule_key, schedule.watermark, now).await
 }
 
-async fn record_gaps(
+/// Writes gaps behind `after`, up to where all is answered; `runs` are written beside them.
+pub(super) async fn record_gaps(
     connection: &mut PgConnection,
     schedule: &ScheduleRow,
-    (plan, answered): (&Plan, &BTreeSet<DateTime<Utc>>),
+    (mut after, answered): (DateTime<Utc>, &BTreeSet<DateTime<Utc>>),
+    (gaps, runs): (&[Gap], &[DateTime<Utc>]),
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    let mut after = schedule.watermark;
-    for gap in &plan.gaps {
+    for gap in gaps {
         let (first_at, last_at, instants) = (gap.first_at, gap.last_at, gap.instants);
         let (schedule_key, reason) = (schedule.schedule_key.as_str(), gap.reason.as_str());
         if gap.reason == GapReason::Missed {
@@ -166,7 +168,7 @@ async fn record_gaps(
             tracing::info!(schedule = schedule_key, %first_at, %last_at, instants, reason, "instants are not run");
         }
         // One that begins after a run doesn't go on with the gap before that run.
-        let run = plan.runs.iter().rev().find(|run| **run < first_at).copied();
+        let run = runs.iter().rev().find(|run| **run < first_at).copied();
         let known = answered.range(..first_at).next_back().copied();
         let before = [run, known].into_iter().flatten().fold(after, DateTime::max);
         gaps_store::record_gap(connection, schedule_key, before, gap, now).await?;

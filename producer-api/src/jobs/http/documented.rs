@@ -222,6 +222,8 @@ fn schedule() -> Value {
         "catch_up_window_seconds": 86_400,
         "timeout_seconds": 30,
         "attempts_max": 3,
+        "backoff_seconds": 5,
+        "backoff_max_seconds": 600,
         "creator": null,
         "watermark": "2026-11-29T10:00:00Z",
         "paused_at": null,

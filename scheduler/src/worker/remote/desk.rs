@@ -10,6 +10,7 @@ use super::answer::Answer;
 use super::ask::{Ask, What};
 use super::metrics::ReportMetrics;
 use super::{ReportError, claim, finish, renew, reply_to};
+use crate::worker::WorkerMetrics;
 
 /// What answering needs.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct ReportDesk {
     pub lease: Duration,
     /// What counts it.
     pub metrics: ReportMetrics,
+    /// What counts the attempts.
+    pub attempts: WorkerMetrics,
 }
 
 impl ReportDesk {

@@ -8,6 +8,7 @@ use super::ask::{FinishAsk, Reported};
 use super::desk::ReportDesk;
 use super::store::{self, AskedRun};
 use super::{ReportError, end};
+use crate::worker::execute;
 use crate::worker::outcome::{End, Outcome};
 use crate::worker::record::{Recorded, record_in};
 
@@ -50,6 +51,7 @@ async fn decide(
     let outcome = Outcome::of(ended, run.attempt, &run.retry_policy(), &desk.entropy);
     let run = run.into_claimed();
     let recorded = record_in(connection, &desk.outbox, (&run, &trace), &outcome, took).await?;
+    desk.attempts.ended(&run.job_key, execute::ended(&outcome, recorded), took);
     Ok(match recorded {
         Recorded::Written => Answer::recorded(outcome.state(), None),
         Recorded::Canceled => {

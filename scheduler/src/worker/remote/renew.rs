@@ -8,6 +8,7 @@ use super::ask::RenewAsk;
 use super::desk::ReportDesk;
 use super::store::{self, AskedRun};
 use super::{ReportError, end};
+use crate::worker::execute;
 use crate::worker::outcome::{End, Outcome};
 use crate::worker::record::record_in;
 use crate::worker::runs_store;
@@ -64,6 +65,7 @@ async fn record(
     let trace = TraceContext::continue_from(ask.traceparent.as_deref(), &desk.entropy);
     let (took, run) = (run.took(), run.into_claimed());
     // It can't be fenced: the row is locked.
-    record_in(connection, &desk.outbox, (&run, &trace), outcome, took).await?;
+    let recorded = record_in(connection, &desk.outbox, (&run, &trace), outcome, took).await?;
+    desk.attempts.ended(&run.job_key, execute::ended(outcome, recorded), took);
     Ok(())
 }
