@@ -70,7 +70,7 @@ class Hand:
                 raise Lasting(f"no job {self.run['job_key']!r} here")
             return {"outcome": "succeeded", "output": job(self.run, self.ended)[:OUTPUT_CHARACTERS]}
         except Exception as error:
-            return {"outcome": "failed", "error": repr(error), "lasting": isinstance(error, Lasting)}
+            return {"outcome": "failed", "error": repr(error)[:4096], "lasting": isinstance(error, Lasting)}
 
 
 class Worker:
@@ -148,9 +148,8 @@ class Worker:
     def claim(self):
         """Whether it is answered."""
         (tick_id, run_id, trace), until = self.claiming, time.monotonic() + CLAIM_SECONDS
-        # A tick is a turn: what is granted may be another run, which is more important. It is one of our jobs, and no other.
-        run = self.ask("claim", lambda: self.stopping or time.monotonic() > until,
-                       run_id=run_id, tick_id=tick_id, jobs=list(JOBS))
+        # A tick is a turn: what is granted may be another run, which is more important.
+        run = self.ask("claim", lambda: self.stopping or time.monotonic() > until, run_id=run_id, tick_id=tick_id)
         self.claiming = None
         if run and run["granted"]:
             self.hand = Hand({**run, "traceparent": trace}, self.pool)

@@ -12,6 +12,9 @@ use shared::schedules::Overlap;
 
 use super::parse_instant;
 
+/// How high the wait between two attempts goes, if nobody says otherwise.
+const BACKOFF_MAX: Duration = Duration::from_mins(10);
+
 /// A schedule, by whom and why.
 #[derive(Debug, Args)]
 pub(super) struct AddArguments {
@@ -52,9 +55,9 @@ pub(super) struct AddArguments {
     /// After a failed attempt a run waits at random, up to so long; the limit doubles with each.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     backoff: Duration,
-    /// How high that limit goes.
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
-    backoff_max: Duration,
+    /// How high that limit goes; ten minutes, or the first if that is more.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    backoff_max: Option<Duration>,
     /// Of two runs that wait in a queue the one with the higher number goes first.
     #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true)]
     priority: i16,
@@ -110,7 +113,7 @@ impl AddArguments {
             timeout: self.timeout,
             attempts_max: self.attempts,
             backoff: self.backoff,
-            backoff_max: self.backoff_max,
+            backoff_max: self.backoff_max.unwrap_or(BACKOFF_MAX.max(self.backoff)),
         }
     }
 }

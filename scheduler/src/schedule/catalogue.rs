@@ -12,7 +12,7 @@ use shared::outbox::Outbox;
 use shared::schedules::publish_tick::PublishTickError;
 use shared::schedules::store::{self, ScheduleRow};
 use shared::schedules::timetable::{Timetable, TimetableError};
-use shared::schedules::{Overlap, close, jitter, settle};
+use shared::schedules::{close, jitter, settle, share};
 use sqlx::{PgConnection, PgPool};
 
 use super::declaration::Declaration;
@@ -195,6 +195,7 @@ async fn add(
     // What was answered stays so.
     let watermark = before.map_or(watermark, |row| watermark.max(row.watermark.min(now)));
     put(connection, key, declared, &places, (watermark, generation), now).await?;
+    share(connection, key).await?;
     Ok(())
 }
 
@@ -228,20 +229,8 @@ async fn change(
         if begin < now && row.paused_at.is_none() { begin } else { now.max(row.watermark) }
     };
     put(connection, &row.schedule_key, declared, &places, (watermark, generation), now).await?;
-    if row.overlap != declared.overlap {
-        share(connection, &row.schedule_key, declared.overlap != Overlap::Allow.as_str()).await?;
-    }
+    share(connection, &row.schedule_key).await?;
     Ok(())
-}
-
-/// Runs that wait follow the rule that is in force when they begin.
-async fn share(connection: &mut PgConnection, key: &str, is_exclusive: bool) -> Result<(), sqlx::Error> {
-    let shared = sqlx::query!(
-        "UPDATE job_runs SET is_exclusive = $2 WHERE schedule_key = $1 AND state IN ('queued', 'retrying')",
-        key,
-        is_exclusive,
-    );
-    shared.execute(connection).await.map(|_| ())
 }
 
 /// The timetable in force, and the registry's if that is another.

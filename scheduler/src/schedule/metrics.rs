@@ -22,6 +22,7 @@ pub struct TickerMetrics {
     written: Counter,
     not_run: Counters<1>,
     lateness: Histogram,
+    unreadable: Counter,
     /// What it counts of stuck runs.
     pub(super) rescues: RescueMetrics,
 }
@@ -56,6 +57,11 @@ impl TickerMetrics {
                 "From when a run was due to the commit of its row, on the database's clock",
                 LAGS,
             ),
+            unreadable: metrics.counter(
+                "scheduler_schedules_unreadable",
+                "Looks, one a minute, at a due schedule whose timetable this build can't read: none of its instants is run until a \
+                 build that can is there",
+            ),
             rescues: RescueMetrics::new(metrics),
         }
     }
@@ -63,6 +69,7 @@ impl TickerMetrics {
     /// What was due is committed.
     pub(super) fn published(&self, published: &Published, committed_at: DateTime<Utc>) {
         self.written.inc_by(u64::try_from(published.runs()).unwrap_or(u64::MAX));
+        self.unreadable.inc_by(u64::try_from(published.unreadable).unwrap_or(u64::MAX));
         for (reason, instants) in &published.not_run {
             self.not_run.of([reason.as_str()]).inc_by(u64::try_from(*instants).unwrap_or(0));
         }

@@ -138,19 +138,22 @@ impl Ticker {
         }
         let with_messages = self.looked_for_messages.elapsed().is_none_or(|ago| ago >= MESSAGES_INTERVAL);
         let is_stuck = store::is_stuck(&mut *self.database.acquire().await?, with_messages).await?;
-        if with_messages {
-            self.looked_for_messages.is_now();
-        }
+        let mut more_messages = false;
         if is_stuck {
             let mut transaction = self.database.begin().await?;
             let now = now(&mut transaction).await?;
-            let rescued = rescue::rescue(&mut transaction, &self.outbox, &self.entropy, now).await?;
+            let told = (&self.outbox, &self.entropy);
+            let rescued = rescue::rescue(&mut transaction, told, with_messages, now).await?;
             transaction.commit().await?;
             self.metrics.rescues.rescued(rescued);
             if rescued.any() {
                 self.outbox.wake();
             }
+            more_messages = rescued.more_messages();
             more |= rescued.more();
+        }
+        if with_messages && !more_messages {
+            self.looked_for_messages.is_now();
         }
         let next_due_in = work.next_due_at.and_then(|next| (next - work.now).to_std().ok());
         Ok(Ticked { more, next_due_in })

@@ -54,17 +54,26 @@ impl Rescued {
 
     /// Whether there may be more.
     pub fn more(self) -> bool {
-        [self.queued, self.retried, self.lost, self.resent]
-            .iter()
-            .any(|count| i64::try_from(*count).is_ok_and(|n| n >= ROUND_MAX))
+        [self.queued, self.retried, self.lost, self.resent].into_iter().any(is_full)
+    }
+
+    /// Whether more messages may be lost.
+    pub fn more_messages(self) -> bool {
+        is_full(self.resent)
     }
 }
 
-/// Does one round in the caller's transaction.
+/// Whether a round has had as many as it may.
+fn is_full(count: usize) -> bool {
+    i64::try_from(count).is_ok_and(|count| count >= ROUND_MAX)
+}
+
+/// Does one round in the caller's transaction; looks for lost messages, for which it reads all runs that wait, only
+/// `with_messages`.
 pub async fn rescue(
     connection: &mut PgConnection,
-    outbox: &Outbox,
-    entropy: &Entropy,
+    (outbox, entropy): (&Outbox, &Entropy),
+    with_messages: bool,
     now: DateTime<Utc>,
 ) -> Result<Rescued, RescueError> {
     let trace = TraceContext::new(entropy);
@@ -74,7 +83,11 @@ pub async fn rescue(
     }
     let queued = requeue_store::queue_due(connection, now, ROUND_MAX).await?;
     let retried = requeue_store::requeue_retries(connection, now, ROUND_MAX).await?;
-    let resent = requeue_store::requeue_unclaimed(connection, now, ROUND_MAX).await?;
+    let resent = if with_messages {
+        requeue_store::requeue_unclaimed(connection, now, ROUND_MAX).await?
+    } else {
+        Vec::new()
+    };
     let counts =
         Rescued { queued: queued.len(), retried: retried.len(), lost: lost.len(), resent: resent.len() };
     for tick in &resent {

@@ -195,7 +195,10 @@ pub async fn retry(
             error = $4,
             error_kind = $5,
             attempts_uncounted = attempts_uncounted + $6,
-            attempts_max = attempts_max + $6
+            attempts_max = attempts_max + $6,
+            -- The rule may have changed since it began.
+            is_exclusive = COALESCE(
+                (SELECT overlap <> 'allow' FROM job_schedules WHERE schedule_key = job_runs.schedule_key), is_exclusive)
         WHERE id = $1 AND attempt = $2 AND state = 'running'
         "#,
         run_id.0,

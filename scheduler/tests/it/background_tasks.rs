@@ -36,6 +36,7 @@ async fn a_task_for_later_waits_for_its_time_and_is_run_once() {
         priority: 4,
         verbose_name: "count them",
         creator: Some("ada"),
+        backoff: Duration::from_mins(15),
         ..Task::new(KEY, &args)
     };
     let Enqueued::Run(run_id) = enqueue(&bench, &later, at("09:00:00")).await else { unreachable!() };
@@ -45,6 +46,8 @@ async fn a_task_for_later_waits_for_its_time_and_is_run_once() {
     for (column, value) in [("task_name", json!(KEY)), ("priority", json!(4)), ("creator", json!("ada"))] {
         assert_eq!(waiting[0][column], value);
     }
+    let waits = "SELECT count(*) FROM job_runs WHERE backoff_seconds = 900 AND backoff_max_seconds = 900";
+    assert_eq!(bench.count(waits).await, 1);
     assert_eq!(bench.rescue(at("09:59:59")).await.queued, 0);
     assert_eq!(bench.rescue(at("10:00:00")).await.queued, 1);
     assert_eq!(bench.rescue(at("10:00:01")).await.queued, 0);

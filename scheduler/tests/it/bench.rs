@@ -7,12 +7,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use scheduler::jobs::{Definition, Job, JobContext, JobResult, MailConfig, Mailer, Printer};
 use scheduler::schedule::catalogue::{Occasion, Synced, Told, generation, sync_at};
+use scheduler::schedule::{Last, Ticker, TickerMetrics};
 use scheduler::worker::rescue::{Rescued, rescue};
 use scheduler::worker::{Claim, LeaseSettings, Registry, WorkerMetrics, Workshop, claim, execute};
 use shared::clock::Clock;
 use shared::config::Reader;
 use shared::entropy::Entropy;
 use shared::ids::RunId;
+use shared::lifecycle::{Health, Standing};
 use shared::metrics::Metrics;
 use shared::outbox::Outbox;
 use shared::role::Role;
@@ -163,9 +165,23 @@ impl Bench {
         published
     }
 
+    /// A ticker with the program's rights, which has not looked yet.
+    pub(crate) fn ticker(&self) -> Ticker {
+        Ticker {
+            database: self.as_program.clone(),
+            outbox: self.outbox.clone(),
+            registry: Self::registry(|_| Ok(String::new())),
+            entropy: self.entropy.clone(),
+            component: Health::default().component("ticker", Standing::Required),
+            metrics: TickerMetrics::new(&self.metrics),
+            interval: Duration::from_secs(1),
+            looked_for_messages: Last::default(),
+        }
+    }
+
     pub(crate) async fn rescue(&self, now: DateTime<Utc>) -> Rescued {
         let mut transaction = self.as_program.begin().await.unwrap();
-        let rescued = rescue(&mut transaction, &self.outbox, &self.entropy, now).await.unwrap();
+        let rescued = rescue(&mut transaction, (&self.outbox, &self.entropy), true, now).await.unwrap();
         transaction.commit().await.unwrap();
         rescued
     }

@@ -212,7 +212,7 @@ async fn a_waiting_run_is_canceled_at_once_a_running_one_soon_and_a_finished_one
 async fn a_job_that_can_end_early_is_asked_to_before_its_time_is_over_and_has_succeeded() {
     let bench = Bench::new().await;
     let run_id = bench.queued_run().await;
-    bench.run_sql("UPDATE job_runs SET timeout_seconds = 1").await;
+    bench.run_sql("UPDATE job_runs SET timeout_seconds = 10").await;
     let batches = Job::new(definition(), |context: JobContext| async move {
         context.stop.cancelled().await;
         Ok("stopped early\n".to_owned())

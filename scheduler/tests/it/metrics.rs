@@ -1,12 +1,9 @@
 //! What the scheduler tells Prometheus.
 
-use std::time::Duration;
-
 use scheduler::jobs::JobError;
-use scheduler::schedule::{Last, ScheduleFigures, Ticker, TickerMetrics};
+use scheduler::schedule::ScheduleFigures;
 use scheduler::worker::execute;
 use shared::clock::Clock;
-use shared::lifecycle::{Health, Standing};
 use shared::metrics::{Exposition, Figures, Metrics};
 use test_support::metrics::Scrape;
 
@@ -80,22 +77,16 @@ async fn runs_that_failed_for_good_are_told_by_job_whoever_had_them_and_whatever
 async fn a_ticker_counts_what_it_writes_and_what_was_missed() {
     let bench = Bench::new().await;
     bench.schedule(at("09:00:00")).await;
-    let ticker = Ticker {
-        database: bench.pool().clone(),
-        outbox: bench.outbox.clone(),
-        registry: Bench::registry(|_| Ok(String::new())),
-        entropy: bench.entropy.clone(),
-        component: Health::default().component("ticker", Standing::Required),
-        metrics: TickerMetrics::new(&bench.metrics),
-        interval: Duration::from_secs(1),
-        looked_for_messages: Last::default(),
-    };
+    let ticker = bench.ticker();
     while ticker.tick().await.unwrap().more {}
+    bench.run_sql("UPDATE job_schedules SET timetable = 'at the full moon', next_due_at = now()").await;
+    ticker.tick().await.unwrap();
     let scrape = Scrape::from(&told(&bench, Vec::new())).await;
     let counted = async |sql| u64::try_from(bench.count(sql).await).unwrap();
     let written = counted("SELECT count(*) FROM job_runs").await;
     let missed = counted("SELECT sum(instants)::bigint FROM job_gaps").await;
     assert!(written > 0 && missed > 0, "{written} {missed}");
     assert_eq!(scrape.count("scheduler_ticks_written_total"), written);
+    assert_eq!(scrape.count("scheduler_schedules_unreadable_total"), 1);
     assert_eq!(scrape.count(r#"scheduler_instants_not_run_total{reason="missed"}"#), missed);
 }

@@ -22,6 +22,8 @@ async fn an_added_schedule_is_due_and_no_build_retires_it() {
         args: json!({ "region": "eu" }),
         priority: -3,
         jitter: Duration::from_secs(0),
+        backoff: Duration::from_secs(7),
+        backoff_max: Duration::from_mins(2),
         ..once("nightly")
     };
     let added = add(pool, outbox, operation, &new).await.unwrap();
@@ -35,7 +37,10 @@ async fn an_added_schedule_is_due_and_no_build_retires_it() {
         (None, Some("ada"), "sales")
     );
     assert_eq!((found.priority, found.next[0]), (-3, added.next_due_at));
+    assert_eq!((found.backoff_seconds, found.backoff_max_seconds), (7, 120));
     bench.tick(added.next_due_at).await;
+    let waits = "SELECT count(*) FROM job_runs WHERE backoff_seconds = 7 AND backoff_max_seconds = 120";
+    assert_eq!(bench.count(waits).await, 1);
     assert_eq!(bench.events("sales.report").await, 1);
 }
 
@@ -56,6 +61,11 @@ async fn keys_that_are_there_and_words_that_make_no_schedule_are_refused() {
         (once("by-code"), "runs that no schedule makes"),
         (line("at noon"), "no moment"),
         (line("0 0 30 2 *"), "would never be due"),
+        (
+            NewSchedule { backoff: Duration::from_mins(11), ..once("other") },
+            "the highest not below the first",
+        ),
+        (NewSchedule { backoff: Duration::ZERO, ..once("other") }, "the waits between attempts"),
         (NewSchedule { time_zone: "Mars/Olympus".to_owned(), ..once("other") }, "no time zone"),
     ] {
         let refused = add(pool, outbox, operation, &new).await.unwrap_err().to_string();

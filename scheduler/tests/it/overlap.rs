@@ -38,6 +38,16 @@ async fn runs_that_wait_when_a_build_forbids_overlap_wait_for_each_other_from_th
     assert_eq!(bench.count(exclusive).await, 2);
     bench.sync(&registry(Overlap::Allow), at("09:02:20")).await;
     assert_eq!(bench.count(exclusive).await, 0);
+    // One that is running when the rule changes follows it once it waits again.
+    let failing = bench.workshop(Bench::registry(|_| Err(JobError::passing("no")("not now"))));
+    let claimed = bench.claim(&failing, queued(&bench).await[0]).await;
+    bench.sync(&registry(Overlap::Skip), at("09:02:30")).await;
+    assert_eq!(bench.count(exclusive).await, 1);
+    execute(&failing, claimed).await;
+    assert_eq!(
+        bench.count("SELECT count(*) FROM job_runs WHERE state = 'retrying' AND is_exclusive").await,
+        1
+    );
 }
 
 #[tokio::test]

@@ -198,7 +198,7 @@ async fn a_worker_that_says_what_it_can_do_is_given_nothing_else() {
     assert_refused(
         &office.ask("sales.claim", body("report")).await,
         "granted",
-        "nothing else waits in its turn",
+        "of count, which is none of jobs",
     );
     assert_eq!(office.ask("sales.claim", body("count")).await["run_id"], json!(count));
 }

@@ -21,6 +21,24 @@ async fn a_tick_that_got_lost_is_sent_again_ever_less_often() {
     assert_eq!(bench.state(run_id).await, "queued 0");
 }
 
+/// Red if a queue that was lost with all its messages is told of again a few at a time.
+#[tokio::test]
+async fn however_many_messages_are_lost_a_ticker_sends_them_again_in_one_go() {
+    let bench = Bench::new().await;
+    bench.queued_run().await;
+    bench
+        .run_sql(
+            "INSERT INTO job_runs (id, schedule_key, job_key, scheduled_at, queue, attempts_max, timeout_seconds, run_after, queued_at)
+             SELECT gen_random_uuid(), 'more', 'count-sheep', now() + n * interval '1 s', 'default', 1, 1, now() - interval '2 minutes',
+                 now() - interval '2 minutes' FROM generate_series(1, 250) AS n;
+             UPDATE job_schedules SET next_due_at = NULL",
+        )
+        .await;
+    let ticker = bench.ticker();
+    while ticker.tick().await.unwrap().more {}
+    assert_eq!(bench.events(TICK).await, 1 + 251);
+}
+
 #[tokio::test]
 async fn a_run_in_hand_is_left_alone_as_long_as_its_lease_holds() {
     let bench = Bench::new().await;

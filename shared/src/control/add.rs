@@ -13,7 +13,7 @@ use crate::operator::Operation;
 use crate::outbox::Outbox;
 use crate::schedules::store::now;
 use crate::schedules::timetable::Timetable;
-use crate::schedules::{Overlap, jitter};
+use crate::schedules::{Overlap, jitter, share};
 
 /// The longest key, in characters. With a queue and a dot it is a routing key, which has 255 bytes.
 const KEY_MAX: usize = 120;
@@ -191,6 +191,7 @@ pub async fn add(
         if !add_store::put(connection, new, &operation.act.actor, places).await? {
             return Err(ControlError::NotNow(format!("somebody adds {key} at this moment")));
         }
+        share(connection, key).await?;
         let schedule = ScheduleAct {
             schedule_key: key.clone(),
             job_key: new.job_key.clone(),

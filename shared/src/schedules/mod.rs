@@ -21,4 +21,5 @@ mod wall_clock;
 
 pub use close::close;
 pub use overlap::Overlap;
+pub use runs_store::share;
 pub use settle::settle;

@@ -47,6 +47,8 @@ pub struct Published {
     pub due_since: Vec<DateTime<Utc>>,
     /// Instants that lie in gaps now, by reason.
     pub not_run: HashMap<GapReason, i64>,
+    /// Schedules that this build can't read; they are looked at again in a minute.
+    pub unreadable: usize,
     /// Whether more is due already.
     pub more: bool,
 }
@@ -104,6 +106,7 @@ pub async fn answer(
             Err(error) => {
                 tracing::error!(schedule = schedule.schedule_key, %error, "a schedule can't be read");
                 store::put_off(connection, &schedule.schedule_key, now + UNREADABLE_PUT_OFF).await?;
+                published.unreadable += 1;
                 continue;
             }
         };

@@ -22,6 +22,21 @@ pub(super) struct DueRun {
     pub(super) due_at: DateTime<Utc>,
 }
 
+/// Has the runs of a schedule that wait follow its rule for overlap. One that is running does so when it waits for another attempt.
+pub async fn share(connection: &mut PgConnection, schedule_key: &str) -> Result<(), sqlx::Error> {
+    let shared = sqlx::query!(
+        r#"
+        UPDATE job_runs
+        SET is_exclusive = overlap <> 'allow'
+        FROM job_schedules
+        WHERE job_schedules.schedule_key = $1 AND job_runs.schedule_key = $1 AND state IN ('queued', 'retrying')
+          AND is_exclusive <> (overlap <> 'allow')
+        "#,
+        schedule_key,
+    );
+    shared.execute(connection).await.map(|_| ())
+}
+
 /// Inserts runs, each as its schedule has it; gives those that were not there yet, the more important ones first and then in
 /// the order of their instants.
 pub(super) async fn insert(

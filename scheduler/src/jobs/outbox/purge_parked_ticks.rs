@@ -37,7 +37,8 @@ async fn purge(context: JobContext) -> JobResult {
     .map_err(JobError::passing("parked ticks can't be deleted"))?;
     let left = async { store::parked(&mut *database.acquire().await?).await };
     let left = left.await.map_err(JobError::passing("what is parked can't be counted"))?;
-    let mut output = format!("deleted {ticks} parked tick(s) that nobody needs\n");
+    let stopped = if stop.is_cancelled() { "; stopped early, the next run goes on" } else { "" };
+    let mut output = format!("deleted {ticks} parked tick(s) that nobody needs{stopped}\n");
     for row in left {
         let (exchange, rows, since) = (row.exchange, row.rows, row.since);
         tracing::warn!(exchange, rows, %since, "events are parked; see `producer-api parked list`");

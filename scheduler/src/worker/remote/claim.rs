@@ -33,7 +33,7 @@ async fn attempt(
     ask: &ClaimAsk,
     lease: Duration,
 ) -> Result<Option<Answer>, ReportError> {
-    let Some(state) = store::state(connection, queue, ask.run_id).await? else {
+    let Some((state, job_key)) = store::state(connection, queue, ask.run_id).await? else {
         return Ok(Some(Answer::not_granted(format!("{queue} has no run {}", ask.run_id))));
     };
     store::lock_turn(connection, ask.tick_id, &ask.worker).await?;
@@ -44,6 +44,11 @@ async fn attempt(
     let turn = Turn { run_id: ask.run_id, jobs: ask.jobs.as_deref(), tick_id: Some(ask.tick_id) };
     Ok(match claims_store::claim(connection, turn, ours).await? {
         Claimed::Run(run) => Some(granted(run, lease, false)),
+        Claimed::Nothing if ask.jobs.as_ref().is_some_and(|jobs| !jobs.contains(&job_key)) => {
+            Some(Answer::not_granted(format!(
+                "the run is of {job_key}, which is none of jobs, and nothing else waits in its turn"
+            )))
+        }
         Claimed::Nothing => {
             Some(Answer::not_granted(format!("the run is {state}, and nothing else waits in its turn")))
         }

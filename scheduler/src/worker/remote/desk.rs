@@ -11,6 +11,7 @@ use super::ask::{Ask, What};
 use super::metrics::ReportMetrics;
 use super::{ReportError, claim, finish, renew, reply_to};
 use crate::worker::WorkerMetrics;
+use crate::worker::metrics::Ended;
 
 /// What answering needs.
 #[derive(Debug, Clone)]
@@ -29,7 +30,23 @@ pub struct ReportDesk {
     pub attempts: WorkerMetrics,
 }
 
+/// An attempt that is over, and told.
+#[derive(Debug)]
+pub(super) struct Over {
+    pub(super) job_key: String,
+    pub(super) how: Ended,
+    pub(super) took: Duration,
+}
+
 impl ReportDesk {
+    /// It is committed.
+    pub(super) fn over(&self, attempt: Option<Over>) {
+        if let Some(Over { job_key, how, took }) = attempt {
+            self.attempts.ended(&job_key, how, took);
+        }
+        self.outbox.wake();
+    }
+
     /// Does what a message asks that was published under `key`, and gives the answer, committed; `None` if there is none to give.
     /// One that names no queue into which an answer may go has its outcome recorded all the same, and claims and renews nothing:
     /// nobody would know. Nothing is done if somebody else holds the run: who waits for the answer asks again, and others do not

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use super::answer::{ALREADY, Answer};
 use super::ask::{FinishAsk, Reported};
-use super::desk::ReportDesk;
+use super::desk::{Over, ReportDesk};
 use super::store::{self, AskedRun};
 use super::{ReportError, end};
 use crate::worker::execute;
@@ -19,8 +19,8 @@ const NO_WORDS: &str = "its worker gave no reason";
 pub(super) async fn finish(desk: &ReportDesk, queue: &str, ask: &FinishAsk) -> Result<Answer, ReportError> {
     let mut transaction = desk.database.begin().await?;
     let done = decide(desk, &mut transaction, queue, ask).await;
-    let answer = end(transaction, done).await?;
-    desk.outbox.wake();
+    let (answer, attempt) = end(transaction, done).await?;
+    desk.over(attempt);
     Ok(answer)
 }
 
@@ -29,15 +29,15 @@ async fn decide(
     connection: &mut PgConnection,
     queue: &str,
     ask: &FinishAsk,
-) -> Result<Answer, ReportError> {
+) -> Result<(Answer, Option<Over>), ReportError> {
     let Some(run) = store::lock(connection, queue, ask.run_id).await? else {
-        return Ok(Answer::not_recorded(format!("{queue} has no run {}", ask.run_id)));
+        return Ok((Answer::not_recorded(format!("{queue} has no run {}", ask.run_id)), None));
     };
     if is_recorded(&run, ask) {
-        return Ok(Answer::recorded(&run.state, Some(ALREADY.to_owned())));
+        return Ok((Answer::recorded(&run.state, Some(ALREADY.to_owned())), None));
     }
     if let Err(reason) = run.is_held_by(&ask.worker, ask.attempt) {
-        return Ok(Answer::not_recorded(reason));
+        return Ok((Answer::not_recorded(reason), None));
     }
     let ended = match ask.outcome {
         Reported::Succeeded => End::Finished(Ok(ask.output.clone().unwrap_or_default())),
@@ -51,15 +51,15 @@ async fn decide(
     let outcome = Outcome::of(ended, run.attempt, &run.retry_policy(), &desk.entropy);
     let run = run.into_claimed();
     let recorded = record_in(connection, &desk.outbox, (&run, &trace), &outcome, took).await?;
-    desk.attempts.ended(&run.job_key, execute::ended(&outcome, recorded), took);
-    Ok(match recorded {
+    let answer = match recorded {
         Recorded::Written => Answer::recorded(outcome.state(), None),
         Recorded::Canceled => {
             Answer::recorded("failed", Some("somebody wanted it to end: it is not tried again".to_owned()))
         }
         // The row is locked, so nobody else has it since we looked.
         Recorded::Fenced => Answer::not_recorded("another attempt has the run"),
-    })
+    };
+    Ok((answer, Some(Over { job_key: run.job_key, how: execute::ended(&outcome, recorded), took })))
 }
 
 /// Whether the row says already what is reported, by this worker under this very attempt. Of a failure it says so until another

@@ -115,15 +115,15 @@ pub(super) async fn lock(
     .await
 }
 
-/// Where a run of `queue` stands; `None` if it is another's, or there is none.
+/// Where a run of `queue` stands, and its job; `None`: it is another's, or there is none.
 pub(super) async fn state(
     connection: &mut PgConnection,
     queue: &str,
     run_id: RunId,
-) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar!("SELECT state FROM job_runs WHERE id = $1 AND queue = $2", run_id.0, queue)
-        .fetch_optional(connection)
-        .await
+) -> Result<Option<(String, String)>, sqlx::Error> {
+    let row =
+        sqlx::query!("SELECT state, job_key FROM job_runs WHERE id = $1 AND queue = $2", run_id.0, queue);
+    Ok(row.fetch_optional(connection).await?.map(|row| (row.state, row.job_key)))
 }
 
 /// Whoever asks in the same turn waits until the end of this transaction.
