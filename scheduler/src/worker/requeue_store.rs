@@ -42,7 +42,11 @@ pub(super) async fn requeue_retries(
         TickDue,
         r#"
         UPDATE job_runs
-        SET state = 'queued', queued_at = $1
+        SET state = 'queued',
+            queued_at = $1,
+            -- The rule may have changed while it waited, unseen by who made it wait.
+            is_exclusive = COALESCE(
+                (SELECT overlap <> 'allow' FROM job_schedules WHERE schedule_key = job_runs.schedule_key), is_exclusive)
         WHERE id IN (
             SELECT id FROM job_runs
             WHERE state = 'retrying' AND run_after <= $1

@@ -15,6 +15,8 @@ use super::runs_store::{self, LostRun};
 
 /// The most runs of each kind in one round.
 const ROUND_MAX: i64 = 100;
+/// The most messages that are sent again in one round, which reads all runs that wait.
+const MESSAGES_MAX: i64 = 1_000;
 
 /// Why a round failed; nothing of it is kept.
 #[derive(Debug, thiserror::Error)]
@@ -54,18 +56,14 @@ impl Rescued {
 
     /// Whether there may be more.
     pub fn more(self) -> bool {
-        [self.queued, self.retried, self.lost, self.resent].into_iter().any(is_full)
+        let is_full = |count| i64::try_from(count).is_ok_and(|count| count >= ROUND_MAX);
+        [self.queued, self.retried, self.lost].into_iter().any(is_full) || self.more_messages()
     }
 
     /// Whether more messages may be lost.
     pub fn more_messages(self) -> bool {
-        is_full(self.resent)
+        i64::try_from(self.resent).is_ok_and(|count| count >= MESSAGES_MAX)
     }
-}
-
-/// Whether a round has had as many as it may.
-fn is_full(count: usize) -> bool {
-    i64::try_from(count).is_ok_and(|count| count >= ROUND_MAX)
 }
 
 /// Does one round in the caller's transaction; looks for lost messages, for which it reads all runs that wait, only
@@ -84,7 +82,7 @@ pub async fn rescue(
     let queued = requeue_store::queue_due(connection, now, ROUND_MAX).await?;
     let retried = requeue_store::requeue_retries(connection, now, ROUND_MAX).await?;
     let resent = if with_messages {
-        requeue_store::requeue_unclaimed(connection, now, ROUND_MAX).await?
+        requeue_store::requeue_unclaimed(connection, now, MESSAGES_MAX).await?
     } else {
         Vec::new()
     };

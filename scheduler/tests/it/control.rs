@@ -173,7 +173,10 @@ async fn a_failed_run_is_replayed_with_as_many_attempts_as_it_had_and_they_still
         bench.run_sql("UPDATE job_runs SET state = 'queued'").await;
     }
     assert_eq!(bench.execute(run_id, |_| Err(JobError::passing("no")("not now"))).await, "failed 4");
+    // It follows the rule that its schedule has by then.
+    bench.run_sql("UPDATE job_schedules SET overlap = 'skip'").await;
     assert_eq!(replay().await, Deed::done(&run_id));
+    assert_eq!(bench.count("SELECT count(*) FROM job_runs WHERE is_exclusive").await, 1);
     assert_eq!(bench.execute(run_id, |_| Ok(String::new())).await, "succeeded 5");
     assert_eq!(told(&bench, "operator.run.replayed").await, 2);
 }

@@ -30,13 +30,13 @@ async fn however_many_messages_are_lost_a_ticker_sends_them_again_in_one_go() {
         .run_sql(
             "INSERT INTO job_runs (id, schedule_key, job_key, scheduled_at, queue, attempts_max, timeout_seconds, run_after, queued_at)
              SELECT gen_random_uuid(), 'more', 'count-sheep', now() + n * interval '1 s', 'default', 1, 1, now() - interval '2 minutes',
-                 now() - interval '2 minutes' FROM generate_series(1, 250) AS n;
+                 now() - interval '2 minutes' FROM generate_series(1, 2500) AS n;
              UPDATE job_schedules SET next_due_at = NULL",
         )
         .await;
     let ticker = bench.ticker();
     while ticker.tick().await.unwrap().more {}
-    assert_eq!(bench.events(TICK).await, 1 + 251);
+    assert_eq!(bench.events(TICK).await, 1 + 2501);
 }
 
 #[tokio::test]

@@ -212,7 +212,9 @@ pub(super) async fn replay(connection: &mut PgConnection, id: RunId) -> Result<(
          SET state = 'queued', finished_at = NULL, cancel_reason = NULL, queued_at = clock_timestamp(),
              run_after = clock_timestamp(), due_at = clock_timestamp(), replayed_at = clock_timestamp(),
              attempts_max = attempt + attempts_max - attempts_before - attempts_uncounted,
-             attempts_before = attempt, attempts_uncounted = 0
+             attempts_before = attempt, attempts_uncounted = 0,
+             is_exclusive = COALESCE(
+                 (SELECT overlap <> 'allow' FROM job_schedules WHERE schedule_key = job_runs.schedule_key), is_exclusive)
          WHERE id = $1",
         id.0,
     );
