@@ -106,12 +106,17 @@ impl Stage {
         let began = Instant::now();
         for (replica, program) in &self.programs {
             let client = program.lock().await.client();
-            let is_ready = async || {
+            loop {
                 let answer = crate::api::try_send(client.request(reqwest::Method::GET, "/readyz")).await;
-                answer.is_ok_and(|answer| answer.body["status"] == "ready")
-            };
-            while !is_ready().await {
-                ensure!(began.elapsed() < READY, "{replica} is not ready after {} s", READY.as_secs());
+                let said = answer.map_or_else(|error| error.to_string().into(), |answer| answer.body);
+                if said["status"] == "ready" {
+                    break;
+                }
+                ensure!(
+                    began.elapsed() < READY,
+                    "{replica} is not ready after {} s: {said}",
+                    READY.as_secs()
+                );
                 sleep(Duration::from_millis(100)).await;
             }
         }
