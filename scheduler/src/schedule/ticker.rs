@@ -1,6 +1,6 @@
 //! The ticker: again and again, writes whatever has become due. Any number run side by side.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -22,8 +22,8 @@ use crate::worker::{Registry, rescue};
 const MESSAGES_INTERVAL: Duration = Duration::from_secs(15);
 
 /// When something was done last.
-#[derive(Debug, Clone, Default)]
-pub struct Last(Arc<Mutex<Option<Instant>>>);
+#[derive(Debug, Default)]
+pub struct Last(Mutex<Option<Instant>>);
 
 impl Last {
     /// How long ago; `None`: never.
