@@ -24,7 +24,11 @@ fn operation(bench: &Bench) -> Operation {
 
 /// These use cases go by the database's clock.
 async fn now(bench: &Bench) -> DateTime<Utc> {
-    sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(bench.pool()).await.unwrap()
+    moment(bench, "SELECT clock_timestamp()").await
+}
+
+async fn moment(bench: &Bench, query: &'static str) -> DateTime<Utc> {
+    sqlx::query_scalar(query).fetch_one(bench.pool()).await.unwrap()
 }
 
 async fn told(bench: &Bench, event: &str) -> i64 {
@@ -44,21 +48,26 @@ async fn a_paused_schedule_answers_its_instants_as_paused_and_goes_on_with_the_n
     let again = pause(pool, outbox, operation, KEY).await.unwrap_err();
     assert!(again.to_string().contains("paused already"), "{again}");
     // What had been due before is run by the rules as if it were not paused.
-    bench.tick(now(&bench).await).await;
+    let paused_at = moment(&bench, "SELECT paused_at FROM job_schedules").await;
+    bench.tick(paused_at).await;
     assert_eq!(bench.count("SELECT count(*) FROM job_runs").await, 5);
-    bench.tick(now(&bench).await + TimeDelta::minutes(10)).await;
+    bench.tick(paused_at + TimeDelta::minutes(10)).await;
     assert_eq!(bench.count("SELECT count(*) FROM job_runs").await, 5);
-    assert_eq!(bench.count("SELECT sum(instants)::bigint FROM job_gaps WHERE reason = 'paused'").await, 10);
-    bench.run_sql("UPDATE job_schedules SET watermark = watermark - interval '10 minutes'").await;
+    let paused = "SELECT sum(instants)::bigint FROM job_gaps WHERE reason = 'paused'";
+    assert_eq!(bench.count(paused).await, 10);
     bench.run_sql("DELETE FROM job_gaps WHERE reason = 'paused'").await;
-    bench.run_sql("UPDATE job_schedules SET paused_at = paused_at - interval '3 minutes', watermark = watermark - interval '3 minutes'").await;
+    bench.run_sql("UPDATE job_schedules SET paused_at = paused_at - interval '3 minutes', watermark = watermark - interval '13 minutes'").await;
+    let watermark = "SELECT watermark FROM job_schedules";
+    let paused_from = moment(&bench, watermark).await;
     resume(pool, outbox, operation, &bench.entropy, KEY).await.unwrap();
-    assert_eq!(bench.count("SELECT sum(instants)::bigint FROM job_gaps WHERE reason = 'paused'").await, 3);
+    let paused_until = moment(&bench, watermark).await;
+    assert!(paused_until - paused_from >= TimeDelta::minutes(3), "{paused_from} to {paused_until}");
+    assert_eq!(bench.count(paused).await, (paused_until - paused_from).num_minutes());
     assert!(matches!(
         resume(pool, outbox, operation, &bench.entropy, KEY).await,
         Err(ControlError::NotNow(_))
     ));
-    let ticked = bench.tick(now(&bench).await + TimeDelta::minutes(1)).await;
+    let ticked = bench.tick(paused_until + TimeDelta::minutes(1)).await;
     assert_eq!(ticked.runs(), 1, "whoever was refused has left no lock behind");
     assert_eq!(told(&bench, "operator.schedule.paused").await, 1);
     assert_eq!(told(&bench, "operator.schedule.resumed").await, 1);
@@ -91,8 +100,7 @@ async fn an_overridden_schedule_is_due_as_the_operator_says_until_it_is_reset() 
     let all = list_schedules(pool, false, (None, i64::MAX)).await.unwrap();
     let next: Vec<_> = all[0].next.iter().map(|next| next.format("%H:%M").to_string()).collect();
     assert_eq!((next.join(" "), all[0].is_override), ("03:30 03:30 03:30 03:30 03:30".to_owned(), true));
-    let due: DateTime<Utc> =
-        sqlx::query_scalar("SELECT next_due_at FROM job_schedules").fetch_one(bench.pool()).await.unwrap();
+    let due = moment(&bench, "SELECT next_due_at FROM job_schedules").await;
     assert_eq!(due, all[0].next[0]);
     reset(pool, outbox, operation, &bench.entropy, KEY).await.unwrap();
     assert!(matches!(
@@ -130,8 +138,7 @@ async fn a_range_that_was_missed_is_made_up_for_at_a_pace_and_what_was_run_is_no
     bench.schedule(begin).await;
     bench.tick(now(&bench).await).await;
     let missed = bench.count("SELECT sum(instants)::bigint FROM job_gaps").await;
-    let watermark: DateTime<Utc> =
-        sqlx::query_scalar("SELECT watermark FROM job_schedules").fetch_one(bench.pool()).await.unwrap();
+    let watermark = moment(&bench, "SELECT watermark FROM job_schedules").await;
     let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
     let range = Range { from: begin, until: watermark, pace: Duration::from_mins(1) };
     let made = backfill(pool, outbox, operation, &bench.entropy, (KEY, range)).await.unwrap();
@@ -243,7 +250,11 @@ async fn a_run_that_was_to_end_and_failed_before_it_heard_of_it_is_not_tried_aga
 #[tokio::test]
 async fn what_was_due_before_a_pause_and_what_jitter_has_put_off_beyond_it_is_run() {
     let bench = Bench::new().await;
-    bench.schedule(now(&bench).await - TimeDelta::minutes(3)).await;
+    // Neither has an instant later than now: none comes by while this test pauses and resumes.
+    let begun = now(&bench).await;
+    let definition = Definition { ends_at: Some(begun), ..definition() };
+    let job = |definition| Registry::new([Job::new(definition, |_| std::future::ready(Ok(String::new())))]);
+    bench.sync(&job(definition.clone()), begun - TimeDelta::minutes(3)).await;
     let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
     // Nobody ticked before the pause, nor during it.
     pause(pool, outbox, operation, KEY).await.unwrap();
@@ -252,18 +263,19 @@ async fn what_was_due_before_a_pause_and_what_jitter_has_put_off_beyond_it_is_ru
     assert_eq!(bench.count("SELECT count(*) FROM job_gaps").await, 0);
     // All of the last minutes come ten minutes late.
     bench.run_sql("DELETE FROM job_runs").await;
-    let late = Definition { key: "late", jitter: Duration::from_mins(10), ..definition() };
-    let late = Registry::new([Job::new(late, |_| std::future::ready(Ok(String::new())))]);
-    bench.sync(&late, now(&bench).await - TimeDelta::minutes(2)).await;
+    let late = Definition { key: "late", jitter: Duration::from_mins(10), ..definition };
+    bench.sync(&job(late), begun - TimeDelta::minutes(2)).await;
     let of_late = "SELECT (SELECT count(*) FROM job_runs WHERE schedule_key = 'late')
         + (SELECT count(*) FROM job_gaps WHERE schedule_key = 'late')";
     assert_eq!(bench.count(of_late).await, 0);
     pause(pool, outbox, operation, "late").await.unwrap();
     resume(pool, outbox, operation, &bench.entropy, "late").await.unwrap();
     assert_eq!(bench.count(of_late).await, 0);
-    bench.tick(now(&bench).await + TimeDelta::minutes(10)).await;
-    let paused = "SELECT count(*) FROM job_gaps WHERE schedule_key = 'late' AND reason = 'paused'";
-    assert_eq!(bench.count(paused).await, 0);
+    let due = moment(&bench, "SELECT next_due_at FROM job_schedules WHERE schedule_key = 'late'").await;
+    assert!(due > begun, "{due}");
+    bench.tick(due + TimeDelta::minutes(1)).await;
+    assert_eq!(bench.count("SELECT count(*) FROM job_runs WHERE schedule_key = 'late'").await, 2);
+    assert_eq!(bench.count(of_late).await, 2);
 }
 
 #[tokio::test]
