@@ -40,12 +40,14 @@ pub const PROGRAMS: [Replica; 6] = [
     Replica { program: SCHEDULER, number: 2 },
 ];
 
-/// Every program of a run of schedules.
+/// The programs that the faults of a run of schedules hit.
 pub const SCHEDULERS: [Replica; 3] = [
     Replica { program: SUITE_SCHEDULER, number: 1 },
     Replica { program: SUITE_SCHEDULER, number: 2 },
     Replica { program: SUITE_SCHEDULER, number: 3 },
 ];
+/// And who writes down what they tell.
+pub const RECORDER: Replica = Replica { program: CONSUMER, number: 1 };
 
 /// A server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

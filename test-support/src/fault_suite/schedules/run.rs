@@ -17,7 +17,7 @@ use super::report::Report;
 use super::trial::PAUSED;
 use super::verdict::{Observed, judge};
 use crate::fault_suite::committed::{LeftOver, left_over};
-use crate::fault_suite::fault::{Kind, SCHEDULERS};
+use crate::fault_suite::fault::{Kind, RECORDER, SCHEDULERS};
 use crate::fault_suite::notes::Notes;
 use crate::fault_suite::plan::{Shape, draw};
 use crate::fault_suite::play::{cores, keep_alive, keep_logs, play, tell, tried, warren};
@@ -89,7 +89,8 @@ pub async fn run(settings: &Settings) -> Report {
         (diary::SEED, seed.as_str()),
         ("WORKER_SLOTS", SLOTS),
     ];
-    let cast = Cast { programs: &SCHEDULERS, environment: &environment, notes: &NOTES };
+    let [one, another, third] = SCHEDULERS;
+    let cast = Cast { programs: &[one, another, third, RECORDER], environment: &environment, notes: &NOTES };
     let stage = Arc::new(Stage::set(settings.shape.nodes, &cast).await);
     let mut versions = vec![warren(), stage.versions().await];
     versions.push(format!("{} cores, load {} at the start", cores(), machine::load()));
@@ -177,8 +178,8 @@ async fn have(stage: &Stage, key: &str, word: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Waits until every schedule has come to the present, pauses them all, waits until nothing is under way and all is told, and
-/// has the schedulers end in order. Gives up to when instants are owed.
+/// Waits until every schedule has come to the present, pauses them all, waits until nothing is under way and all that was told
+/// is in the trail, and has the programs end in order. Gives up to when instants are owed.
 async fn settle(stage: &Stage, notes: &Notes, keeper: &JoinHandle<()>) -> anyhow::Result<DateTime<Utc>> {
     stage.wait_until_ready().await?;
     let pool = stage.database.pool();
@@ -192,9 +193,9 @@ async fn settle(stage: &Stage, notes: &Notes, keeper: &JoinHandle<()>) -> anyhow
     }
     let unfinished = "SELECT count(*) FROM job_runs WHERE state NOT IN ('succeeded', 'failed')";
     until(async || {
-        let LeftOver { waiting, parked, .. } = left_over(pool).await?;
+        let LeftOver { waiting, parked, unrecorded } = left_over(pool).await?;
         let unfinished: i64 = sqlx::query_scalar(unfinished).fetch_one(pool).await?;
-        Ok(waiting + parked == 0 && unfinished == 0)
+        Ok(waiting + parked + unrecorded == 0 && unfinished == 0)
     })
     .await;
     // What is asked to end must not be started again.
