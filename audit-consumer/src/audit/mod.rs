@@ -15,6 +15,6 @@ pub use figures::TrailFigures;
 pub use from_event::from_event;
 pub use message::Message;
 pub use partitions::keep_partitions_ahead;
-pub(crate) use record::is_refusal;
 pub use record::{Batch, Candidate, RecordError, Recorded, SetAside, record};
-pub(crate) use store::{has_other_body, insert_entries};
+pub(crate) use record::{is_refusal, other};
+pub(crate) use store::{insert_entries, with_other_bodies};

@@ -3,6 +3,8 @@
 //! Usually that is one transaction. If the database refuses a *row*, the batch is halved until that row is alone; it
 //! goes to quarantine, and the others are recorded. If the database itself is out of order, nothing was written, the
 //! error says so, and the caller keeps the batch.
+//!
+//! What comes again is left as it is. What comes under the id of another message goes to quarantine: one of the two is forged.
 
 use std::time::Duration;
 
@@ -54,6 +56,8 @@ pub struct Recorded {
     pub quarantined: u64,
     /// Candidates that the database refused; they are among the quarantined.
     pub refused: u64,
+    /// Candidates whose id the trail has with another body; they are among the quarantined, unless they came before.
+    pub other: u64,
 }
 
 /// The batch could not be written, now or ever. It is to be kept and tried again.
@@ -81,16 +85,45 @@ pub async fn record(database: &PgPool, batch: Batch<'_>) -> Result<Recorded, Rec
 }
 
 async fn record_over(connection: &mut PgConnection, batch: Batch<'_>) -> Result<Recorded, sqlx::Error> {
-    let Batch { candidates, mut set_aside } = batch;
-    match write(connection, &candidates, &set_aside).await {
-        Ok(recorded) => return Ok(recorded),
+    let Batch { candidates, set_aside } = batch;
+    let mut recorded = match write(connection, &candidates, &set_aside).await {
         Err(error) if is_refusal(&error) && !candidates.is_empty() => {
             tracing::warn!(error = %error, messages = candidates.len(), "the database refuses a row, looking for it");
+            write_in_parts(connection, &candidates, set_aside).await?
         }
-        Err(error) => return Err(error),
+        written => written?,
+    };
+    // As nearly always: nothing came again.
+    if recorded.entries + recorded.refused == count(candidates.len()) {
+        return Ok(recorded);
     }
+    let others = store::with_other_bodies(connection, &candidates).await?;
+    let others: Vec<_> = others.into_iter().filter_map(|place| candidates.get(place)).map(other).collect();
+    if !others.is_empty() {
+        recorded.other = count(others.len());
+        recorded.quarantined += write(connection, &[], &others).await?.quarantined;
+    }
+    Ok(recorded)
+}
+
+/// As it is to be set aside: the trail has its id with another body.
+pub(crate) fn other<'a>(candidate: &Candidate<'a>) -> SetAside<'a> {
+    let reason = format!("the trail has another message under the id {}", candidate.entry.event_id);
+    SetAside { message: candidate.message, reason }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// Halves what the database refuses until each refused row is alone.
+async fn write_in_parts<'a>(
+    connection: &mut PgConnection,
+    candidates: &[Candidate<'a>],
+    mut set_aside: Vec<SetAside<'a>>,
+) -> Result<Recorded, sqlx::Error> {
     let mut recorded = Recorded::default();
-    let mut parts = vec![candidates.as_slice()];
+    let mut parts = vec![candidates];
     while let Some(part) = parts.pop() {
         match write(connection, part, &[]).await {
             Ok(written) => recorded.entries += written.entries,
@@ -126,7 +159,7 @@ async fn write(
     let recorded = Recorded {
         entries: store::insert_entries(&mut transaction, candidates).await?,
         quarantined: store::insert_quarantined(&mut transaction, set_aside).await?,
-        refused: 0,
+        ..Recorded::default()
     };
     transaction.commit().await?;
     for SetAside { message, reason } in set_aside {

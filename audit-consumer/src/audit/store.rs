@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use ipnetwork::IpNetwork;
-use shared::ids::EventId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -57,19 +56,28 @@ pub(crate) async fn insert_entries(
     Ok(done.rows_affected())
 }
 
-/// Whether the trail has another body than this under an id: then they are not the same message.
-pub(crate) async fn has_other_body(
+/// The places of those whose id the trail has with another body: they are not the same messages.
+pub(crate) async fn with_other_bodies(
     connection: &mut PgConnection,
-    event_id: EventId,
-    body: &str,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM audit.events WHERE event_id = $1 AND body <> $2) AS "has_other_body!""#,
-        event_id.0,
-        body,
-    )
-    .fetch_one(connection)
-    .await
+    candidates: &[Candidate<'_>],
+) -> Result<Vec<usize>, sqlx::Error> {
+    let columns = Columns::of(candidates.iter().map(|candidate| &candidate.entry));
+    let places = sqlx::query_scalar!(
+        r#"
+        SELECT candidate.place AS "place!"
+        FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS candidate (event_id, body, place)
+        -- The limit keeps the lookup one by the key: without it the whole trail might be hashed.
+        CROSS JOIN LATERAL (
+            SELECT events.body FROM audit.events WHERE events.event_id = candidate.event_id LIMIT 1
+        ) AS recorded
+        WHERE recorded.body <> candidate.body
+        ORDER BY candidate.place
+        "#,
+        &columns.event_id,
+        columns.body as _,
+    );
+    let places = places.fetch_all(connection).await?;
+    Ok(places.into_iter().filter_map(|place| usize::try_from(place - 1).ok()).collect())
 }
 
 /// Keeps messages in quarantine; those that lie there already are left as they are. Gives how many are new.

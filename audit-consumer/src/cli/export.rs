@@ -12,6 +12,7 @@ use shared::contracts::{Origin, Outcome};
 use shared::database::connect_for_long_command;
 use shared::entropy::Entropy;
 use shared::ids::{EventId, RequestId, SessionId, UserId};
+use shared::lifecycle::run_to_end;
 use shared::outbox::Outbox;
 use shared::telemetry::TraceContext;
 
@@ -143,7 +144,8 @@ async fn export(arguments: Arguments, database: &DatabaseConfig) -> anyhow::Resu
             origin: Origin::new(None, Some("audit-consumer export"), request_id),
         },
     };
-    Ok(export.run(&pool, &outbox, &trace, &clock).await?)
+    let work = |stop| async move { export.run(&pool, (&outbox, &trace), &clock, &stop).await };
+    Ok(run_to_end(PROGRAM, work).await??)
 }
 
 fn words(text: &str) -> Result<String, String> {

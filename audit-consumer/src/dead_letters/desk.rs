@@ -1,10 +1,12 @@
 //! Where dead letters are taken in hand, one after the other.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection};
+use lapin::{Channel, Connection, ErrorKind, Event};
 use shared::broker::topology::DEAD_LETTERS;
 use shared::broker::{Delivery, connect, within};
 use shared::config::BrokerConfig;
@@ -17,6 +19,12 @@ pub enum DeskError {
     /// The broker can't be reached, or the queue is not there, or not for this user.
     #[error("the queue {DEAD_LETTERS} can't be read; check AMQP_URL and whether RabbitMQ runs")]
     Unreadable(#[source] lapin::Error),
+    /// The letter that comes next breaks our client's connection.
+    #[error(
+        "the next letter in {DEAD_LETTERS} can't be decoded by this program's AMQP client, and hides those behind it; take it off by \
+         RabbitMQ's management UI: Queues, {DEAD_LETTERS}, Get messages, Ack Mode \"Automatic ack\""
+    )]
+    Undecodable(#[source] lapin::Error),
     /// The connection broke before the broker had heard that a letter is done with.
     #[error("letters that are done with could not be acknowledged; they may be among the dead letters still")]
     NotAcknowledged(#[source] lapin::Error),
@@ -54,10 +62,25 @@ impl Desk {
         if self.left == Some(0) {
             return Ok(None);
         }
-        let got = self.channel.basic_get(DEAD_LETTERS.into(), BasicGetOptions::default());
-        let Some(got) = within(self.deadline, got).await.map_err(DeskError::Unreadable)? else {
-            return Ok(None);
+        // lapin tells nobody who waits for an answer that it could not decode it.
+        let mut events = pin!(self.connection.events_listener());
+        let undecodable = async {
+            loop {
+                match events.next().await {
+                    Some(Event::Error(error)) if matches!(error.kind(), ErrorKind::ParsingError(_)) => {
+                        break error;
+                    }
+                    Some(_) => {}
+                    None => std::future::pending().await,
+                }
+            }
         };
+        let get = self.channel.basic_get(DEAD_LETTERS.into(), BasicGetOptions::default());
+        let got = tokio::select! {
+            got = within(self.deadline, get) => got.map_err(DeskError::Unreadable)?,
+            error = undecodable => return Err(DeskError::Undecodable(error)),
+        };
+        let Some(got) = got else { return Ok(None) };
         self.left = Some(self.left.map_or(got.message_count, |left| left - 1));
         Ok(Some((got.delivery, got.message_count)))
     }

@@ -10,6 +10,8 @@ use crate::audit::Recorded;
 
 /// Readable, but no row for PostgreSQL.
 const REFUSED: &str = "refused_by_database";
+/// Readable, and under the id of another message.
+const OTHER_BODY: &str = "other_body";
 
 /// What the consumer counts. Clones share it.
 #[derive(Debug, Clone)]
@@ -37,7 +39,7 @@ pub(super) struct Judged {
 impl ConsumerMetrics {
     /// Registers them.
     pub fn new(metrics: &Metrics) -> Self {
-        let kinds = QuarantineReason::KINDS.into_iter().chain([REFUSED]).map(|kind| [kind]);
+        let kinds = QuarantineReason::KINDS.into_iter().chain([REFUSED, OTHER_BODY]).map(|kind| [kind]);
         Self {
             recorded: metrics.counter("audit_events_recorded", "Events that became rows of the trail"),
             duplicates: metrics
@@ -77,11 +79,13 @@ impl ConsumerMetrics {
         let readable = judged.occurred_at.len();
         let counted = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         self.recorded.inc_by(recorded.entries);
-        self.duplicates.inc_by(counted(readable).saturating_sub(recorded.entries + recorded.refused));
+        let Recorded { entries, refused, other, .. } = recorded;
+        self.duplicates.inc_by(counted(readable).saturating_sub(entries + refused + other));
         for kind in &judged.set_aside {
             self.quarantined.of([kind]).inc();
         }
-        self.quarantined.of([REFUSED]).inc_by(recorded.refused);
+        self.quarantined.of([REFUSED]).inc_by(refused);
+        self.quarantined.of([OTHER_BODY]).inc_by(other);
         self.redelivered.inc_by(judged.redelivered);
         for occurred_at in &judged.occurred_at {
             // A sender's clock may be ahead of ours.

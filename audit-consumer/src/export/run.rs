@@ -9,6 +9,7 @@ use shared::ids::EventId;
 use shared::outbox::{AppendError, Outbox};
 use shared::telemetry::TraceContext;
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::output::{Destination, Output};
@@ -53,7 +54,7 @@ pub enum ExportError {
     #[error("the export can't be told in the audit trail, so nothing was exported")]
     Commit(#[source] sqlx::Error),
     /// Some lines are written.
-    #[error("the export broke off{}", gone_on(*.events, *.last, .part.as_ref()))]
+    #[error("the export broke off{}", gone_on(*.events, *.last, .part.as_ref(), .source))]
     BrokeOff {
         /// How many lines are written.
         events: u64,
@@ -76,13 +77,20 @@ pub enum Broken {
     /// The disk or the pipe.
     #[error("the lines can't be written")]
     Write(#[from] io::Error),
+    /// Whoever ran it.
+    #[error("it was asked to stop")]
+    Stopped,
     /// A fault of ours.
     #[error("an event can't be written as JSON")]
     Encode(#[from] serde_json::Error),
 }
 
-fn gone_on(events: u64, last: Option<EventId>, part: Option<&PathBuf>) -> String {
-    let place = part.map(|part| format!(", in {}", part.display())).unwrap_or_default();
+fn gone_on(events: u64, last: Option<EventId>, part: Option<&PathBuf>, source: &Broken) -> String {
+    let place = match (part, source) {
+        (Some(part), _) => format!(", in {}", part.display()),
+        (None, Broken::Write(_)) => ", cut off what standard output may have behind them".to_owned(),
+        (None, _) => String::new(),
+    };
     match last {
         None => " before its first event".to_owned(),
         Some(last) => {
@@ -92,13 +100,13 @@ fn gone_on(events: u64, last: Option<EventId>, part: Option<&PathBuf>) -> String
 }
 
 impl Export {
-    /// Exports.
+    /// Exports; `stop` breaks it off where it can go on.
     pub async fn run(
         &self,
         database: &PgPool,
-        outbox: &Outbox,
-        trace: &TraceContext,
+        (outbox, trace): (&Outbox, &TraceContext),
         clock: &Clock,
+        stop: &CancellationToken,
     ) -> Result<Exported, ExportError> {
         // What comes from now on is another export's: this one ends somewhere.
         let now = clock.now();
@@ -115,7 +123,7 @@ impl Export {
         let before = EventId::first_at(filters.until.map_or(now, |until| until.min(now))).0;
         let mut written =
             Written { events: 0, after: self.told.after.map_or(since, |after| after.0.max(since)) };
-        match self.write(database, before, &mut written, &mut output).await {
+        match self.write(database, before, (&mut written, stop), &mut output).await {
             Ok(()) => {}
             Err(Broken::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return Ok(Exported::ReaderGone);
@@ -153,7 +161,7 @@ impl Export {
         &self,
         database: &PgPool,
         before: Uuid,
-        written: &mut Written,
+        (written, stop): (&mut Written, &CancellationToken),
         output: &mut Output,
     ) -> Result<(), Broken> {
         // The header of an export that goes on stands in its first part.
@@ -162,7 +170,7 @@ impl Export {
         }
         loop {
             let look = self.look(database, (written.after, before)).await?;
-            self.write_page(database, &look.found, written, output).await?;
+            self.write_found(database, &look.found, (written, stop), output).await?;
             match look.newest {
                 Some(newest) if look.looked_at >= LOOKED_AT_MAX => written.after = newest,
                 _ => return Ok(()),
@@ -177,15 +185,18 @@ impl Export {
         Ok(look)
     }
 
-    async fn write_page(
+    async fn write_found(
         &self,
         database: &PgPool,
         found: &[Uuid],
-        written: &mut Written,
+        (written, stop): (&mut Written, &CancellationToken),
         output: &mut Output,
     ) -> Result<(), Broken> {
         let mut line = Vec::new();
         for ids in found.chunks(HELD_MAX) {
+            if stop.is_cancelled() {
+                return Err(Broken::Stopped);
+            }
             let mut page = written.clone();
             for row in store::rows(database, ids).await? {
                 line.clear();

@@ -10,7 +10,7 @@ use shared::operator::{Batch, Deed, Filter, Operation, Pick};
 use shared::outbox::{AppendError, Outbox};
 use sqlx::{Connection, PgConnection, PgPool};
 
-use crate::audit::{Candidate, Message, has_other_body, insert_entries, is_refusal};
+use crate::audit::{Candidate, Message, insert_entries, is_refusal, other, with_other_bodies};
 use crate::deliveries::classify;
 
 /// How many rows are acted upon in one transaction: their bodies are in memory together.
@@ -100,10 +100,10 @@ async fn record(
         Ok(entry) => entry,
         Err(reason) => return Ok(Err(reason.to_string())),
     };
-    let (event_id, body) = (entry.event_id, entry.body);
+    let (event_id, candidates) = (entry.event_id, [Candidate { entry, message }]);
     // A row that the database refuses must not end the transaction of the others.
     let mut savepoint = connection.begin().await?;
-    let new = match insert_entries(&mut savepoint, &[Candidate { entry, message }]).await {
+    let new = match insert_entries(&mut savepoint, &candidates).await {
         Ok(new) => new,
         Err(error) if is_refusal(&error) => {
             savepoint.rollback().await?;
@@ -111,9 +111,10 @@ async fn record(
         }
         Err(error) => return Err(error),
     };
-    if new == 0 && has_other_body(&mut savepoint, event_id, body).await? {
+    if new == 0 && !with_other_bodies(&mut savepoint, &candidates).await?.is_empty() {
         savepoint.rollback().await?;
-        return Ok(Err(format!("the trail has another message under the id {event_id}")));
+        let [candidate] = &candidates;
+        return Ok(Err(other(candidate).reason));
     }
     savepoint.commit().await?;
     Ok(Ok((event_id, new > 0)))

@@ -1,5 +1,6 @@
 //! Messages as the tests send them.
 
+use chrono::DateTime;
 use lapin::BasicProperties;
 use serde_json::{Value, json};
 use shared::clock::Clock;
@@ -11,14 +12,18 @@ pub(crate) fn fresh_id() -> Uuid {
     Entropy::system().uuid_v7(Clock::system().now())
 }
 
-/// A `task.created` with this id.
+/// The `task.created` with this id, the same each time.
 pub(crate) fn event(id: Uuid) -> Value {
+    let arose_at = id.get_timestamp().and_then(|arose_at| {
+        let (seconds, nanoseconds) = arose_at.to_unix();
+        DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
+    });
     json!({
         "specversion": "1.0",
         "id": id,
         "source": "/warren/test",
         "type": "task.created",
-        "time": Clock::system().now(),
+        "time": arose_at.unwrap_or_default(),
         "dataschema": "/schemas/task.created/v1",
         "sequence": "00000000000000000001",
         "data": { "user_id": 7, "username": "ada" },

@@ -14,6 +14,7 @@ use shared::ids::{EventId, UserId};
 use shared::outbox::Outbox;
 use shared::telemetry::TraceContext;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use crate::trail::{Trail, envelope, session};
 
@@ -35,7 +36,8 @@ fn export(format: ExportFormat, file: &Path, filters: TrailFilters) -> Export {
 async fn run(trail: &Trail, export: &Export) -> Result<Exported, ExportError> {
     let (clock, entropy) = (Clock::system(), Entropy::system());
     let outbox = Outbox::new("test", clock.clone(), entropy.clone());
-    export.run(trail.database.pool(), &outbox, &TraceContext::new(&entropy), &clock).await
+    let told = (&outbox, &TraceContext::new(&entropy));
+    export.run(trail.database.pool(), told, &clock, &CancellationToken::new()).await
 }
 
 /// What was told of exports.

@@ -97,3 +97,33 @@ async fn a_reader_who_has_enough_ends_it_without_a_word() {
     program.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!((status.code(), said.as_str()), (Some(0), ""));
 }
+
+/// As with Ctrl-C: what was written are whole lines, and with the rest they are what the whole would have been.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_that_is_asked_to_stop_says_where_to_go_on() {
+    let trail = filled(20_000).await;
+    let whole = export(&trail.database, &[&["--format", "jsonl"][..], &WHO_AND_WHY].concat()).await.output;
+    let mut program = Command::new(environment::programs_folder().join("audit-consumer"))
+        .args(["export", "--format", "jsonl"])
+        .args(WHO_AND_WHY)
+        .env("DATABASE_URL", trail.database.url_as(Role::AuditConsumer))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(program.stdout.take().unwrap());
+    let mut begin = String::new();
+    lines.read_line(&mut begin).unwrap();
+    // It can't be done: nobody has read more than the pipe holds.
+    assert!(Command::new("kill").args(["-TERM", &program.id().to_string()]).status().unwrap().success());
+    lines.read_to_string(&mut begin).unwrap();
+    let mut said = String::new();
+    program.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(program.wait().unwrap().code(), Some(1), "{said}");
+    let written = begin.lines().count();
+    assert!(said.contains(&format!("broke off behind {written} event(s)")), "{written}: {said}");
+    let after = said.split("--after ").nth(1).unwrap().split([':', '\n', ' ']).next().unwrap();
+    let rest =
+        export(&trail.database, &[&["--format", "jsonl", "--after", after][..], &WHO_AND_WHY].concat()).await;
+    assert_eq!(begin + &rest.output, whole);
+}

@@ -54,7 +54,7 @@ async fn a_redelivered_event_is_one_row() {
     let database = TestDatabase::create().await;
     let bodies: Vec<String> = (0..3).map(|_| event(fresh_id()).to_string()).collect();
     let first = record(&as_program(&database), batch(&bodies)).await.unwrap();
-    assert_eq!(first, Recorded { entries: 3, quarantined: 0, refused: 0 });
+    assert_eq!(first, Recorded { entries: 3, ..Recorded::default() });
     let second = record(&as_program(&database), batch(&bodies)).await.unwrap();
     assert_eq!(second, Recorded::default());
     assert_eq!(recorded_ids(database.pool()).await.len(), 3);
@@ -68,6 +68,31 @@ async fn duplicates_inside_one_batch_are_one_row() {
     let recorded = record(&as_program(&database), batch(&bodies)).await.unwrap();
     assert_eq!(recorded.entries, 2);
     assert_eq!(recorded_ids(database.pool()).await, sorted(vec![one, other]));
+}
+
+#[tokio::test]
+async fn a_message_under_the_id_of_another_goes_to_quarantine_and_the_first_stays() {
+    let database = TestDatabase::create().await;
+    let id = fresh_id();
+    let bodies = [event(id), event(fresh_id())].map(|event| event.to_string());
+    record(&as_program(&database), batch(&bodies)).await.unwrap();
+    let mut forged = event(id);
+    forged["data"]["ip"] = json!("192.0.2.66");
+    // Beside one that is new, and one that comes again.
+    let next = [forged, event(fresh_id()), event(id)].map(|event| event.to_string());
+    let next = [next[0].clone(), next[1].clone(), bodies[0].clone()];
+    let recorded = record(&as_program(&database), batch(&next)).await.unwrap();
+    assert_eq!(recorded, Recorded { entries: 1, quarantined: 1, refused: 0, other: 1 });
+    // And when it comes again.
+    let again = record(&as_program(&database), batch(&next)).await.unwrap();
+    assert_eq!(again, Recorded { other: 1, ..Recorded::default() });
+    let kept = quarantine(database.pool()).await;
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].0, next[0].as_bytes());
+    assert_eq!(kept[0].1, format!("the trail has another message under the id {id}"));
+    let first = "SELECT body = $1 FROM audit.events WHERE event_id = $2";
+    let first = sqlx::query_scalar(first).bind(&bodies[0]).bind(id).fetch_one(database.pool()).await;
+    assert!(first.unwrap_or(false), "the first body stays");
 }
 
 #[tokio::test]
@@ -92,7 +117,7 @@ async fn a_message_set_aside_twice_is_one_row_of_the_quarantine() {
     let database = TestDatabase::create().await;
     let bodies = ["not an envelope".to_owned(), "not an envelope".to_owned(), event(fresh_id()).to_string()];
     let first = record(&as_program(&database), batch(&bodies)).await.unwrap();
-    assert_eq!(first, Recorded { entries: 1, quarantined: 1, refused: 0 });
+    assert_eq!(first, Recorded { entries: 1, quarantined: 1, ..Recorded::default() });
     let second = record(&as_program(&database), batch(&bodies)).await.unwrap();
     assert_eq!(second, Recorded::default());
     let kept = quarantine(database.pool()).await;
@@ -113,7 +138,7 @@ async fn a_row_that_the_database_refuses_goes_to_quarantine_and_the_others_are_r
     bodies.insert(13, poison.to_string());
     bodies.push("not an envelope".to_owned());
     let recorded = record(&as_program(&database), batch(&bodies)).await.unwrap();
-    assert_eq!(recorded, Recorded { entries: 20, quarantined: 2, refused: 1 });
+    assert_eq!(recorded, Recorded { entries: 20, quarantined: 2, refused: 1, ..Recorded::default() });
     assert_eq!(recorded_ids(database.pool()).await, sorted(good));
     let kept = quarantine(database.pool()).await;
     let refused = kept.iter().find(|(raw, _)| *raw == poison.to_string().into_bytes()).unwrap();
@@ -137,7 +162,7 @@ async fn a_database_out_of_order_is_an_error_and_nothing_is_written() {
         .await
         .unwrap();
     let recorded = record(&as_program(&database), batch(&bodies)).await.unwrap();
-    assert_eq!(recorded, Recorded { entries: 1, quarantined: 1, refused: 0 });
+    assert_eq!(recorded, Recorded { entries: 1, quarantined: 1, ..Recorded::default() });
 }
 
 /// Two consumers may hold the same messages, in any order. Goes red without the order in the INSERTs, by a deadlock.
@@ -152,7 +177,7 @@ async fn consumers_side_by_side_record_the_same_events_once() {
         recorded.extend(ids);
         assert_eq!(
             record_side_by_side(&database, &bodies).await,
-            Recorded { entries: 300, quarantined: 30, refused: 0 }
+            Recorded { entries: 300, quarantined: 30, ..Recorded::default() }
         );
     }
     assert_eq!(recorded_ids(database.pool()).await, sorted(recorded));

@@ -86,19 +86,29 @@ impl Worker {
     /// Takes deliveries over one connection until something breaks. Runs in hand go on meanwhile.
     async fn session(&self, stop: &CancellationToken) -> Result<(), Interruption> {
         ready(&self.workshop.database).await?;
-        let Some(mut slot) = self.free_slot(stop).await else { return Ok(()) };
+        let Some(slot) = self.free_slot(stop).await else { return Ok(()) };
         let mut subscription = Subscription::open(&self.broker, &self.instance, self.queue, PREFETCH).await?;
         self.component.up();
         tracing::info!(queue = self.queue, "subscribed");
+        let result = self.take(&mut subscription, slot, stop).await;
+        subscription.close_after(result).await
+    }
+
+    async fn take(
+        &self,
+        subscription: &mut Subscription,
+        mut slot: OwnedSemaphorePermit,
+        stop: &CancellationToken,
+    ) -> Result<(), Interruption> {
         loop {
             let delivery = tokio::select! {
                 // The stop goes first when both are there: a stopping worker claims nothing more.
                 biased;
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => return Ok(()),
                 delivery = subscription.next() => delivery?,
             };
             match self.receive(&delivery, stop).await? {
-                Received::Stopped => break,
+                Received::Stopped => return Ok(()),
                 Received::Nothing => subscription.ack_one(&delivery).await?,
                 Received::Garbage => subscription.reject(&delivery).await?,
                 Received::Run(claimed) => {
@@ -114,7 +124,7 @@ impl Worker {
                         Some(next) => next,
                         None => match self.free_slot(stop).await {
                             Some(next) => next,
-                            None => break,
+                            None => return Ok(()),
                         },
                     };
                     if full {
@@ -123,8 +133,6 @@ impl Worker {
                 }
             }
         }
-        subscription.close().await;
-        Ok(())
     }
 
     /// A slot, once there is one; `None` when the program stops first.

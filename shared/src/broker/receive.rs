@@ -4,9 +4,13 @@
 //! handler that fails keeps its batch in hand and tries again; after its patience the subscription is closed once, so
 //! that the management UI shows a queue without a consumer, and opened again when the handler's store answers. A store that
 //! answers may still not take a batch: after such a break the component is up when one was committed, or none is there.
+//!
+//! A message that our AMQP client can't decode breaks the connection, and would for each of the many deliveries that a queue allows, and
+//! all in hand with it. After one, messages are taken singly until as many have passed as were in hand: the broker soon gives up that
+//! one and no other.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,6 +25,10 @@ use crate::telemetry::error_chain;
 
 /// A queue that has messages delivers them much sooner.
 const EMPTY_AFTER: Duration = Duration::from_secs(5);
+
+/// A batch that has so many bytes of bodies grows no more: events have a kilobyte, and what others send may be as large as the broker
+/// lets it be, and is to fit into a statement one by one.
+const BATCH_BYTES_MAX: usize = 32 << 20;
 
 /// What to receive, and in which portions.
 #[derive(Debug, Clone)]
@@ -40,6 +48,11 @@ pub struct BatchSettings {
 impl BatchSettings {
     /// The patience of a program.
     pub const PATIENCE: Duration = Duration::from_mins(1);
+
+    /// Twice a batch, so that the next one arrives while this one is written.
+    const fn prefetch(&self) -> u16 {
+        self.batch_max.saturating_mul(2)
+    }
 }
 
 /// What is done with a batch.
@@ -60,53 +73,95 @@ pub async fn receive<H: BatchHandler>(
     entropy: &Entropy,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    // Whether the last subscription was given up because a batch could not be committed, and none was since.
-    let in_doubt = AtomicBool::new(false);
+    let receiving = Loop {
+        settings,
+        handler,
+        component,
+        in_doubt: AtomicBool::new(false),
+        singly: AtomicUsize::new(0),
+        entropy,
+        stop,
+    };
     supervise(component, stop, entropy, || async {
         handler.ready().await.map_err(Interruption::Passing)?;
-        // Twice a batch, so that the next one arrives while this one is written.
-        let prefetch = settings.batch_max.saturating_mul(2);
-        let mut subscription =
-            Subscription::open(broker, &settings.instance, settings.queue, prefetch).await?;
-        if !in_doubt.load(Ordering::Relaxed) {
-            component.up();
+        loop {
+            let result = receiving.subscribe(broker).await;
+            if matches!(result, Err(Interruption::AtOnce(_))) {
+                receiving.singly.store(usize::from(settings.prefetch()), Ordering::Relaxed);
+            }
+            if let Over::Stopped = result? {
+                return Ok(());
+            }
         }
-        tracing::info!(queue = settings.queue, "subscribed");
-        let receiving = Loop { settings, handler, component, in_doubt: &in_doubt, entropy, stop };
-        let result = receiving.receive_batches(&mut subscription).await;
-        subscription.close().await;
-        result
     })
     .await
 }
 
-/// One subscription's loop.
+/// Why a subscription is over that did not break.
+enum Over {
+    /// The program stops.
+    Stopped,
+    /// What had to be taken singly has passed.
+    Passed,
+}
+
+/// The loop of one subscription after the other.
 struct Loop<'a, H> {
     settings: &'a BatchSettings,
     handler: &'a H,
     component: &'a Component,
-    in_doubt: &'a AtomicBool,
+    /// Whether the last subscription was given up because a batch could not be committed, and none was since.
+    in_doubt: AtomicBool,
+    /// How many messages are still to be taken singly.
+    singly: AtomicUsize,
     entropy: &'a Entropy,
     stop: &'a CancellationToken,
 }
 
 impl<H: BatchHandler> Loop<'_, H> {
-    async fn receive_batches(&self, subscription: &mut Subscription) -> Result<(), Interruption> {
+    async fn subscribe(&self, broker: &BrokerConfig) -> Result<Over, Interruption> {
+        let is_singly = self.singly.load(Ordering::Relaxed) > 0;
+        let (prefetch, batch_max) =
+            if is_singly { (1, 1) } else { (self.settings.prefetch(), self.settings.batch_max) };
+        let BatchSettings { queue, instance, .. } = self.settings;
+        let mut subscription = Subscription::open(broker, instance, queue, prefetch).await?;
+        if !self.in_doubt.load(Ordering::Relaxed) {
+            self.component.up();
+        }
+        if !is_singly {
+            tracing::info!(queue, "subscribed");
+        }
+        let result = self.receive_batches(&mut subscription, batch_max).await;
+        subscription.close_after(result).await
+    }
+
+    async fn receive_batches(
+        &self,
+        subscription: &mut Subscription,
+        batch_max: u16,
+    ) -> Result<Over, Interruption> {
         loop {
             let first = tokio::select! {
-                () = self.stop.cancelled() => return Ok(()),
+                () = self.stop.cancelled() => return Ok(Over::Stopped),
                 delivery = subscription.next() => delivery?,
                 () = tokio::time::sleep(EMPTY_AFTER), if self.in_doubt.load(Ordering::Relaxed) => {
                     self.is_well();
                     continue;
                 }
             };
-            let batch = gather(subscription, first, self.settings).await?;
+            let batch = gather(subscription, first, batch_max, self.settings.batch_wait).await?;
             if !self.handle_patiently(&batch).await? {
-                return Ok(());
+                return Ok(Over::Stopped);
             }
             if let Some(last) = batch.last() {
                 subscription.ack_through(last).await?;
+            }
+            let singly = self.singly.load(Ordering::Relaxed);
+            if singly > 0 {
+                self.singly.store(singly - 1, Ordering::Relaxed);
+                if singly == 1 {
+                    return Ok(Over::Passed);
+                }
             }
         }
     }
@@ -145,13 +200,19 @@ impl<H: BatchHandler> Loop<'_, H> {
 async fn gather(
     subscription: &mut Subscription,
     first: Delivery,
-    settings: &BatchSettings,
+    batch_max: u16,
+    batch_wait: Duration,
 ) -> Result<Vec<Delivery>, SubscriptionError> {
-    let deadline = Instant::now() + settings.batch_wait;
+    let deadline = Instant::now() + batch_wait;
+    let mut bytes = first.data.len();
     let mut batch = vec![first];
-    while batch.len() < usize::from(settings.batch_max) {
+    while batch.len() < usize::from(batch_max) && bytes < BATCH_BYTES_MAX {
         match tokio::time::timeout_at(deadline, subscription.next()).await {
-            Ok(delivery) => batch.push(delivery?),
+            Ok(delivery) => {
+                let delivery = delivery?;
+                bytes += delivery.data.len();
+                batch.push(delivery);
+            }
             Err(_) => break,
         }
     }

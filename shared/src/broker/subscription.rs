@@ -8,7 +8,7 @@ use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions,
 };
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, Consumer};
+use lapin::{Channel, Connection, Consumer, ErrorKind};
 
 use super::connection::{connect, within};
 use super::declare::{DeclareError, Needs, establish};
@@ -27,9 +27,31 @@ pub enum SubscriptionError {
         #[source]
         source: lapin::Error,
     },
+    /// A message has a name or an id that is no UTF-8, or is no AMQP: our client can't skip it, so its connection broke.
+    #[error(
+        "a message of {queue} can't be decoded by this program's AMQP client; RabbitMQ gives it up after as many deliveries as the \
+         queue has for a limit"
+    )]
+    Undecodable {
+        /// The queue.
+        queue: String,
+        /// What can't be decoded.
+        #[source]
+        source: lapin::Error,
+    },
     /// The stream of deliveries ended: the queue was deleted, or the broker cancelled the consumer.
     #[error("the broker ended the subscription to {0}")]
     Ended(String),
+}
+
+impl SubscriptionError {
+    fn of(queue: &str, source: lapin::Error) -> Self {
+        let queue = queue.to_owned();
+        match source.kind() {
+            ErrorKind::ParsingError(_) => Self::Undecodable { queue, source },
+            _ => Self::Broken { queue, source },
+        }
+    }
 }
 
 /// A consumer with its channel and connection; dropping it gives back to the queue whatever was not acknowledged.
@@ -97,7 +119,7 @@ impl Subscription {
     }
 
     fn broken(&self, source: lapin::Error) -> SubscriptionError {
-        SubscriptionError::Broken { queue: self.queue.clone(), source }
+        SubscriptionError::of(&self.queue, source)
     }
 
     /// Tells the broker to send no more; deliveries in hand can still be acknowledged.
@@ -124,6 +146,38 @@ impl Subscription {
         // Whether the broker hears the farewell or not, it takes the messages back.
         let _ = within(self.deadline, self.connection.close(200, "done".into())).await;
     }
+
+    /// [Closes](Subscription::close) it when its use is over. If that was because of a message that can't be decoded it is to be
+    /// tried at once, until the broker gives that message up: whatever failed first, such as an acknowledgement behind it.
+    pub async fn close_after<T>(mut self, result: Result<T, Interruption>) -> Result<T, Interruption> {
+        let interruption = match result {
+            Err(Interruption::Passing(error)) if is_undecodable(&error) => Interruption::AtOnce(error),
+            Err(interruption) if !self.connection.status().connected() => {
+                let undecodable = tokio::time::timeout(self.deadline, self.undecodable()).await;
+                undecodable.ok().flatten().map_or(interruption, |error| Interruption::AtOnce(error.into()))
+            }
+            result => {
+                self.close().await;
+                return result;
+            }
+        };
+        Err(interruption)
+    }
+
+    /// Looks behind the deliveries that have come and that nobody has looked at: whether the connection broke by a message.
+    async fn undecodable(&mut self) -> Option<SubscriptionError> {
+        loop {
+            match self.next().await {
+                Ok(_) => {}
+                Err(error @ SubscriptionError::Undecodable { .. }) => return Some(error),
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+fn is_undecodable(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(SubscriptionError::Undecodable { .. }))
 }
 
 async fn consume(channel: &Channel, queue: &str, instance: &str) -> Result<Consumer, lapin::Error> {

@@ -18,11 +18,16 @@ use crate::telemetry::error_chain;
 /// A run that worked and was this long was a success before it broke: the next wait is short again.
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
+/// The wait before what is over by being tried again.
+const AT_ONCE: Duration = Duration::from_millis(5);
+
 /// How a run of a supervised role broke off.
 #[derive(Debug)]
 pub enum Interruption {
     /// Something that passes: start again.
     Passing(anyhow::Error),
+    /// Something that is over by being tried so many times: start again at once.
+    AtOnce(anyhow::Error),
     /// Something only an operator can mend: stop the program if it has just started. One whose role has worked goes on with
     /// all else that it does, and tries again: what somebody did to a server is no reason to end the API.
     Fatal(anyhow::Error),
@@ -34,7 +39,8 @@ impl<E: Error + Send + Sync + 'static> From<E> for Interruption {
     }
 }
 
-/// Runs `role` until `stop`: each time it is interrupted by something passing it starts again, after a wait. The role
+/// Runs `role` until `stop`: each time it is interrupted by something passing it starts again, after a wait, and says so; of
+/// interruptions that are tried at once it says the first in a row. The role
 /// itself says `component.up()` once it works, and returns `Ok` only when it was asked to stop.
 pub async fn supervise<F, Fut>(
     component: &Component,
@@ -47,10 +53,16 @@ where
     Fut: Future<Output = Result<(), Interruption>>,
 {
     let mut backoff = Backoff::for_servers();
+    let mut is_again = false;
     loop {
         let (started, ups) = (Instant::now(), component.ups());
+        let mut at_once = false;
         let error = match role().await {
             Ok(()) => return Ok(()),
+            Err(Interruption::AtOnce(error)) => {
+                at_once = true;
+                error
+            }
             Err(Interruption::Fatal(error)) if component.ups() == 0 => return Err(error),
             Err(Interruption::Fatal(error)) => {
                 tracing::error!(
@@ -71,8 +83,11 @@ where
             backoff.reset();
         }
         component.down(&chain);
-        let wait = backoff.next(entropy);
-        tracing::warn!(%component, error = chain, ?wait, "interrupted, trying again");
+        let wait = if at_once { AT_ONCE } else { backoff.next(entropy) };
+        if !(at_once && is_again) {
+            tracing::warn!(%component, error = chain, ?wait, "interrupted, trying again");
+        }
+        is_again = at_once;
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}

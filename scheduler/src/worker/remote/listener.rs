@@ -49,7 +49,7 @@ impl Listener {
         answers.up_unless_blocked();
         tracing::info!(queue = REPORTS_QUEUE, "subscribed");
         let result = self.listen(&mut subscription, &answers, stop).await;
-        subscription.close().await;
+        let result = subscription.close_after(result).await;
         tokio::select! {
             () = stop.cancelled() => {}
             () = answers.close() => {}
