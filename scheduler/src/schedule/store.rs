@@ -36,8 +36,9 @@ pub(super) async fn work(connection: &mut PgConnection) -> Result<Work, sqlx::Er
     .await
 }
 
-/// Whether a run waits for another attempt or for its time, or its worker may be lost; and, if it is asked for, whether a message
-/// may be. That takes a look at each run that waits, however many they are.
+/// Whether a run waits for another attempt or for its time, its worker may be lost, or its lease or wait ends so late that the
+/// clock must have been ahead when it began; and, if it is asked for, whether a message may be lost. That takes a look at each run
+/// that waits, however many they are.
 pub(super) async fn is_stuck(
     connection: &mut PgConnection,
     with_messages: bool,
@@ -47,7 +48,12 @@ pub(super) async fn is_stuck(
         SELECT EXISTS (
             SELECT FROM job_runs WHERE state = 'retrying' AND run_after <= clock.now
         ) OR EXISTS (
-            SELECT FROM job_runs WHERE state = 'running' AND lease_until < clock.now
+            SELECT FROM job_runs
+            WHERE state = 'running' AND (lease_until < clock.now OR lease_until > clock.now + interval '1 hour')
+        ) OR EXISTS (
+            SELECT FROM job_runs
+            WHERE state = 'retrying' AND run_after > clock.now + interval '1 hour'
+              AND run_after > clock.now + interval '1 hour' + make_interval(secs => backoff_max_seconds)
         ) OR EXISTS (
             SELECT FROM job_runs WHERE state = 'queued' AND queued_at IS NULL AND run_after <= clock.now
         ) OR ($1 AND EXISTS (

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::catalogue::{Occasion, PROOF, PROOF_HOLDS, SyncError, Told, sync};
 use super::metrics::TickerMetrics;
 use super::{store, watermark};
-use crate::worker::{Registry, rescue};
+use crate::worker::Registry;
+use crate::worker::rescue::{self, Rescued};
 
 /// How often it looks for lost messages: they are sent again after a minute at the soonest.
 const MESSAGES_INTERVAL: Duration = Duration::from_secs(15);
@@ -75,7 +76,6 @@ impl Ticker {
                 self.sync(&synced).await?;
                 let looked_at = Instant::now();
                 let Ticked { more, next_due_in } = self.tick().await.map_err(Interruption::Passing)?;
-                self.component.up();
                 if more {
                     continue;
                 }
@@ -115,7 +115,7 @@ impl Ticker {
     }
 
     /// Writes what is due now, and then sees to stuck runs, each by questions and a transaction of its own: these must not keep ticks
-    /// waiting. Nothing is begun where nothing is due.
+    /// waiting, also if they can't be seen to. Nothing is begun where nothing is due. Says how it went.
     pub async fn tick(&self) -> anyhow::Result<Ticked> {
         let mut connection = self.database.acquire().await?;
         let work = store::work(&mut connection).await?;
@@ -137,25 +137,40 @@ impl Ticker {
             more |= published.more;
         }
         let with_messages = self.looked_for_messages.elapsed().is_none_or(|ago| ago >= MESSAGES_INTERVAL);
-        let is_stuck = store::is_stuck(&mut *self.database.acquire().await?, with_messages).await?;
-        let mut more_messages = false;
-        if is_stuck {
-            let mut transaction = self.database.begin().await?;
-            let now = now(&mut transaction).await?;
-            let told = (&self.outbox, &self.entropy);
-            let rescued = rescue::rescue(&mut transaction, told, with_messages, now).await?;
-            transaction.commit().await?;
-            self.metrics.rescues.rescued(rescued);
-            if rescued.any() {
-                self.outbox.wake();
+        let rescued = match self.see_to_stuck_runs(with_messages).await {
+            Ok(rescued) => {
+                self.component.up();
+                rescued
             }
-            more_messages = rescued.more_messages();
-            more |= rescued.more();
-        }
-        if with_messages && !more_messages {
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(error, "stuck runs can't be seen to, trying again");
+                self.component.down(format!("stuck runs can't be seen to: {error}"));
+                Rescued::default()
+            }
+        };
+        more |= rescued.more();
+        // Also one that failed, so that the next look does not fail the same way.
+        if with_messages && !rescued.more_messages() {
             self.looked_for_messages.is_now();
         }
         let next_due_in = work.next_due_at.and_then(|next| (next - work.now).to_std().ok());
         Ok(Ticked { more, next_due_in })
+    }
+
+    async fn see_to_stuck_runs(&self, with_messages: bool) -> anyhow::Result<Rescued> {
+        if !store::is_stuck(&mut *self.database.acquire().await?, with_messages).await? {
+            return Ok(Rescued::default());
+        }
+        let mut transaction = self.database.begin().await?;
+        let now = now(&mut transaction).await?;
+        let told = (&self.outbox, &self.entropy);
+        let rescued = rescue::rescue(&mut transaction, told, with_messages, now).await?;
+        transaction.commit().await?;
+        self.metrics.rescues.rescued(rescued);
+        if rescued.any() {
+            self.outbox.wake();
+        }
+        Ok(rescued)
     }
 }

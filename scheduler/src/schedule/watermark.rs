@@ -80,7 +80,8 @@ async fn set_back(
         let before = first_at - TimeDelta::microseconds(1);
         let kept = timetable.instants_after(before).take_while(|instant| *instant <= now);
         let (instants, last_at) = kept.fold((0, first_at), |(count, _), instant| (count + 1, instant));
-        gaps_store::shorten_gap(connection, gap, last_at, instants).await?;
+        // Its first instant has passed and lies in it, also if the timetable is another by now and names none of them.
+        gaps_store::shorten_gap(connection, gap, last_at, instants.max(1)).await?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 
 use super::Workshop;
 use super::claim::Claim;
+use super::error_kind::ErrorKind;
 use super::outcome::Outcome;
 use super::requeue_store;
 use super::runs_store::{self, ClaimedRun};
@@ -74,10 +75,12 @@ pub(super) async fn record_in(
 ) -> Result<Recorded, RecordError> {
     // Somebody wants it to end, and it ended otherwise before it heard of it.
     let canceled = match outcome {
-        Outcome::Retry { .. } => runs_store::cancel_reason(connection, run.id, run.attempt).await?,
-        Outcome::Succeeded { .. } | Outcome::Failed { .. } => None,
+        Outcome::Succeeded { .. } | Outcome::Failed { kind: ErrorKind::Canceled, .. } => None,
+        Outcome::Retry { error, .. } | Outcome::Failed { error, .. } => {
+            let reason = runs_store::cancel_reason(connection, run.id, run.attempt).await?;
+            reason.map(|reason| Outcome::canceled(&format!("{reason}; {error}")))
+        }
     };
-    let canceled = canceled.map(|reason| Outcome::canceled(&reason));
     let outcome = canceled.as_ref().unwrap_or(outcome);
     if !write(connection, run, outcome).await? {
         return Ok(Recorded::Fenced);

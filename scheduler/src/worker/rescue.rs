@@ -75,6 +75,10 @@ pub async fn rescue(
     now: DateTime<Utc>,
 ) -> Result<Rescued, RescueError> {
     let trace = TraceContext::new(entropy);
+    let shortened = runs_store::shorten_ahead(connection, now, ROUND_MAX).await?;
+    if shortened > 0 {
+        tracing::warn!(runs = shortened, "the clock was set back, leases and waits are shortened");
+    }
     let lost = runs_store::lock_lost(connection, now, ROUND_MAX).await?;
     for run in &lost {
         give_up_attempt(connection, outbox, entropy, &trace, run).await?;

@@ -213,6 +213,50 @@ pub async fn retry(
     Ok(put_off.rows_affected() == 1)
 }
 
+/// Shortens what a database clock that was ahead has left behind, at most `limit` of each kind: leases and waits that end more than
+/// an hour later than any that was begun now. Gives how many.
+///
+/// A lease ends in a minute then: a worker that lives renews it before, and nobody else has its run meanwhile.
+pub async fn shorten_ahead(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    let leases = sqlx::query!(
+        r#"
+        UPDATE job_runs
+        SET lease_until = LEAST(lease_until, clock_timestamp() + interval '1 minute')
+        WHERE id IN (
+            SELECT id FROM job_runs
+            -- No lease is longer than a minute.
+            WHERE state = 'running' AND lease_until > $1::timestamptz + interval '1 hour'
+            LIMIT $2
+            FOR UPDATE SKIP LOCKED
+        )
+        "#,
+        now,
+        limit,
+    );
+    let leases = leases.execute(&mut *connection).await?.rows_affected();
+    let waits = sqlx::query!(
+        r#"
+        UPDATE job_runs
+        SET run_after = LEAST(run_after, clock_timestamp())
+        WHERE id IN (
+            SELECT id FROM job_runs
+            -- The first condition is what an index can be asked for.
+            WHERE state = 'retrying' AND run_after > $1::timestamptz + interval '1 hour'
+              AND run_after > $1::timestamptz + interval '1 hour' + make_interval(secs => backoff_max_seconds)
+            LIMIT $2
+            FOR UPDATE SKIP LOCKED
+        )
+        "#,
+        now,
+        limit,
+    );
+    Ok(leases + waits.execute(connection).await?.rows_affected())
+}
+
 /// Locks running runs whose lease ended before `now`, at most `limit`.
 pub async fn lock_lost(
     connection: &mut PgConnection,

@@ -110,16 +110,12 @@ async fn inserts_go_on_while_a_long_read_keeps_a_month_from_being_dropped() {
     let purging = async { purge(&bench).await.unwrap() };
     let inserting = async {
         bench.database.wait_for_a_blocked_writer("audit.events").await;
-        for _ in 0..3 {
+        for place in 0..3 {
             let mut writer = bench.pool().begin().await.unwrap();
             writer.execute("SET LOCAL lock_timeout = '20s'").await.unwrap();
-            writer
-                .execute(
-                    "INSERT INTO audit.events (event_id, type, occurred_at, outcome, body)
-                    VALUES (gen_random_uuid(), 't', now(), 'success', '{}')",
-                )
-                .await
-                .unwrap();
+            let event = "INSERT INTO audit.events (event_id, type, occurred_at, outcome, body)
+                VALUES (audit.id_at(now() + $1 * interval '1 s'), 't', now(), 'success', '{}')";
+            sqlx::query(event).bind(place).execute(&mut *writer).await.unwrap();
             writer.commit().await.unwrap();
         }
         assert_eq!(bench.events("operator.trail.purged").await, 0, "nothing was dropped meanwhile");

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use shared::control::{pause, remove};
 use shared::runs::{Enqueued, Existing, Repeat, Task, enqueue_task};
 use shared::telemetry::TraceContext;
 
 use crate::bench::{Bench, KEY, at};
+use crate::remote::operation;
 
 async fn enqueue(bench: &Bench, task: &Task<'_>, now: DateTime<Utc>) -> Enqueued {
     let mut transaction = bench.as_program.begin().await.unwrap();
@@ -158,6 +160,27 @@ async fn of_a_task_that_is_there_the_old_one_is_kept_or_replaced_as_the_code_say
     let kept = "SELECT count(*) FROM job_schedules WHERE task_hash IS NOT NULL AND paused_by = 'ada'
         AND timetable = '@daily' AND registry_timetable = 'every 60s'";
     assert_eq!(bench.count(kept).await, 1);
+}
+
+/// Red if a task that code asks for anew never runs because somebody had paused the one that he then removed.
+#[tokio::test]
+async fn what_was_said_of_a_repeated_task_that_was_removed_does_not_count_for_the_next_one() {
+    let bench = Bench::new().await;
+    let args = json!({});
+    let repeat = Some(Repeat { every: Duration::from_hours(24), until: None });
+    let repeated = Task { repeat, existing: Existing::Replace, ..Task::new(KEY, &args) };
+    let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
+    // One has begun when code asks anew, the other has not.
+    for run_at in [at("09:00:00"), at("09:00:00") + TimeDelta::days(20_000)] {
+        let task = Task { run_at: Some(run_at), ..repeated };
+        let Enqueued::Schedule(key) = enqueue(&bench, &task, at("08:59:00")).await else { unreachable!() };
+        pause(pool, outbox, operation, &key).await.unwrap();
+        remove(pool, outbox, operation, &bench.entropy, &key).await.unwrap();
+        enqueue(&bench, &task, at("10:00:00")).await;
+        let paused = "SELECT count(*) FROM job_schedules WHERE retired_at IS NULL AND paused_at IS NOT NULL";
+        assert_eq!(bench.count(paused).await, 0, "from {run_at} on");
+    }
+    assert_eq!(bench.count("SELECT count(*) FROM job_schedules WHERE retired_at IS NOT NULL").await, 2);
 }
 
 #[tokio::test]

@@ -248,6 +248,23 @@ async fn a_worker_holds_its_run_as_long_as_it_renews_and_learns_that_somebody_wa
 }
 
 #[tokio::test]
+async fn a_run_that_was_to_end_counts_as_canceled_when_its_worker_says_that_it_failed() {
+    let office = Office::open().await;
+    let run = office.run_of(once("nightly")).await;
+    office.claim(run, "a").await;
+    let operation = operation(&office.bench);
+    let (pool, outbox) = (&office.bench.as_program, &office.bench.outbox);
+    assert!(act_on_runs(pool, outbox, &operation, &[run], Cancel).await.unwrap()[0].done);
+    let failure = json!({ "outcome": "failed", "error": "no paper", "lasting": true });
+    for note in ["somebody wanted it to end: it is not tried again", "already recorded"] {
+        let told = office.finish(run, 1, "a", failure.clone()).await;
+        assert_eq!(told, json!({ "recorded": true, "state": "failed", "note": note }));
+    }
+    assert_eq!(office.column(run, "error_kind").await, "canceled");
+    assert_eq!(office.column(run, "error").await, "canceled: why not (ada); no paper");
+}
+
+#[tokio::test]
 async fn an_attempt_that_takes_longer_than_it_may_ends_with_its_next_renewal() {
     let office = Office::open().await;
     let run = office.run_of(NewSchedule { attempts_max: 2, ..once("nightly") }).await;

@@ -1,10 +1,17 @@
 //! What becomes due by itself among the runs.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use scheduler::schedule::Ticker;
+use shared::lifecycle::{Health, Standing};
 
 use crate::bench::{Bench, at};
 
 const TICK: &str = "default.count-sheep";
+
+/// The database's clock.
+async fn now(bench: &Bench) -> DateTime<Utc> {
+    sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(bench.pool()).await.unwrap()
+}
 
 #[tokio::test]
 async fn a_tick_that_got_lost_is_sent_again_ever_less_often() {
@@ -50,6 +57,48 @@ async fn a_run_in_hand_is_left_alone_as_long_as_its_lease_holds() {
     assert_eq!(bench.rescue(at("09:30:01")).await.lost, 1);
 }
 
+/// Red if a run whose worker died is not given up before the clock is where it once was, and if it is taken from one that lives.
+#[tokio::test]
+async fn a_run_that_was_claimed_while_the_clock_was_ahead_is_given_up_a_minute_after_that_is_seen() {
+    let bench = Bench::new().await;
+    let run_id = bench.queued_run().await;
+    let workshop = bench.workshop(Bench::registry(|_| Ok(String::new())));
+    bench.claim(&workshop, run_id).await;
+    bench
+        .run_sql(
+            "UPDATE job_runs SET lease_until = lease_until + interval '6 hours';
+             UPDATE job_schedules SET next_due_at = NULL",
+        )
+        .await;
+    bench.ticker().tick().await.unwrap();
+    assert_eq!(bench.state(run_id).await, "running 1", "its worker may renew its lease yet");
+    let now = now(&bench).await;
+    assert_eq!(bench.rescue(now).await.lost, 0);
+    assert_eq!(bench.rescue(now + TimeDelta::minutes(2)).await.lost, 1);
+}
+
+/// Red if it waits for as long as the clock was ahead.
+#[tokio::test]
+async fn a_retry_that_was_put_off_while_the_clock_was_ahead_is_queued_soon() {
+    let bench = Bench::new().await;
+    let run_id = bench.queued_run().await;
+    bench
+        .run_sql(
+            "UPDATE job_runs SET state = 'retrying', attempt = 1, run_after = clock_timestamp() + interval '6 hours';
+             UPDATE job_schedules SET next_due_at = NULL",
+        )
+        .await;
+    let ticker = bench.ticker();
+    bench.run_sql("UPDATE job_runs SET backoff_max_seconds = 6 * 3600").await;
+    ticker.tick().await.unwrap();
+    ticker.tick().await.unwrap();
+    assert_eq!(bench.state(run_id).await, "retrying 1", "it may wait for as long");
+    bench.run_sql("UPDATE job_runs SET backoff_max_seconds = 600").await;
+    ticker.tick().await.unwrap();
+    ticker.tick().await.unwrap();
+    assert_eq!(bench.state(run_id).await, "queued 1");
+}
+
 #[tokio::test]
 async fn a_run_whose_every_worker_died_fails_and_is_told_of() {
     let bench = Bench::new().await;
@@ -78,4 +127,27 @@ async fn two_tickers_rescue_a_run_once() {
     let (one, other) = tokio::join!(bench.rescue(now), bench.rescue(now));
     assert_eq!(one.lost + other.lost, 1);
     assert_eq!(bench.state(run_id).await, "retrying 1");
+}
+
+/// Red if ticks wait until runs can be rescued again, and if each look repeats the one for lost messages that failed.
+#[tokio::test]
+async fn a_ticker_that_can_not_see_to_stuck_runs_says_so_and_goes_on() {
+    let bench = Bench::new().await;
+    bench.queued_run().await;
+    bench
+        .run_sql(
+            "UPDATE job_schedules SET next_due_at = NULL;
+             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;
+             CREATE TRIGGER refuse BEFORE UPDATE ON job_runs FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await;
+    let health = Health::default();
+    let component = health.component("ticker", Standing::Required);
+    let ticker = Ticker { component, ..bench.ticker() };
+    ticker.tick().await.unwrap();
+    let said = health.readiness().checks["ticker"].clone();
+    assert!(said.contains("stuck runs") && said.contains("not now"), "{said}");
+    // The message waits for its turn, and all else is seen to.
+    ticker.tick().await.unwrap();
+    assert!(health.readiness().is_ready());
 }

@@ -122,6 +122,27 @@ async fn a_watermark_ahead_of_the_clock_is_set_back_after_an_hour() {
     assert_eq!(bench.tick(at("10:01:00")).await.runs(), 1, "{KEY} runs again");
 }
 
+/// Red if a gap that the other timetable names no instant of keeps every schedule from being set back, and from ticking.
+#[tokio::test]
+async fn a_watermark_ahead_is_set_back_also_when_the_timetable_has_become_another() {
+    let bench = Bench::new().await;
+    bench.schedule(at("09:00:00")).await;
+    // The clock is ahead by hours: most of them lie in one gap.
+    assert_eq!(bench.tick(at("15:00:00")).await.runs(), 5);
+    let noon = Definition { timetable: Some("0 12 * * *"), ..definition() };
+    let registry = Registry::new([Job::new(noon, |_| std::future::ready(Ok(String::new())))]);
+    for now in ["09:30:00", "10:30:00"] {
+        let mut connection = bench.as_program.acquire().await.unwrap();
+        watermark::watch(&mut connection, at(now)).await.unwrap();
+        drop(connection);
+        bench.sync(&registry, at(now)).await;
+    }
+    let shortened = "SELECT count(*) FROM job_gaps
+        WHERE first_at = '2026-05-04T09:01:00Z' AND last_at = first_at AND instants = 1";
+    assert_eq!(bench.count(shortened).await, 1);
+    assert_eq!(bench.tick(at("12:00:00")).await.runs(), 1, "{KEY} runs again");
+}
+
 #[tokio::test]
 async fn what_is_due_once_and_has_passed_runs_once_however_often_builds_begin() {
     let bench = Bench::new().await;

@@ -71,7 +71,7 @@ pub(super) async fn end_tried(
 }
 
 /// Deletes those that wait and were never tried, and ends those that are repeated: what they owe until `now` is answered yet. Gives
-/// what an operator has said of the one that was repeated.
+/// what an operator has said of the one that was repeated; one that he has removed is none of them.
 pub(super) async fn remove(
     connection: &mut PgConnection,
     hash: &str,
@@ -82,7 +82,7 @@ pub(super) async fn remove(
     waiting.execute(&mut *connection).await?;
     let not_begun = sqlx::query_as!(
         Word,
-        "DELETE FROM job_schedules WHERE task_hash = $1 AND starts_at > $2
+        "DELETE FROM job_schedules WHERE task_hash = $1 AND retired_at IS NULL AND starts_at > $2
          RETURNING paused_at, paused_by, paused_reason, timetable, time_zone, registry_timetable",
         hash,
         now,
@@ -92,7 +92,7 @@ pub(super) async fn remove(
         Word,
         "UPDATE job_schedules
          SET ends_at = LEAST(ends_at, $2), next_due_at = LEAST(next_due_at, $2), task_hash = NULL, updated_at = $2
-         WHERE task_hash = $1
+         WHERE task_hash = $1 AND retired_at IS NULL
          RETURNING paused_at, paused_by, paused_reason, timetable, time_zone, registry_timetable",
         hash,
         now,

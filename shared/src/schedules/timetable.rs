@@ -12,7 +12,7 @@
 //! in the hour that there is not, twice in the one that comes twice. So nothing is left out and nothing comes twice, and what is to be
 //! every so many minutes is.
 
-use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, SubsecRound, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::cron_time::{Cron, CronError};
@@ -187,7 +187,9 @@ fn period(text: &str) -> Option<TimeDelta> {
 fn moment(text: &str, zone: Tz) -> Option<DateTime<Utc>> {
     let is_near = |wall: NaiveDateTime| (1970..=2100).contains(&wall.year());
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        return Some(instant.to_utc()).filter(|instant| is_near(instant.naive_utc()));
+        // As the database keeps it: else it is for ever later than its own run.
+        let instant = instant.to_utc().trunc_subsecs(6);
+        return Some(instant).filter(|instant| is_near(instant.naive_utc()));
     }
     let walls = ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];
     let wall = walls.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())?;
@@ -268,6 +270,10 @@ mod tests {
         }
         assert_eq!(next("at 2026-03-08 02:30", "America/Chicago", "2026-03-01T00:00:00Z", 2), "08 08:00");
         assert_eq!(next("at 2026-11-01 01:30", "America/Chicago", "2026-03-01T00:00:00Z", 2), "01 06:30");
+        // The database keeps microseconds.
+        let fine = Timetable::new("at 2026-12-01T09:00:00.1234567Z", "UTC").unwrap();
+        assert_eq!(fine.once(), Some(at("2026-12-01T09:00:00.123456Z")));
+        assert_eq!(fine.next_after(at("2026-12-01T09:00:00.123456Z")), None);
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use shared::role::Role;
-use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, Postgres};
+use sqlx::AssertSqlSafe;
 use test_support::programs::{Ended, Program, RunningProgram};
 use test_support::{TestBroker, TestDatabase, eventually, settled};
+
+use crate::gate::Gate;
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -47,42 +48,6 @@ async fn run_the_job_once(database: &TestDatabase) {
 fn deleted(line: &str) -> u32 {
     let (_, words) = line.split_once("deleted ").unwrap();
     words.split(' ').next().unwrap().parse().unwrap()
-}
-
-/// Whoever deletes tokens waits here, in the middle of his batch, until it is opened. He waits by sleeping, since a
-/// program of ours gives up a lock that takes two seconds.
-struct Gate(PoolConnection<Postgres>);
-
-impl Gate {
-    async fn shut(database: &TestDatabase) -> Self {
-        let gate = "CREATE FUNCTION wait_at_the_gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                WHILE NOT pg_try_advisory_xact_lock_shared(1) LOOP PERFORM pg_sleep(0.05); END LOOP;
-                RETURN OLD;
-            END $$;
-            CREATE TRIGGER gate BEFORE DELETE ON outstanding_tokens
-                FOR EACH ROW EXECUTE FUNCTION wait_at_the_gate()";
-        execute(database, gate).await;
-        let mut connection = database.pool().acquire().await.unwrap();
-        sqlx::query("SELECT pg_advisory_lock(1)").execute(&mut *connection).await.unwrap();
-        Self(connection)
-    }
-
-    async fn wait_for(&mut self, batches: i64) {
-        eventually(DEADLINE, format!("{batches} batch(es) under way"), async || {
-            let waiting: i64 = sqlx::query_scalar(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'",
-            )
-            .fetch_one(&mut *self.0)
-            .await
-            .unwrap();
-            (waiting == batches).then_some(())
-        })
-        .await;
-    }
-
-    async fn open(mut self) {
-        sqlx::query("SELECT pg_advisory_unlock(1)").execute(&mut *self.0).await.unwrap();
-    }
 }
 
 /// Goes red when the command does nothing, when it asks for RabbitMQ, and when an end of a session is not told.

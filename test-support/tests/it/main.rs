@@ -17,6 +17,7 @@ mod fault_suite;
 mod fault_suite_told;
 mod flush_expired_tokens;
 mod foreign_worker;
+mod gate;
 mod hanging_mail_server;
 mod import;
 mod killed_programs;

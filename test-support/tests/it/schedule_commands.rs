@@ -7,8 +7,11 @@ use shared::database::Role;
 use test_support::programs::{Ended, Program};
 use test_support::{TestBroker, TestDatabase, eventually};
 
+use crate::gate::Gate;
+
 const DEADLINE: Duration = Duration::from_mins(1);
 const JOB: &str = "print-user-tasks";
+const PURGE: &str = "purge-expired-tokens";
 const WITHOUT_A_BROKER: &str = "--queue default --set AMQP_URL=amqp://nobody@127.0.0.1:1/none";
 
 async fn run(database: &TestDatabase, line: &str) -> Ended {
@@ -111,21 +114,25 @@ async fn process_ticks_and_works_without_a_broker_for_as_long_as_it_is_told() {
 async fn process_that_is_asked_to_stop_does_the_run_in_hand_to_its_end() {
     let database = TestDatabase::create().await;
     assert_eq!(run(&database, &format!("process --duration 1s {WITHOUT_A_BROKER}")).await.code, Some(0));
-    let requested = objects(&run(&database, &format!("schedules run {JOB} --reason test --json")).await);
+    // Its own time may come meanwhile.
+    assert_eq!(run(&database, &format!("schedules pause {PURGE} --reason test")).await.code, Some(0));
+    let token = "INSERT INTO users (username, email, password, date_joined) VALUES ('ada', '', '!', now());
+        INSERT INTO outstanding_tokens (jti, user_id, created_at, expires_at)
+        VALUES ('jti', 1, now() - interval '2 days', now() - interval '1 day')";
+    sqlx::raw_sql(token).execute(database.pool()).await.unwrap();
+    let mut gate = Gate::shut(&database).await;
+    let requested = objects(&run(&database, &format!("schedules run {PURGE} --reason test --json")).await);
     let id = requested[0]["run_id"].as_str().unwrap();
-    // The job reads the users first.
-    let mut lock = database.lock_table("users").await;
-    sqlx::query("LOCK TABLE users IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
     let process = Program::named("scheduler").env("DATABASE_URL", &database.url_as(Role::Scheduler));
     let line = format!("process {WITHOUT_A_BROKER}");
     let mut process = line.split(' ').fold(process, Program::arg).spawn();
-    database.wait_for_a_blocked_writer("users").await;
+    gate.wait_for(1).await;
     process.ask_to_stop();
     eventually(DEADLINE, "the program to say that it was asked to stop", async || {
         process.log().contains("asked to stop").then_some(())
     })
     .await;
-    lock.rollback().await.unwrap();
+    gate.open().await;
     let status = process.ended().await;
     assert!(status.success(), "{status}: {}", process.log());
     let shown = objects(&run(&database, &format!("runs show {id} --json")).await);
