@@ -157,6 +157,9 @@ impl<H: BatchHandler> Loop<'_, H> {
                 subscription.ack_through(last).await?;
             }
             let singly = self.singly.load(Ordering::Relaxed);
+            if singly == usize::from(self.settings.prefetch()) {
+                tracing::info!(queue = self.settings.queue, "messages pass again, singly for a while");
+            }
             if singly > 0 {
                 self.singly.store(singly - 1, Ordering::Relaxed);
                 if singly == 1 {
