@@ -63,7 +63,7 @@ pub struct Ticker {
 pub struct Ticked {
     /// Whether more is due already.
     pub more: bool,
-    /// How long after the look a schedule is due that was not then.
+    /// How long after the look a schedule is due next.
     pub next_due_in: Option<Duration>,
 }
 
@@ -120,7 +120,7 @@ impl Ticker {
         let mut connection = self.database.acquire().await?;
         let work = store::work(&mut connection).await?;
         drop(connection);
-        let mut more = false;
+        let (mut more, mut next_due_at) = (false, work.next_due_at);
         if work.is_due {
             let mut transaction = self.database.begin().await?;
             // Asked again: whoever stood still since then would find all that others have answered ahead of the clock.
@@ -135,6 +135,7 @@ impl Ticker {
                 self.outbox.wake();
             }
             more |= published.more;
+            next_due_at = next_due_at.into_iter().chain(published.next_due_at).min();
         }
         let with_messages = self.looked_for_messages.elapsed().is_none_or(|ago| ago >= MESSAGES_INTERVAL);
         let rescued = match self.see_to_stuck_runs(with_messages).await {
@@ -154,7 +155,7 @@ impl Ticker {
         if with_messages && !rescued.more_messages() {
             self.looked_for_messages.is_now();
         }
-        let next_due_in = work.next_due_at.and_then(|next| (next - work.now).to_std().ok());
+        let next_due_in = next_due_at.and_then(|next| (next - work.now).to_std().ok());
         Ok(Ticked { more, next_due_in })
     }
 

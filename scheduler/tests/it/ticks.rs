@@ -1,6 +1,8 @@
 //! Every instant gets one answer, whoever gives it.
 
-use chrono::TimeDelta;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use scheduler::jobs::{Definition, Job};
 use scheduler::schedule::watermark;
 use scheduler::worker::Registry;
@@ -120,6 +122,19 @@ async fn a_watermark_ahead_of_the_clock_is_set_back_after_an_hour() {
         assert_eq!(bench.count(still).await, i64::from(ahead), "at {now}");
     }
     assert_eq!(bench.tick(at("10:01:00")).await.runs(), 1, "{KEY} runs again");
+}
+
+/// Red if a schedule that was just answered waits for the next look, which may be later than its next instant.
+#[tokio::test]
+async fn a_ticker_looks_again_when_what_it_has_just_answered_is_due_once_more() {
+    let bench = Bench::new().await;
+    let now: DateTime<Utc> =
+        sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(bench.pool()).await.unwrap();
+    bench.schedule(now - TimeDelta::minutes(2)).await;
+    let ticked = bench.ticker().tick().await.unwrap();
+    assert!(bench.count("SELECT count(*) FROM job_runs").await >= 2);
+    let next = ticked.next_due_in.unwrap();
+    assert!(next <= Duration::from_mins(1), "{next:?}");
 }
 
 /// Red if a gap that the other timetable names no instant of keeps every schedule from being set back, and from ticking.

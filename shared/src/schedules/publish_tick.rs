@@ -51,6 +51,8 @@ pub struct Published {
     pub unreadable: usize,
     /// Whether more is due already.
     pub more: bool,
+    /// When the first of these schedules is due again.
+    pub next_due_at: Option<DateTime<Utc>>,
 }
 
 impl Published {
@@ -126,6 +128,7 @@ pub async fn answer(
         }
         let next_due_at = plan.next_due_at.map(|next| next + offset);
         published.more |= next_due_at.is_some_and(|next| next <= now);
+        published.next_due_at = published.next_due_at.into_iter().chain(next_due_at).min();
         advances.push(&schedule.schedule_key, plan.watermark, next_due_at);
         runs.extend(plan.runs.iter().map(|scheduled_at| DueRun {
             id: entropy.uuid_v7(now),
