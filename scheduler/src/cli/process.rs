@@ -1,6 +1,7 @@
 //! `scheduler process`: ticks and works in one process, without a broker.
 
 use std::pin::pin;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -52,6 +53,7 @@ pub(super) fn execute(reader: Reader, arguments: &ProcessArguments, jobs: Jobs) 
             metrics: TickerMetrics::new(&metrics),
             interval: config.tick_interval,
             looked_for_messages: Last::default(),
+            failed_at_messages: AtomicBool::default(),
         };
         let instance = format!("{}/{}", config.process.instance, std::process::id());
         run_to_end(PROGRAM, |stop| async move {

@@ -1,5 +1,7 @@
 //! What the three long-running commands have in common: database, relay, probes, an orderly end.
 
+use std::sync::atomic::AtomicBool;
+
 use anyhow::Context;
 use shared::broker::topology::{MAIL_RUNS_QUEUE, RUNS_QUEUE};
 use shared::clock::Clock;
@@ -90,6 +92,7 @@ impl Program {
             metrics: TickerMetrics::new(&self.metrics),
             interval: self.config.tick_interval,
             looked_for_messages: Last::default(),
+            failed_at_messages: AtomicBool::default(),
         };
         self.shutdown.spawn("ticker", ticker.run(self.shutdown.token()));
     }

@@ -59,7 +59,9 @@ pub(super) async fn is_stuck(
         ) OR ($1 AND EXISTS (
             SELECT FROM job_runs
             WHERE state = 'queued'
-              AND queued_at + LEAST(GREATEST(queued_at - run_after, interval '1 minute'), interval '1 hour') <= clock.now
+              AND (queued_at + LEAST(GREATEST(queued_at - run_after, interval '1 minute'), interval '1 hour') <= clock.now
+                -- The clock was ahead.
+                OR queued_at > clock.now + interval '1 hour')
               AND NOT (is_exclusive AND EXISTS (
                   SELECT FROM job_runs AS other
                   WHERE other.schedule_key = job_runs.schedule_key AND other.state = 'running'))

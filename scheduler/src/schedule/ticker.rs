@@ -1,5 +1,6 @@
 //! The ticker: again and again, writes whatever has become due. Any number run side by side.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +57,8 @@ pub struct Ticker {
     pub interval: Duration,
     /// When it looked for lost messages.
     pub looked_for_messages: Last,
+    /// Whether that failed.
+    pub failed_at_messages: AtomicBool,
 }
 
 /// What a look has left.
@@ -140,10 +143,19 @@ impl Ticker {
         let with_messages = self.looked_for_messages.elapsed().is_none_or(|ago| ago >= MESSAGES_INTERVAL);
         let rescued = match self.see_to_stuck_runs(with_messages).await {
             Ok(rescued) => {
-                self.component.up();
+                if with_messages {
+                    self.failed_at_messages.store(false, Ordering::Relaxed);
+                }
+                // A look without messages doesn't tell how it would go with them.
+                if !self.failed_at_messages.load(Ordering::Relaxed) {
+                    self.component.up();
+                }
                 rescued
             }
             Err(error) => {
+                if with_messages {
+                    self.failed_at_messages.store(true, Ordering::Relaxed);
+                }
                 let error = format!("{error:#}");
                 tracing::warn!(error, "stuck runs can't be seen to, trying again");
                 self.component.down(format!("stuck runs can't be seen to: {error}"));

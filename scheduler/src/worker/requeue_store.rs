@@ -110,7 +110,9 @@ pub(super) async fn requeue_unclaimed(
         WHERE id IN (
             SELECT id FROM job_runs
             WHERE state = 'queued'
-              AND queued_at + LEAST(GREATEST(queued_at - run_after, interval '1 minute'), interval '1 hour') <= $1
+              AND (queued_at + LEAST(GREATEST(queued_at - run_after, interval '1 minute'), interval '1 hour') <= $1
+                -- The clock was ahead.
+                OR queued_at > $1::timestamptz + interval '1 hour')
               -- Whose way is barred is told of when it is free.
               AND NOT (is_exclusive AND EXISTS (
                   SELECT FROM job_runs AS other

@@ -5,6 +5,7 @@
 //! message it has no slot for.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use shared::broker::{Delivery, Subscription};
@@ -37,6 +38,8 @@ pub struct Worker {
     slots: Arc<Semaphore>,
     slots_max: usize,
     runs: TaskTracker,
+    /// Whether it subscribes for one more delivery of a message that can't be decoded.
+    is_again: AtomicBool,
 }
 
 /// What a delivery came to.
@@ -61,7 +64,17 @@ impl Worker {
         slots: usize,
     ) -> Self {
         let (slots_max, slots) = (slots, Arc::new(Semaphore::new(slots)));
-        Self { workshop, broker, instance, queue, component, slots, slots_max, runs: TaskTracker::new() }
+        Self {
+            workshop,
+            broker,
+            instance,
+            queue,
+            component,
+            slots,
+            slots_max,
+            runs: TaskTracker::new(),
+            is_again: AtomicBool::new(false),
+        }
     }
 
     /// How many runs it would take beside those in hand, whenever that is asked.
@@ -89,9 +102,13 @@ impl Worker {
         let Some(slot) = self.free_slot(stop).await else { return Ok(()) };
         let mut subscription = Subscription::open(&self.broker, &self.instance, self.queue, PREFETCH).await?;
         self.component.up();
-        tracing::info!(queue = self.queue, "subscribed");
+        if !self.is_again.load(Ordering::Relaxed) {
+            tracing::info!(queue = self.queue, "subscribed");
+        }
         let result = self.take(&mut subscription, slot, stop).await;
-        subscription.close_after(result).await
+        let result = subscription.close_after(result).await;
+        self.is_again.store(matches!(result, Err(Interruption::AtOnce(_))), Ordering::Relaxed);
+        result
     }
 
     async fn take(

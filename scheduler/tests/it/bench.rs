@@ -1,6 +1,7 @@
 //! What these tests work on: a database, an outbox, and a job of the test's own making.
 
 use std::io;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -176,6 +177,7 @@ impl Bench {
             metrics: TickerMetrics::new(&self.metrics),
             interval: Duration::from_secs(1),
             looked_for_messages: Last::default(),
+            failed_at_messages: AtomicBool::default(),
         }
     }
 

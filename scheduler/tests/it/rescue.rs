@@ -1,7 +1,7 @@
 //! What becomes due by itself among the runs.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use scheduler::schedule::Ticker;
+use scheduler::schedule::{Last, Ticker};
 use shared::lifecycle::{Health, Standing};
 
 use crate::bench::{Bench, at};
@@ -77,6 +77,21 @@ async fn a_run_that_was_claimed_while_the_clock_was_ahead_is_given_up_a_minute_a
     assert_eq!(bench.rescue(now + TimeDelta::minutes(2)).await.lost, 1);
 }
 
+#[tokio::test]
+async fn a_tick_that_got_lost_while_the_clock_was_ahead_is_sent_again_soon() {
+    let bench = Bench::new().await;
+    bench.queued_run().await;
+    let sent = bench.events(TICK).await;
+    bench
+        .run_sql(
+            "UPDATE job_runs SET queued_at = clock_timestamp() + interval '6 hours';
+             UPDATE job_schedules SET next_due_at = NULL",
+        )
+        .await;
+    bench.ticker().tick().await.unwrap();
+    assert_eq!(bench.events(TICK).await, sent + 1);
+}
+
 /// Red if it waits for as long as the clock was ahead.
 #[tokio::test]
 async fn a_retry_that_was_put_off_while_the_clock_was_ahead_is_queued_soon() {
@@ -143,11 +158,15 @@ async fn a_ticker_that_can_not_see_to_stuck_runs_says_so_and_goes_on() {
         .await;
     let health = Health::default();
     let component = health.component("ticker", Standing::Required);
-    let ticker = Ticker { component, ..bench.ticker() };
+    let mut ticker = Ticker { component, ..bench.ticker() };
     ticker.tick().await.unwrap();
     let said = health.readiness().checks["ticker"].clone();
     assert!(said.contains("stuck runs") && said.contains("not now"), "{said}");
-    // The message waits for its turn, and all else is seen to.
+    // The message waits for its turn, and all else is seen to, which does not make it well.
+    ticker.tick().await.unwrap();
+    assert!(!health.readiness().is_ready());
+    bench.run_sql("DROP TRIGGER refuse ON job_runs").await;
+    ticker.looked_for_messages = Last::default();
     ticker.tick().await.unwrap();
     assert!(health.readiness().is_ready());
 }
