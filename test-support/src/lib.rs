@@ -35,4 +35,6 @@ pub mod world;
 pub use broker::TestBroker;
 pub use database::TestDatabase;
 pub use mail_server::MailServer;
+/// Of a question to the [management API](TestBroker::manage).
+pub use reqwest::Method;
 pub use signals::{assert_same_ids, eventually, settled};

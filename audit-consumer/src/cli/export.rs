@@ -116,7 +116,10 @@ pub(super) fn run(arguments: Arguments, mut reader: Reader) -> anyhow::Result<()
     let database = DatabaseConfig::read(&mut reader);
     let database = reader.finish(database)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let exported = runtime.block_on(export(arguments, &database))?;
+    let exported = runtime.block_on(export(arguments, &database));
+    // Whoever gives up does not wait for the reader either.
+    runtime.shutdown_background();
+    let exported = exported?;
     if let Exported::Whole(events) = exported {
         writeln!(std::io::stderr(), "exported {events} event(s)")?;
     }

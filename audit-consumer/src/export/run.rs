@@ -110,12 +110,14 @@ impl Export {
     ) -> Result<Exported, ExportError> {
         // What comes from now on is another export's: this one ends somewhere.
         let now = clock.now();
-        let mut output = Output::open(&self.destination)
+        let output = Output::open(&self.destination)
             .map_err(|error| ExportError::Open(self.told.output.clone(), error))?;
         if let Err(error) = self.tell(database, outbox, trace).await {
             output.take_back();
             return Err(error);
         }
+        let part = output.part();
+        let mut output = Some(output);
         let filters = &self.told.filters;
         let since = filters.since.map_or(Uuid::nil(), |since| EventId::first_at(since).0);
         // Behind the id before the first one.
@@ -123,7 +125,11 @@ impl Export {
         let before = EventId::first_at(filters.until.map_or(now, |until| until.min(now))).0;
         let mut written =
             Written { events: 0, after: self.told.after.map_or(since, |after| after.0.max(since)) };
-        match self.write(database, before, (&mut written, stop), &mut output).await {
+        let result = self.write(database, before, (&mut written, stop), &mut output).await;
+        let Some(output) = output else {
+            return Err(written.broke_off(part, io::Error::other("the writer died").into()));
+        };
+        match result {
             Ok(()) => {}
             Err(Broken::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return Ok(Exported::ReaderGone);
@@ -133,12 +139,10 @@ impl Export {
                 return Err(written.broke_off(None, source));
             }
             Err(source) => {
-                let part = output.part();
                 output.give_up();
                 return Err(written.broke_off(part, source));
             }
         }
-        let part = output.part();
         match output.finish() {
             Ok(()) => Ok(Exported::Whole(written.events)),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exported::ReaderGone),
@@ -162,13 +166,16 @@ impl Export {
         database: &PgPool,
         before: Uuid,
         (written, stop): (&mut Written, &CancellationToken),
-        output: &mut Output,
+        output: &mut Option<Output>,
     ) -> Result<(), Broken> {
         // The header of an export that goes on stands in its first part.
         if self.told.format == ExportFormat::Csv && self.told.after.is_none() {
-            output.write(csv::HEADER.as_bytes())?;
+            put(output, csv::HEADER.as_bytes().to_vec()).await?;
         }
         loop {
+            if stop.is_cancelled() {
+                return Err(Broken::Stopped);
+            }
             let look = self.look(database, (written.after, before)).await?;
             self.write_found(database, &look.found, (written, stop), output).await?;
             match look.newest {
@@ -190,22 +197,19 @@ impl Export {
         database: &PgPool,
         found: &[Uuid],
         (written, stop): (&mut Written, &CancellationToken),
-        output: &mut Output,
+        output: &mut Option<Output>,
     ) -> Result<(), Broken> {
-        let mut line = Vec::new();
         for ids in found.chunks(HELD_MAX) {
             if stop.is_cancelled() {
                 return Err(Broken::Stopped);
             }
-            let mut page = written.clone();
+            let (mut page, mut lines) = (written.clone(), Vec::new());
             for row in store::rows(database, ids).await? {
-                line.clear();
-                self.format(&row, &mut line)?;
-                output.write(&line)?;
+                self.format(&row, &mut lines)?;
                 page = Written { events: page.events + 1, after: row.event_id };
             }
             // Only what has left counts as written.
-            output.flush()?;
+            put(output, lines).await?;
             *written = page;
         }
         Ok(())
@@ -220,6 +224,18 @@ impl Export {
             }
         }
     }
+}
+
+/// Writes and hands on, where a reader who takes his time keeps nobody from being asked to stop. Takes the output away if that panics.
+async fn put(output: &mut Option<Output>, bytes: Vec<u8>) -> io::Result<()> {
+    let Some(mut taken) = output.take() else { return Err(io::Error::other("the writer died")) };
+    let written = tokio::task::spawn_blocking(move || {
+        let result = taken.write(&bytes).and_then(|()| taken.flush());
+        (taken, result)
+    });
+    let (taken, result) = written.await.map_err(io::Error::other)?;
+    *output = Some(taken);
+    result
 }
 
 /// How far an export has come.

@@ -14,11 +14,11 @@ use shared::role::Role;
 use sqlx::{Postgres, Transaction};
 use test_support::faults::Proxy;
 use test_support::programs::{Ended, Program};
-use test_support::{TestBroker, TestDatabase, eventually, settled};
+use test_support::{Method, TestBroker, TestDatabase, eventually, settled};
 use uuid::Uuid;
 
 use crate::commands::{objects, run, told, words};
-use crate::events::{fresh_id, properties, published};
+use crate::events::{fresh_id, properties, publish_undecodable, published};
 
 const DEADLINE: Duration = Duration::from_mins(2);
 const WHY: &str = "the consumer is mended";
@@ -418,6 +418,61 @@ async fn a_discarded_letter_is_gone_and_the_trail_knows_which_it_was() {
     assert_eq!((&told[0]["message_id"], &told[0]["event_type"]), (&json!("m-1"), &json!("x.y")));
     assert!(told[0]["actor"].as_str().unwrap().contains('@'), "the system's user: {}", told[0]);
     assert!(!told[0].to_string().contains("abc\""), "never what was in it");
+}
+
+/// Red if the words lead an operator to take off another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_that_cannot_be_decoded_hides_those_behind_it_alone_and_the_words_say_how_it_goes() {
+    let (_database, broker) = stage().await;
+    let (front, behind) = (fresh_id(), fresh_id());
+    die(&broker, QUEUE, vec![published(front)]).await;
+    publish_undecodable(&broker, "", DEAD);
+    die(&broker, QUEUE, vec![published(behind)]).await;
+    for line in ["list".to_owned(), format!("show {front}")] {
+        let looked = look(&broker, &line).await;
+        assert!(looked.output.contains(&front.to_string()), "{line}: {} {}", looked.output, looked.log);
+        assert!(!looked.output.contains(&behind.to_string()), "{line}: {}", looked.output);
+    }
+    let listed = look(&broker, "list").await;
+    assert_eq!(listed.code, Some(1), "{}", listed.log);
+    assert!(
+        listed.log.contains("can't be decoded") && listed.log.contains("it is the first now"),
+        "{}",
+        listed.log
+    );
+    // As those words say.
+    settled(DEADLINE, "all letters to be back", 3, async || broker.queue_depth(DEAD).await).await;
+    take_off_the_first(&broker).await;
+    let listed = look(&broker, "list").await;
+    assert_eq!(listed.code, Some(0), "{}", listed.log);
+    assert!(listed.output.contains(&front.to_string()), "{}", listed.output);
+    assert!(listed.output.contains(&behind.to_string()), "{}", listed.output);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn letters_in_front_of_one_that_cannot_be_decoded_are_replayed_all_the_same() {
+    let (database, broker) = stage().await;
+    let (front, behind) = (fresh_id(), fresh_id());
+    die(&broker, QUEUE, vec![published(front)]).await;
+    publish_undecodable(&broker, "", DEAD);
+    die(&broker, QUEUE, vec![published(behind)]).await;
+    let replayed = act(&database, &broker, "replay --all").await;
+    assert_eq!(replayed.code, Some(1), "{}", replayed.log);
+    assert!(replayed.output.starts_with(&format!("replayed {front}")), "{}", replayed.output);
+    assert!(replayed.log.contains("it is the first now"), "{}", replayed.log);
+    assert_eq!(broker.take(QUEUE).await.unwrap().message_id(), front);
+    settled(DEADLINE, "the others to be back", 2, async || broker.queue_depth(DEAD).await).await;
+    take_off_the_first(&broker).await;
+    let replayed = act(&database, &broker, "replay --all").await;
+    assert_eq!(replayed.code, Some(0), "{}", replayed.log);
+    assert_eq!(broker.take(QUEUE).await.unwrap().message_id(), behind);
+}
+
+/// As the management UI does.
+async fn take_off_the_first(broker: &TestBroker) {
+    let path = format!("api/queues/{}/{DEAD}/get", broker.virtual_host());
+    let first = json!({ "count": 1, "ackmode": "ack_requeue_false", "encoding": "auto" });
+    assert_eq!(broker.manage(Method::POST, &path, &first).await, 200);
 }
 
 #[tokio::test]

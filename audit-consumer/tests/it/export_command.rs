@@ -1,7 +1,7 @@
 //! `audit-consumer export`, as it is typed.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 use shared::database::Role;
@@ -20,6 +20,18 @@ async fn export(database: &TestDatabase, arguments: &[&str]) -> Ended {
         program = program.arg(argument);
     }
     program.run().await
+}
+
+/// With its output on a pipe.
+fn spawn(trail: &Trail) -> Child {
+    Command::new(environment::programs_folder().join("audit-consumer"))
+        .args(["export", "--format", "jsonl"])
+        .args(WHO_AND_WHY)
+        .env("DATABASE_URL", trail.database.url_as(Role::AuditConsumer))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 async fn filled(events: i64) -> Trail {
@@ -80,14 +92,7 @@ async fn an_address_of_ipv4_is_found_in_its_form_of_ipv6_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_who_has_enough_ends_it_without_a_word() {
     let trail = filled(20_000).await;
-    let mut program = Command::new(environment::programs_folder().join("audit-consumer"))
-        .args(["export", "--format", "jsonl"])
-        .args(WHO_AND_WHY)
-        .env("DATABASE_URL", trail.database.url_as(Role::AuditConsumer))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut program = spawn(&trail);
     let mut first = String::new();
     BufReader::new(program.stdout.take().unwrap()).read_line(&mut first).unwrap();
     assert!(first.starts_with("{\"event_id\":"), "{first}");
@@ -98,24 +103,37 @@ async fn a_reader_who_has_enough_ends_it_without_a_word() {
     assert_eq!((status.code(), said.as_str()), (Some(0), ""));
 }
 
+fn ask_to_stop(program: &Child) {
+    assert!(Command::new("kill").args(["-TERM", &program.id().to_string()]).status().unwrap().success());
+}
+
+/// As with Ctrl-C in `audit-consumer export … | less`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_whose_reader_does_not_read_ends_when_it_is_asked_to_stop_twice() {
+    let trail = filled(20_000).await;
+    let mut program = spawn(&trail);
+    let mut lines = BufReader::new(program.stdout.take().unwrap());
+    lines.read_line(&mut String::new()).unwrap();
+    ask_to_stop(&program);
+    let mut said = BufReader::new(program.stderr.take().unwrap());
+    let mut first = String::new();
+    said.read_line(&mut first).unwrap();
+    assert!(first.contains("asked to stop"), "{first}");
+    ask_to_stop(&program);
+    assert_eq!(program.wait().unwrap().code(), Some(1));
+}
+
 /// As with Ctrl-C: what was written are whole lines, and with the rest they are what the whole would have been.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_export_that_is_asked_to_stop_says_where_to_go_on() {
     let trail = filled(20_000).await;
     let whole = export(&trail.database, &[&["--format", "jsonl"][..], &WHO_AND_WHY].concat()).await.output;
-    let mut program = Command::new(environment::programs_folder().join("audit-consumer"))
-        .args(["export", "--format", "jsonl"])
-        .args(WHO_AND_WHY)
-        .env("DATABASE_URL", trail.database.url_as(Role::AuditConsumer))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut program = spawn(&trail);
     let mut lines = BufReader::new(program.stdout.take().unwrap());
     let mut begin = String::new();
     lines.read_line(&mut begin).unwrap();
     // It can't be done: nobody has read more than the pipe holds.
-    assert!(Command::new("kill").args(["-TERM", &program.id().to_string()]).status().unwrap().success());
+    ask_to_stop(&program);
     lines.read_to_string(&mut begin).unwrap();
     let mut said = String::new();
     program.stderr.take().unwrap().read_to_string(&mut said).unwrap();

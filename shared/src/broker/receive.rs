@@ -79,6 +79,7 @@ pub async fn receive<H: BatchHandler>(
         component,
         in_doubt: AtomicBool::new(false),
         singly: AtomicUsize::new(0),
+        passes: AtomicBool::new(false),
         entropy,
         stop,
     };
@@ -89,8 +90,9 @@ pub async fn receive<H: BatchHandler>(
             if matches!(result, Err(Interruption::AtOnce(_))) {
                 receiving.singly.store(usize::from(settings.prefetch()), Ordering::Relaxed);
             }
-            if let Over::Stopped = result? {
-                return Ok(());
+            match result? {
+                Over::Stopped => return Ok(()),
+                Over::Passed => receiving.passes.store(false, Ordering::Relaxed),
             }
         }
     })
@@ -114,6 +116,8 @@ struct Loop<'a, H> {
     in_doubt: AtomicBool,
     /// How many messages are still to be taken singly.
     singly: AtomicUsize,
+    /// Whether it is known that they pass.
+    passes: AtomicBool,
     entropy: &'a Entropy,
     stop: &'a CancellationToken,
 }
@@ -157,10 +161,10 @@ impl<H: BatchHandler> Loop<'_, H> {
                 subscription.ack_through(last).await?;
             }
             let singly = self.singly.load(Ordering::Relaxed);
-            if singly == usize::from(self.settings.prefetch()) {
-                tracing::info!(queue = self.settings.queue, "messages pass again, singly for a while");
-            }
             if singly > 0 {
+                if !self.passes.swap(true, Ordering::Relaxed) {
+                    tracing::info!(queue = self.settings.queue, "messages pass, singly for a while");
+                }
                 self.singly.store(singly - 1, Ordering::Relaxed);
                 if singly == 1 {
                     return Ok(Over::Passed);

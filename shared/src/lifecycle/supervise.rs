@@ -20,6 +20,8 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
 /// The wait before what is over by being tried again.
 const AT_ONCE: Duration = Duration::from_millis(5);
+/// How many in a row are tried at once: more than a queue delivers a message. Then there is a wait as after any other.
+const AT_ONCE_MAX: u32 = 2_000;
 
 /// How a run of a supervised role broke off.
 #[derive(Debug)]
@@ -53,14 +55,14 @@ where
     Fut: Future<Output = Result<(), Interruption>>,
 {
     let mut backoff = Backoff::for_servers();
-    let mut is_again = false;
+    let mut in_a_row = 0;
     loop {
         let (started, ups) = (Instant::now(), component.ups());
-        let mut at_once = false;
+        let mut is_over_soon = false;
         let error = match role().await {
             Ok(()) => return Ok(()),
             Err(Interruption::AtOnce(error)) => {
-                at_once = true;
+                is_over_soon = true;
                 error
             }
             Err(Interruption::Fatal(error)) if component.ups() == 0 => return Err(error),
@@ -83,11 +85,11 @@ where
             backoff.reset();
         }
         component.down(&chain);
-        let wait = if at_once { AT_ONCE } else { backoff.next(entropy) };
-        if !(at_once && is_again) {
+        in_a_row = if is_over_soon && in_a_row < AT_ONCE_MAX { in_a_row + 1 } else { 0 };
+        let wait = if in_a_row > 0 { AT_ONCE } else { backoff.next(entropy) };
+        if in_a_row <= 1 {
             tracing::warn!(%component, error = chain, ?wait, "interrupted, trying again");
         }
-        is_again = at_once;
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}
