@@ -14,7 +14,7 @@ use shared::outbox::Outbox;
 
 use super::block_on;
 use crate::config::PROGRAM;
-use crate::dead_letters::{self, ActError, Desk, DeskError, Letter, Sender, Way};
+use crate::dead_letters::{self, Desk, Letter, Sender, Way};
 
 /// What may be done with dead letters. Whoever only looks needs no database.
 pub(super) fn dead_letters(mut reader: Reader, command: EndCommand) -> anyhow::Result<()> {
@@ -36,41 +36,12 @@ pub(super) fn dead_letters(mut reader: Reader, command: EndCommand) -> anyhow::R
 async fn list(broker: &BrokerConfig, arguments: &ListArguments) -> anyhow::Result<()> {
     let filter = arguments.filter(Clock::system().now());
     let limit = usize::try_from(arguments.limit)?;
-    let list = async |desk: &mut Desk| dead_letters::list(desk, &filter, arguments.newest, limit).await;
-    let ((letters, counts), hidden) = at_desk(broker, list).await?;
-    let titles = ["ID", "TYPE", "KEY", "DIED", "BYTES", "REASON"];
-    print_list(&letters, counts, arguments.json, (titles, cells))?;
-    hidden
-}
-
-/// Works at a desk. If it meets a letter that can't be decoded, by which all in hand went back, it works once more on those in front of
-/// it; then that letter is the second of what it gives. RabbitMQ puts what comes back behind what came back before, so these are behind
-/// that letter afterwards.
-async fn at_desk<T>(
-    broker: &BrokerConfig,
-    mut work: impl AsyncFnMut(&mut Desk) -> Result<T, DeskError>,
-) -> anyhow::Result<(T, anyhow::Result<()>)> {
-    let mut done = work_at(Desk::open(broker).await?, &mut work).await;
-    // It was the first, and is behind those now that had come back before. If it is the first again there are none.
-    if let Err(DeskError::Undecodable { in_front: 0, .. }) = done {
-        done = work_at(Desk::open_again(broker, 0, None).await?, &mut work).await;
-    }
-    match done {
-        Err(error @ DeskError::Undecodable { in_front: in_front @ 1.., .. }) => {
-            let desk = Desk::open_again(broker, in_front, Some(in_front)).await?;
-            Ok((work_at(desk, &mut work).await?, Err(error.into())))
-        }
-        done => Ok((done?, Ok(()))),
-    }
-}
-
-async fn work_at<T>(
-    mut desk: Desk,
-    work: &mut impl AsyncFnMut(&mut Desk) -> Result<T, DeskError>,
-) -> Result<T, DeskError> {
-    let done = work(&mut desk).await;
+    let mut desk = Desk::open(broker).await?;
+    let listed = dead_letters::list(&mut desk, &filter, arguments.newest, limit).await;
     desk.close().await;
-    done
+    let (letters, counts) = listed?;
+    let titles = ["ID", "TYPE", "KEY", "DIED", "BYTES", "REASON"];
+    print_list(&letters, counts, arguments.json, (titles, cells))
 }
 
 fn cells(letter: &Letter) -> [String; 6] {
@@ -87,11 +58,10 @@ fn cells(letter: &Letter) -> [String; 6] {
 
 async fn show(broker: &BrokerConfig, arguments: &ShowArguments) -> anyhow::Result<()> {
     let id: String = arguments.id("an id")?;
-    let find = async |desk: &mut Desk| dead_letters::find(desk, &id).await;
-    let (found, hidden) = at_desk(broker, find).await?;
-    if found.is_empty() {
-        hidden?;
-    }
+    let mut desk = Desk::open(broker).await?;
+    let found = dead_letters::find(&mut desk, &id).await;
+    desk.close().await;
+    let found = found?;
     anyhow::ensure!(!found.is_empty(), "no dead letter has the id {id}, or somebody else has it in hand");
     for mut letter in found {
         let body = Body::of(std::mem::take(&mut letter.body));
@@ -109,6 +79,7 @@ fn act(mut reader: Reader, broker: BrokerConfig, arguments: &ActArguments, verb:
     let outbox = Outbox::new(PROGRAM, clock, entropy);
     block_on(async {
         let database = connect_for_command(&database, PROGRAM).await?;
+        let mut desk = Desk::open(&broker).await?;
         let sender = match verb {
             Verb::Replay => Some(Sender::open(&broker).await?),
             Verb::Discard => None,
@@ -116,20 +87,14 @@ fn act(mut reader: Reader, broker: BrokerConfig, arguments: &ActArguments, verb:
         let way = sender.as_ref().map_or(Way::Away, Way::Again);
         let mut report = Report::new(verb.past(), arguments.json);
         let place = (&database, &outbox, &operation);
-        let mut tell = |deeds: &[_]| print(&report.lines(deeds)?);
-        let act =
-            async |desk: &mut Desk| match dead_letters::act(desk, way, place, &selection, &mut tell).await {
-                Err(ActError::Desk(error @ DeskError::Undecodable { .. })) => Err(error),
-                acted => Ok(acted),
-            };
-        let acted = at_desk(&broker, act).await;
+        let tell = |deeds: &[_]| print(&report.lines(deeds)?);
+        let acted = dead_letters::act(&mut desk, way, place, &selection, tell).await;
+        desk.close().await;
         if let Some(sender) = sender {
             sender.close().await;
         }
         print(&report.summary())?;
-        let (acted, hidden) = acted?;
         acted?;
-        hidden?;
         if report.is_empty() {
             remind_of_others(arguments.json)?;
         }

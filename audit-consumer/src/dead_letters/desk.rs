@@ -1,8 +1,7 @@
 //! Where dead letters are taken in hand, one after the other.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
@@ -14,9 +13,6 @@ use shared::config::BrokerConfig;
 
 use crate::config::PROGRAM;
 
-/// How often it is looked whether letters are back.
-const LOOK: Duration = Duration::from_millis(50);
-
 /// Why letters can't be taken or done with.
 #[derive(Debug, thiserror::Error)]
 pub enum DeskError {
@@ -25,16 +21,10 @@ pub enum DeskError {
     Unreadable(#[source] lapin::Error),
     /// A letter breaks our client's connection, and so does any that comes as it is.
     #[error(
-        "a letter in {DEAD_LETTERS} can't be decoded by this program's AMQP client, and hides those behind it; it is the first now: take it \
-         off, before anybody looks again, by RabbitMQ's management UI: Queues, {DEAD_LETTERS}, Get messages, Ack Mode \"Automatic ack\""
+        "a letter in {DEAD_LETTERS} can't be decoded by this program's AMQP client, which keeps it from the others; \
+         docs/OPERATIONS.md, \"The ends of the road\", says how to take it off"
     )]
-    Undecodable {
-        /// How many were in hand, and go back in front of it.
-        in_front: u32,
-        /// What can't be decoded.
-        #[source]
-        source: lapin::Error,
-    },
+    Undecodable(#[source] lapin::Error),
     /// The connection broke before the broker had heard that a letter is done with.
     #[error("letters that are done with could not be acknowledged; they may be among the dead letters still")]
     NotAcknowledged(#[source] lapin::Error),
@@ -52,8 +42,6 @@ pub struct Desk {
     /// How many letters may still be taken: as many as lay there at first. One that dies again meanwhile is for the next
     /// time, or a command might never end.
     left: Option<u32>,
-    /// How many are in hand, and go back when it ends.
-    in_hand: AtomicU32,
 }
 
 impl Desk {
@@ -66,31 +54,7 @@ impl Desk {
             Ok((connection, channel))
         });
         let (connection, channel) = opened.await.map_err(DeskError::Unreadable)?;
-        Ok(Self { connection, channel, deadline, left: None, in_hand: AtomicU32::new(0) })
-    }
-
-    /// Connects once more after a letter that can't be decoded, once it is back with those in front of it. Takes `left` at most.
-    pub async fn open_again(
-        config: &BrokerConfig,
-        in_front: u32,
-        left: Option<u32>,
-    ) -> Result<Self, DeskError> {
-        let desk = Self { left, ..Self::open(config).await? };
-        let began = Instant::now();
-        // Whoever takes one before that gets those behind.
-        while desk.looked().await.map_err(DeskError::Unreadable)? <= in_front
-            && began.elapsed() < desk.deadline
-        {
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(desk)
-    }
-
-    /// Looks how many letters lie there.
-    async fn looked(&self) -> Result<u32, lapin::Error> {
-        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let looked = self.channel.queue_declare(DEAD_LETTERS.into(), options, FieldTable::default());
-        within(self.deadline, looked).await.map(|queue| queue.message_count())
+        Ok(Self { connection, channel, deadline, left: None })
     }
 
     /// Takes the next letter in hand, and says how many lie behind it.
@@ -113,13 +77,13 @@ impl Desk {
         };
         let get = self.channel.basic_get(DEAD_LETTERS.into(), BasicGetOptions::default());
         let got = tokio::select! {
-            got = within(self.deadline, get) => got.map_err(DeskError::Unreadable)?,
-            source = undecodable => {
-                return Err(DeskError::Undecodable { in_front: self.in_hand.load(Ordering::Relaxed), source });
-            }
+            got = within(self.deadline, get) => got.map_err(|error| match error.kind() {
+                ErrorKind::ParsingError(_) => DeskError::Undecodable(error),
+                _ => DeskError::Unreadable(error),
+            })?,
+            error = undecodable => return Err(DeskError::Undecodable(error)),
         };
         let Some(got) = got else { return Ok(None) };
-        self.in_hand.fetch_add(1, Ordering::Relaxed);
         self.left = Some(self.left.map_or(got.message_count, |left| left - 1));
         Ok(Some((got.delivery, got.message_count)))
     }
@@ -128,10 +92,7 @@ impl Desk {
     pub async fn done_with(&self, delivery: &Delivery) -> Result<(), DeskError> {
         let acknowledged = within(self.deadline, delivery.acker.ack(BasicAckOptions::default()));
         match acknowledged.await {
-            Ok(true) => {
-                self.in_hand.fetch_sub(1, Ordering::Relaxed);
-                Ok(())
-            }
+            Ok(true) => Ok(()),
             Ok(false) => Err(DeskError::Gone),
             Err(error) => Err(DeskError::NotAcknowledged(error)),
         }
@@ -140,7 +101,9 @@ impl Desk {
     /// Waits until the broker has heard what is done with. It answers no acknowledgement, but it answers what is asked behind
     /// it on the same channel; to look whether a queue is there needs no right.
     pub async fn heard(&self) -> Result<(), DeskError> {
-        self.looked().await.map(|_| ()).map_err(DeskError::NotAcknowledged)
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let looked = self.channel.queue_declare(DEAD_LETTERS.into(), options, FieldTable::default());
+        within(self.deadline, looked).await.map(|_| ()).map_err(DeskError::NotAcknowledged)
     }
 
     /// Gives back whatever is in hand.

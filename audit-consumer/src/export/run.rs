@@ -226,8 +226,13 @@ impl Export {
     }
 }
 
-/// Writes and hands on, where a reader who takes his time keeps nobody from being asked to stop. Takes the output away if that panics.
+/// Writes and hands on: to standard output where a reader who takes his time keeps nobody from being asked to stop. Takes the output away
+/// if that panics.
 async fn put(output: &mut Option<Output>, bytes: Vec<u8>) -> io::Result<()> {
+    if let Some(file @ Output::File { .. }) = output {
+        // At once, so that whole lines are in it whenever this is given up.
+        return file.write(&bytes).and_then(|()| file.flush());
+    }
     let Some(mut taken) = output.take() else { return Err(io::Error::other("the writer died")) };
     let written = tokio::task::spawn_blocking(move || {
         let result = taken.write(&bytes).and_then(|()| taken.flush());

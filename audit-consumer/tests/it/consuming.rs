@@ -148,5 +148,5 @@ async fn a_message_that_our_client_cannot_decode_is_given_up_soon_and_no_other_w
     let look = Program::named("audit-consumer").env("AMQP_URL", broker.amqp_url());
     let look = look.arg("dead-letters").arg("list").run().await;
     assert_eq!(look.code, Some(1), "{}", look.log);
-    assert!(look.log.contains("can't be decoded") && look.log.contains("Automatic ack"), "{}", look.log);
+    assert!(look.log.contains("can't be decoded"), "{}", look.log);
 }

@@ -98,11 +98,12 @@ impl Worker {
 
     /// Takes deliveries over one connection until something breaks. Runs in hand go on meanwhile.
     async fn session(&self, stop: &CancellationToken) -> Result<(), Interruption> {
+        let is_again = self.is_again.swap(false, Ordering::Relaxed);
         ready(&self.workshop.database).await?;
         let Some(slot) = self.free_slot(stop).await else { return Ok(()) };
         let mut subscription = Subscription::open(&self.broker, &self.instance, self.queue, PREFETCH).await?;
         self.component.up();
-        if !self.is_again.load(Ordering::Relaxed) {
+        if !is_again {
             tracing::info!(queue = self.queue, "subscribed");
         }
         let result = self.take(&mut subscription, slot, stop).await;

@@ -20,7 +20,7 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
 /// The wait before what is over by being tried again.
 const AT_ONCE: Duration = Duration::from_millis(5);
-/// How many in a row are tried at once: more than a queue delivers a message. Then there is a wait as after any other.
+/// How many in a row are tried at once: more than a queue delivers a message. Then there is one wait as after any other.
 const AT_ONCE_MAX: u32 = 2_000;
 
 /// How a run of a supervised role broke off.

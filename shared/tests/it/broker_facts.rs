@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt;
 use lapin::BasicProperties;
-use lapin::options::{BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
+use lapin::options::{BasicConsumeOptions, BasicGetOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use shared::broker;
 use shared::broker::topology::{Argument, DEAD_LETTERS, QUEUES, RUNS_QUEUE};
@@ -115,4 +115,25 @@ async fn a_consumer_that_crashes_again_and_again_sends_its_whole_window_to_the_d
     }
     assert_eq!(found, ids.into_iter().collect());
     assert_eq!(letters.len(), MESSAGES, "each once: nothing died in between");
+}
+
+/// Hence whoever lists them sorts them.
+#[tokio::test]
+async fn messages_that_were_got_one_by_one_come_back_in_another_order() {
+    let broker = TestBroker::create().await;
+    broker.declare_topology().await;
+    let sent: Vec<Vec<u8>> = (0..MESSAGES).map(|number| number.to_string().into_bytes()).collect();
+    let properties = BasicProperties::default().with_delivery_mode(2);
+    let messages = sent.iter().map(|body| (properties.clone(), body.clone()));
+    broker.publish_all_raw("", DEAD_LETTERS, messages).await;
+    let connection = broker.connect().await;
+    let channel = connection.create_channel().await.unwrap();
+    for _ in 0..MESSAGES {
+        assert!(channel.basic_get(DEAD_LETTERS.into(), BasicGetOptions::default()).await.unwrap().is_some());
+    }
+    connection.close(200, "done".into()).await.unwrap();
+    let all = u32::try_from(MESSAGES).unwrap();
+    settled(DEADLINE, "all to be back", all, async || broker.queue_depth(DEAD_LETTERS).await).await;
+    let there: Vec<_> = broker.take_all(DEAD_LETTERS).await.into_iter().map(|message| message.body).collect();
+    assert_ne!(there, sent);
 }
