@@ -134,7 +134,8 @@ async fn a_ticker_looks_again_when_what_it_has_just_answered_is_due_once_more() 
     let ticked = bench.ticker().tick().await.unwrap();
     assert!(bench.count("SELECT count(*) FROM job_runs").await >= 2);
     let next = ticked.next_due_in.unwrap();
-    assert!(next <= Duration::from_mins(1), "{next:?}");
+    // A minute may have begun while it ticked.
+    assert!(next <= Duration::from_secs(90), "{next:?}");
 }
 
 /// Red if a gap that the other timetable names no instant of keeps every schedule from being set back, and from ticking.

@@ -173,6 +173,7 @@ async fn assert_session_over(streams: [Stream; 2]) {
 async fn a_stream_ends_with_its_token_unless_a_newer_one_of_its_session_prolongs_it() {
     let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
     let replica = replica(&database, &broker, "a").env("ACCESS_TOKEN_LIFETIME", "3s").start().await;
+    check(&replica, "live changes", "up").await;
     let a = replica.client();
     let login = a.join("ada").await;
     let mut lapsing = Stream::of(&replica, &login).await;
@@ -197,6 +198,7 @@ async fn a_stream_ends_with_its_token_unless_a_newer_one_of_its_session_prolongs
 async fn a_replica_that_stops_says_so_to_its_streams_and_ends_in_time() {
     let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
     let mut replica = replica(&database, &broker, "a").start().await;
+    check(&replica, "live changes", "up").await;
     let login = replica.client().join("ada").await;
     let mut stream = Stream::of(&replica, &login).await;
     let silent = Opening::at(&replica.url(), "/ws/tasks").open().await.unwrap();
