@@ -159,6 +159,11 @@ impl Bench {
         self.sync(&Self::registry(|_| Ok(String::new())), now).await;
     }
 
+    /// The database's clock.
+    pub(crate) async fn now(&self) -> DateTime<Utc> {
+        sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(self.pool()).await.unwrap()
+    }
+
     pub(crate) async fn tick(&self, now: DateTime<Utc>) -> Published {
         let mut transaction = self.as_program.begin().await.unwrap();
         let published = publish_ticks(&mut transaction, &self.outbox, &self.entropy, now).await.unwrap();

@@ -23,10 +23,6 @@ fn operation(bench: &Bench) -> Operation {
 }
 
 /// These use cases go by the database's clock.
-async fn now(bench: &Bench) -> DateTime<Utc> {
-    moment(bench, "SELECT clock_timestamp()").await
-}
-
 async fn moment(bench: &Bench, query: &'static str) -> DateTime<Utc> {
     sqlx::query_scalar(query).fetch_one(bench.pool()).await.unwrap()
 }
@@ -41,7 +37,7 @@ async fn told(bench: &Bench, event: &str) -> i64 {
 #[tokio::test]
 async fn a_paused_schedule_answers_its_instants_as_paused_and_goes_on_with_the_next_one() {
     let bench = Bench::new().await;
-    let begin = now(&bench).await - TimeDelta::hours(1);
+    let begin = bench.now().await - TimeDelta::hours(1);
     bench.schedule(begin).await;
     let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
     pause(pool, outbox, operation, KEY).await.unwrap();
@@ -76,7 +72,7 @@ async fn a_paused_schedule_answers_its_instants_as_paused_and_goes_on_with_the_n
 #[tokio::test]
 async fn an_overridden_schedule_is_due_as_the_operator_says_until_it_is_reset() {
     let bench = Bench::new().await;
-    bench.schedule(now(&bench).await).await;
+    bench.schedule(bench.now().await).await;
     let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
     let word = |timetable: &str, zone: &str| Override {
         timetable: Some(timetable.to_owned()),
@@ -119,7 +115,7 @@ async fn an_overridden_schedule_is_due_as_the_operator_says_until_it_is_reset() 
 #[tokio::test]
 async fn a_job_is_run_now_whatever_its_schedule_says_and_though_it_is_paused() {
     let bench = Bench::new().await;
-    bench.schedule(now(&bench).await).await;
+    bench.schedule(bench.now().await).await;
     let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
     pause(pool, outbox, operation, KEY).await.unwrap();
     let run = run_now(pool, outbox, operation, &bench.entropy, KEY).await.unwrap();
@@ -135,9 +131,9 @@ async fn a_job_is_run_now_whatever_its_schedule_says_and_though_it_is_paused() {
 #[tokio::test]
 async fn a_range_that_was_missed_is_made_up_for_at_a_pace_and_what_was_run_is_not_run_again() {
     let bench = Bench::new().await;
-    let begin = now(&bench).await - TimeDelta::hours(1);
+    let begin = bench.now().await - TimeDelta::hours(1);
     bench.schedule(begin).await;
-    bench.tick(now(&bench).await).await;
+    bench.tick(bench.now().await).await;
     let missed = bench.count("SELECT sum(instants)::bigint FROM job_gaps").await;
     let watermark = moment(&bench, "SELECT watermark FROM job_schedules").await;
     let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
@@ -148,7 +144,7 @@ async fn a_range_that_was_missed_is_made_up_for_at_a_pace_and_what_was_run_is_no
     assert_eq!((again.runs, again.there), (0, made.runs + 5));
     assert_eq!(told(&bench, "operator.run.requested").await, missed);
     // One a minute, the oldest instant first.
-    let now = now(&bench).await;
+    let now = bench.now().await;
     assert_eq!(bench.rescue(now).await.queued, 1);
     assert_eq!(bench.rescue(now + TimeDelta::minutes(2)).await.queued, 2);
     let future = Range { until: watermark + TimeDelta::minutes(1), ..range };
@@ -274,7 +270,7 @@ async fn a_run_that_was_to_end_and_failed_for_good_before_it_heard_of_it_counts_
 async fn what_was_due_before_a_pause_and_what_jitter_has_put_off_beyond_it_is_run() {
     let bench = Bench::new().await;
     // Neither has an instant later than now: none comes by while this test pauses and resumes.
-    let begun = now(&bench).await;
+    let begun = bench.now().await;
     let definition = Definition { ends_at: Some(begun), ..definition() };
     let job = |definition| Registry::new([Job::new(definition, |_| std::future::ready(Ok(String::new())))]);
     bench.sync(&job(definition.clone()), begun - TimeDelta::minutes(3)).await;
@@ -304,15 +300,15 @@ async fn what_was_due_before_a_pause_and_what_jitter_has_put_off_beyond_it_is_ru
 #[tokio::test]
 async fn an_operator_may_have_a_job_run_once_also_at_a_time_that_has_passed_and_not_never() {
     let bench = Bench::new().await;
-    bench.schedule(now(&bench).await).await;
+    bench.schedule(bench.now().await).await;
     let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
     let word = |line: &str| Override { timetable: Some(line.to_owned()), time_zone: None };
     let never = override_timetable(pool, outbox, operation, &bench.entropy, (KEY, &word("0 0 30 2 *"))).await;
     assert!(never.unwrap_err().to_string().contains("never be due"));
     let once = word("at 2020-05-04 09:00");
     override_timetable(pool, outbox, operation, &bench.entropy, (KEY, &once)).await.unwrap();
-    assert_eq!(bench.tick(now(&bench).await).await.runs(), 1);
-    assert_eq!(bench.tick(now(&bench).await + TimeDelta::days(1)).await.runs(), 0);
+    assert_eq!(bench.tick(bench.now().await).await.runs(), 1);
+    assert_eq!(bench.tick(bench.now().await + TimeDelta::days(1)).await.runs(), 0);
 }
 
 #[tokio::test]
@@ -323,7 +319,7 @@ async fn a_run_that_was_to_end_and_lost_its_worker_is_not_tried_again() {
     bench.claim(&workshop, run_id).await;
     let (pool, outbox, operation) = (&bench.as_program, &bench.outbox, &operation(&bench));
     assert!(act_on_runs(pool, outbox, operation, &[run_id.0], Cancel).await.unwrap()[0].done);
-    let later = now(&bench).await + TimeDelta::minutes(1);
+    let later = bench.now().await + TimeDelta::minutes(1);
     assert_eq!(bench.rescue(later).await.lost, 1);
     assert_eq!(bench.state(run_id).await, "failed 1");
 }

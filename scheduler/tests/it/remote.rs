@@ -50,7 +50,7 @@ impl Office {
     }
 
     pub(crate) async fn now(&self) -> DateTime<Utc> {
-        sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(self.bench.pool()).await.unwrap()
+        self.bench.now().await
     }
 
     /// Adds a schedule and has its runs written; gives the id of the first.

@@ -1,17 +1,12 @@
 //! What becomes due by itself among the runs.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use scheduler::schedule::{Last, Ticker};
 use shared::lifecycle::{Health, Standing};
 
 use crate::bench::{Bench, at};
 
 const TICK: &str = "default.count-sheep";
-
-/// The database's clock.
-async fn now(bench: &Bench) -> DateTime<Utc> {
-    sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(bench.pool()).await.unwrap()
-}
 
 #[tokio::test]
 async fn a_tick_that_got_lost_is_sent_again_ever_less_often() {
@@ -72,7 +67,7 @@ async fn a_run_that_was_claimed_while_the_clock_was_ahead_is_given_up_a_minute_a
         .await;
     bench.ticker().tick().await.unwrap();
     assert_eq!(bench.state(run_id).await, "running 1", "its worker may renew its lease yet");
-    let now = now(&bench).await;
+    let now = bench.now().await;
     assert_eq!(bench.rescue(now).await.lost, 0);
     assert_eq!(bench.rescue(now + TimeDelta::minutes(2)).await.lost, 1);
 }

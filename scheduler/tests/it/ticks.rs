@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use scheduler::jobs::{Definition, Job};
 use scheduler::schedule::watermark;
 use scheduler::worker::Registry;
@@ -128,9 +128,7 @@ async fn a_watermark_ahead_of_the_clock_is_set_back_after_an_hour() {
 #[tokio::test]
 async fn a_ticker_looks_again_when_what_it_has_just_answered_is_due_once_more() {
     let bench = Bench::new().await;
-    let now: DateTime<Utc> =
-        sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(bench.pool()).await.unwrap();
-    bench.schedule(now - TimeDelta::minutes(2)).await;
+    bench.schedule(bench.now().await - TimeDelta::minutes(2)).await;
     let ticked = bench.ticker().tick().await.unwrap();
     assert!(bench.count("SELECT count(*) FROM job_runs").await >= 2);
     let next = ticked.next_due_in.unwrap();
