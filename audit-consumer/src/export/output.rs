@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -21,16 +21,14 @@ impl From<&str> for Destination {
     }
 }
 
-/// Opened.
+/// Opened. What is written are whole lines, many at a time, so nothing is gathered here.
 pub(super) enum Output {
-    Stdout(BufWriter<io::Stdout>),
+    Stdout,
     File {
-        part: BufWriter<File>,
+        part: File,
         name: PathBuf,
-        /// How many bytes were written.
+        /// How many bytes were written as a whole.
         written: u64,
-        /// How many of them when they were handed on last: whole lines, all of them counted.
-        whole: u64,
     },
 }
 
@@ -38,7 +36,7 @@ impl Output {
     /// Opens it; a file that is there, whole or in part, is somebody's and stays.
     pub(super) fn open(destination: &Destination) -> io::Result<Self> {
         let name = match destination {
-            Destination::Stdout => return Ok(Self::Stdout(BufWriter::new(io::stdout()))),
+            Destination::Stdout => return Ok(Self::Stdout),
             Destination::File(name) => name.clone(),
         };
         if name.try_exists()? {
@@ -46,35 +44,32 @@ impl Output {
         }
         // What is in it is not everybody's to read.
         let part = OpenOptions::new().write(true).create_new(true).mode(0o600).open(part_of(&name))?;
-        Ok(Self::File { part: BufWriter::new(part), name, written: 0, whole: 0 })
+        Ok(Self::File { part, name, written: 0 })
     }
 
     /// Where the lines are until the end.
     pub(super) fn part(&self) -> Option<PathBuf> {
         match self {
-            Self::Stdout(_) => None,
+            Self::Stdout => None,
             Self::File { name, .. } => Some(part_of(name)),
         }
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Writes lines; those of an error may have left in part. A reader of standard output who takes his time keeps nobody from being
+    /// asked to stop.
+    pub(super) async fn write(&mut self, lines: Vec<u8>) -> io::Result<()> {
         match self {
-            Self::Stdout(writer) => writer.write_all(bytes),
-            Self::File { part, written, .. } => {
-                part.write_all(bytes)?;
-                *written += bytes.len() as u64;
-                Ok(())
+            Self::Stdout => {
+                let written = tokio::task::spawn_blocking(move || {
+                    let mut stdout = io::stdout().lock();
+                    stdout.write_all(&lines)?;
+                    stdout.flush()
+                });
+                written.await.map_err(io::Error::other)?
             }
-        }
-    }
-
-    /// Hands on what was written so far.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Stdout(writer) => writer.flush(),
-            Self::File { part, written, whole, .. } => {
-                part.flush()?;
-                *whole = *written;
+            Self::File { part, written, .. } => {
+                part.write_all(&lines)?;
+                *written += lines.len() as u64;
                 Ok(())
             }
         }
@@ -88,20 +83,18 @@ impl Output {
         }
     }
 
-    /// Leaves in the file what was handed on, and no half line behind it.
+    /// Leaves in the file what was written, and no half line behind it.
     pub(super) fn give_up(self) {
-        if let Self::File { part, whole, .. } = self {
-            let (file, _) = part.into_parts();
+        if let Self::File { part, written, .. } = self {
             // The lines behind it would be doubled by whoever goes on; if the disk won't even shrink, he is told by the count.
-            let _ = file.set_len(whole);
+            let _ = part.set_len(written);
         }
     }
 
     /// All lines are written: a file gets its name, once the disk has it.
-    pub(super) fn finish(mut self) -> io::Result<()> {
-        self.flush()?;
+    pub(super) fn finish(self) -> io::Result<()> {
         if let Self::File { part, name, .. } = self {
-            part.get_ref().sync_all()?;
+            part.sync_all()?;
             fs::rename(part_of(&name), name)?;
         }
         Ok(())

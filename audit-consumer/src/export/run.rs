@@ -110,14 +110,13 @@ impl Export {
     ) -> Result<Exported, ExportError> {
         // What comes from now on is another export's: this one ends somewhere.
         let now = clock.now();
-        let output = Output::open(&self.destination)
+        let mut output = Output::open(&self.destination)
             .map_err(|error| ExportError::Open(self.told.output.clone(), error))?;
         if let Err(error) = self.tell(database, outbox, trace).await {
             output.take_back();
             return Err(error);
         }
         let part = output.part();
-        let mut output = Some(output);
         let filters = &self.told.filters;
         let since = filters.since.map_or(Uuid::nil(), |since| EventId::first_at(since).0);
         // Behind the id before the first one.
@@ -126,9 +125,6 @@ impl Export {
         let mut written =
             Written { events: 0, after: self.told.after.map_or(since, |after| after.0.max(since)) };
         let result = self.write(database, before, (&mut written, stop), &mut output).await;
-        let Some(output) = output else {
-            return Err(written.broke_off(part, io::Error::other("the writer died").into()));
-        };
         match result {
             Ok(()) => {}
             Err(Broken::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -166,11 +162,11 @@ impl Export {
         database: &PgPool,
         before: Uuid,
         (written, stop): (&mut Written, &CancellationToken),
-        output: &mut Option<Output>,
+        output: &mut Output,
     ) -> Result<(), Broken> {
         // The header of an export that goes on stands in its first part.
         if self.told.format == ExportFormat::Csv && self.told.after.is_none() {
-            put(output, csv::HEADER.as_bytes().to_vec()).await?;
+            output.write(csv::HEADER.as_bytes().to_vec()).await?;
         }
         loop {
             if stop.is_cancelled() {
@@ -197,7 +193,7 @@ impl Export {
         database: &PgPool,
         found: &[Uuid],
         (written, stop): (&mut Written, &CancellationToken),
-        output: &mut Option<Output>,
+        output: &mut Output,
     ) -> Result<(), Broken> {
         for ids in found.chunks(HELD_MAX) {
             if stop.is_cancelled() {
@@ -209,7 +205,7 @@ impl Export {
                 page = Written { events: page.events + 1, after: row.event_id };
             }
             // Only what has left counts as written.
-            put(output, lines).await?;
+            output.write(lines).await?;
             *written = page;
         }
         Ok(())
@@ -224,23 +220,6 @@ impl Export {
             }
         }
     }
-}
-
-/// Writes and hands on: to standard output where a reader who takes his time keeps nobody from being asked to stop. Takes the output away
-/// if that panics.
-async fn put(output: &mut Option<Output>, bytes: Vec<u8>) -> io::Result<()> {
-    if let Some(file @ Output::File { .. }) = output {
-        // At once, so that whole lines are in it whenever this is given up.
-        return file.write(&bytes).and_then(|()| file.flush());
-    }
-    let Some(mut taken) = output.take() else { return Err(io::Error::other("the writer died")) };
-    let written = tokio::task::spawn_blocking(move || {
-        let result = taken.write(&bytes).and_then(|()| taken.flush());
-        (taken, result)
-    });
-    let (taken, result) = written.await.map_err(io::Error::other)?;
-    *output = Some(taken);
-    result
 }
 
 /// How far an export has come.
