@@ -77,26 +77,19 @@ struct Receiver {
 
 impl Receiver {
     fn start(broker: &TestBroker, store: &Store, batch_max: u16) -> Self {
-        Self::start_with(broker, store.clone(), Health::default(), (batch_max, BatchSettings::PATIENCE))
+        Self::start_with(broker, store.clone(), Health::default(), settings(batch_max))
     }
 
     fn start_with(
         broker: &TestBroker,
         store: impl BatchHandler + 'static,
         health: Health,
-        (batch_max, patience): (u16, Duration),
+        settings: BatchSettings,
     ) -> Self {
         let stop = CancellationToken::new();
         let component = health.component("consumer", Standing::Required);
         let config: BrokerConfig = broker.config();
         let loop_stop = stop.clone();
-        let settings = BatchSettings {
-            queue: AUDIT_QUEUE,
-            instance: "receiver".to_owned(),
-            batch_max,
-            batch_wait: Duration::from_millis(5),
-            patience,
-        };
         let end = tokio::spawn(async move {
             receive(&config, &settings, &store, &component, &Entropy::system(), &loop_stop).await
         });
@@ -107,6 +100,20 @@ impl Receiver {
         self.stop.cancel();
         self.end.await.unwrap().unwrap();
     }
+}
+
+fn settings(batch_max: u16) -> BatchSettings {
+    BatchSettings {
+        queue: AUDIT_QUEUE,
+        instance: "receiver".to_owned(),
+        batch_max,
+        batch_wait: Duration::from_millis(5),
+        patience: BatchSettings::PATIENCE,
+    }
+}
+
+fn impatient(batch_max: u16) -> BatchSettings {
+    BatchSettings { patience: Duration::ZERO, ..settings(batch_max) }
 }
 
 /// A store that answers and takes nothing, and notes what the component says whenever a batch comes.
@@ -149,6 +156,36 @@ async fn every_message_is_committed_and_acknowledged_in_batches() {
     receiver.stop().await;
     assert_eq!(broker.queue_depth(AUDIT_QUEUE).await, 0);
     assert_eq!(store.committed().len(), 250, "nothing came twice");
+}
+
+/// Notes how many messages each batch has.
+#[derive(Clone, Default)]
+struct Sizes(Arc<Mutex<Vec<usize>>>);
+
+impl BatchHandler for Sizes {
+    async fn ready(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn handle(&self, batch: &[Delivery]) -> anyhow::Result<()> {
+        self.0.lock().unwrap().push(batch.len());
+        Ok(())
+    }
+}
+
+/// Goes red when messages are only counted: what others send may be too large for one statement together.
+#[tokio::test]
+async fn a_batch_of_many_bytes_waits_for_no_more_messages() {
+    let broker = TestBroker::create().await;
+    broker.declare_topology().await;
+    let large = || (BasicProperties::default(), vec![b' '; 16 << 20]);
+    broker.publish_all_raw("task.events", "any", (0..4).map(|_| large())).await;
+    let sizes = Sizes::default();
+    // By its time alone, none would end before the deadline.
+    let settings = BatchSettings { batch_wait: 2 * DEADLINE, ..settings(10) };
+    let receiver = Receiver::start_with(&broker, sizes.clone(), Health::default(), settings);
+    settled(DEADLINE, "two batches", vec![2, 2], async || sizes.0.lock().unwrap().clone()).await;
+    receiver.stop().await;
 }
 
 /// Goes red when a batch is acknowledged before it is handled.
@@ -198,7 +235,7 @@ async fn who_could_not_commit_a_batch_is_down_until_one_is_committed() {
     store.break_down(Some("the disk is full"));
     let full = Full { store: store.clone(), health: health.clone(), said: Arc::default() };
     publish(&broker, 0..5).await;
-    let receiver = Receiver::start_with(&broker, full.clone(), health.clone(), (10, Duration::ZERO));
+    let receiver = Receiver::start_with(&broker, full.clone(), health.clone(), impatient(10));
     eventually(DEADLINE, "several subscriptions", async || {
         (full.said.lock().unwrap().len() >= 4).then_some(())
     })
@@ -219,7 +256,7 @@ async fn who_could_not_commit_a_batch_is_up_again_when_none_is_left() {
     let (store, health) = (Store::open(), Health::default());
     store.break_down(Some("the disk is full"));
     publish(&broker, 0..5).await;
-    let receiver = Receiver::start_with(&broker, store.clone(), health.clone(), (10, Duration::ZERO));
+    let receiver = Receiver::start_with(&broker, store.clone(), health.clone(), impatient(10));
     let state = || health.readiness().checks["consumer"].clone();
     settled(DEADLINE, "the component to say why", "the disk is full".to_owned(), async || state()).await;
     // A store that is `ready` again and has no batch of its own.
