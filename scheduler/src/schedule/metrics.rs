@@ -9,8 +9,8 @@ use sqlx::PgConnection;
 use super::store;
 use crate::worker::{Registry, RescueMetrics, UNKNOWN};
 
-/// The states of a run that is not over.
-const UNFINISHED: [&str; 3] = ["queued", "running", "retrying"];
+/// The states of a run that is not over, and that of a queued one whose time has not come.
+const UNFINISHED: [&str; 4] = ["queued", "not_due", "running", "retrying"];
 /// Why instants are not run.
 const REASONS: [GapReason; 3] = [GapReason::Missed, GapReason::Skipped, GapReason::Paused];
 /// Runs are counted up to so many a state.
@@ -96,7 +96,7 @@ impl ScheduleFigures {
             ),
             unfinished: metrics.gauges(
                 "scheduler_runs",
-                "Runs that are not over, by state, counted up to 10000",
+                "Runs that are not over, by state, counted up to 10000; not_due: queued ones whose time has not come",
                 ["state"],
             ),
             failed: metrics.gauges(
@@ -116,8 +116,7 @@ impl ScheduleFigures {
     async fn read_all(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let schedules = store::next_due(connection).await?;
         let failed = store::failed_runs(connection).await?;
-        let states = UNFINISHED.map(str::to_owned);
-        let counts = store::count_runs(connection, &states, COUNTED_MAX).await?;
+        let counts = store::count_runs(connection, COUNTED_MAX).await?;
         // A schedule may have been retired.
         for gauges in [&self.next_due, &self.overdue, &self.failed] {
             gauges.clear();

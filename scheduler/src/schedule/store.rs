@@ -198,30 +198,35 @@ pub(super) async fn failed_runs(connection: &mut PgConnection) -> Result<Vec<(St
     Ok(rows.into_iter().map(|row| (row.job_key, row.runs)).collect())
 }
 
-/// How many runs are in each of `states`, which are those of a run that is not over; counted up to `max` each.
+/// How many runs are not over: those of each such state, and `not_due` for those queued ones whose time has not come; counted up
+/// to `max` each.
 pub(super) async fn count_runs(
     connection: &mut PgConnection,
-    states: &[String],
     max: i64,
 ) -> Result<Vec<(String, i64)>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"
-        SELECT named.state AS "state!", counted.runs AS "runs!"
-        FROM UNNEST($1::text[]) AS named (state)
+        SELECT named.label AS "label!", counted.runs AS "runs!"
+        FROM (VALUES
+            ('queued', 'queued', '-infinity'::timestamptz, statement_timestamp()),
+            ('not_due', 'queued', statement_timestamp(), 'infinity'),
+            ('running', 'running', '-infinity', 'infinity'),
+            ('retrying', 'retrying', '-infinity', 'infinity')
+        ) AS named (label, state, after, until)
         CROSS JOIN LATERAL (
             SELECT count(*) AS runs
             FROM (
                 SELECT FROM job_runs
                 -- The list is that of the index job_runs_unfinished, which is used for it.
                 WHERE job_runs.state = named.state AND job_runs.state IN ('queued', 'running', 'retrying')
-                LIMIT $2
+                  AND run_after > named.after AND run_after <= named.until
+                LIMIT $1
             ) AS head
         ) AS counted
         "#,
-        states,
         max,
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.state, row.runs)).collect())
+    Ok(rows.into_iter().map(|row| (row.label, row.runs)).collect())
 }

@@ -2,7 +2,7 @@
 
 use scheduler::jobs::JobError;
 use scheduler::schedule::ScheduleFigures;
-use scheduler::worker::execute;
+use scheduler::worker::{Registry, execute};
 use shared::clock::Clock;
 use shared::metrics::{Exposition, Figures, Metrics};
 use test_support::metrics::Scrape;
@@ -47,19 +47,36 @@ async fn every_attempt_is_counted_by_how_it_ended_and_schedules_are_told_as_they
     assert_eq!(scrape.count(&durations), 2);
 }
 
+/// Red if a backfill or tasks for next week look like a worker that is gone.
+#[tokio::test]
+async fn queued_runs_whose_time_has_not_come_are_told_apart_from_those_that_wait_for_a_worker() {
+    let bench = Bench::new().await;
+    let registry = Bench::registry(|_| Ok(String::new()));
+    let runs = async |state: &str| {
+        read_now(&bench, &registry).await.count(&format!(r#"scheduler_runs{{state="{state}"}}"#))
+    };
+    bench.queued_run().await;
+    assert_eq!((runs("queued").await, runs("not_due").await), (1, 0));
+    bench.run_sql("UPDATE job_runs SET queued_at = NULL, run_after = now() + interval '1 hour'").await;
+    assert_eq!((runs("queued").await, runs("not_due").await), (0, 1));
+    bench.run_sql("UPDATE job_runs SET run_after = now()").await;
+    assert_eq!((runs("queued").await, runs("not_due").await), (1, 0));
+}
+
+/// Figures are kept for a moment; nobody has asked these.
+async fn read_now(bench: &Bench, registry: &Registry) -> Scrape {
+    let metrics = Metrics::default();
+    let figures: Box<dyn Figures> = Box::new(ScheduleFigures::new(&metrics, registry));
+    Scrape::from(&Exposition::new("scheduler", metrics, bench.pool(), &Clock::system(), vec![figures])).await
+}
+
 /// Red if a run that fails without a worker of ours is told to nobody who watches.
 #[tokio::test]
 async fn runs_that_failed_for_good_are_told_by_job_whoever_had_them_and_whatever_they_died_of() {
     let bench = Bench::new().await;
     let registry = Bench::registry(|_| Ok(String::new()));
     let failed = async |job: &str| {
-        // Figures are kept for a moment; nobody has asked this one.
-        let metrics = Metrics::default();
-        let figures: Box<dyn Figures> = Box::new(ScheduleFigures::new(&metrics, &registry));
-        let clock = Clock::system();
-        let exposition = Exposition::new("scheduler", metrics, bench.pool(), &clock, vec![figures]);
-        let scrape = Scrape::from(&exposition).await;
-        scrape.count(&format!(r#"scheduler_failed_runs{{job_key="{job}"}}"#))
+        read_now(&bench, &registry).await.count(&format!(r#"scheduler_failed_runs{{job_key="{job}"}}"#))
     };
     assert_eq!((failed(KEY).await, failed("unknown").await), (0, 0));
     bench.queued_run().await;
