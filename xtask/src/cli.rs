@@ -45,7 +45,7 @@ enum Verb {
     },
     /// Build for release and run one benchmark, which prints what it measured
     Bench {
-        /// Its name: `pipeline`, `revocation`, `live`, `refused_logins`, `login_flood` or `who_exists`
+        /// Its name: `pipeline`, `ticks`, `revocation`, `live`, `refused_logins`, `login_flood` or `who_exists`
         name: String,
     },
     /// Kill, freeze and cut everything while requests come in, and account for every event; exit code 1 if one is missing

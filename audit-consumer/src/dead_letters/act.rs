@@ -186,8 +186,8 @@ fn deed(tried: &Tried<'_>, doubt: Option<&str>) -> Deed {
         (Ok(None), None) if comes_again(letter) => Deed::done_so(
             id,
             format!(
-                "until the trail has this event, relays send it again by themselves; `producer-api parked discard {id}` \
-                 ends that, once it is parked"
+                "until the trail has this event, relays send it again by themselves; `producer-api parked discard {id} \
+                 --reason …` ends that, once it is parked"
             ),
         ),
         (Ok(None), None) => Deed::done(id),

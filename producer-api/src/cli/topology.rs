@@ -104,7 +104,7 @@ fn put_in_place(mut reader: Reader, virtual_host: VirtualHost) -> anyhow::Result
 fn report(applied: &Applied, virtual_host: &str) -> String {
     let made = format!("made the virtual host {virtual_host}\n");
     let mut text = if applied.made_virtual_host { made } else { String::new() };
-    text.push_str("exchanges, queues and bindings are declared\n");
+    text.extend(["exchanges, queues and bindings are declared in the virtual host ", virtual_host, "\n"]);
     for (role, user) in &applied.users {
         let what = match user {
             UserApplied::WithPassword => "has its rights and the password that was given",
