@@ -10,13 +10,15 @@ pub const PROGRAM: &str = "audit-consumer";
 const DEFAULT_PORT: u16 = 8001;
 /// The largest batch: twice this is in hand, and AMQP counts what is in hand in 16 bits.
 const BATCH_LIMIT: u16 = 1_000;
+/// The longest wait: a batch that fills does not hear that the program is to stop, and what is in hand for minutes looks lost.
+const WAIT_LIMIT: Duration = Duration::from_secs(5);
 
 const AUDIT_BATCH_MAX: Setting =
     Setting::new("AUDIT_BATCH_MAX", "500", "The most events written in one transaction, 1 to 1000.");
 const AUDIT_BATCH_WAIT: Setting = Setting::new(
     "AUDIT_BATCH_WAIT",
     "5ms",
-    "How long a batch waits to fill after its first event. Longer means fewer transactions and later rows.",
+    "How long a batch waits to fill after its first event, up to 5s. Longer means fewer transactions and later rows.",
 );
 
 /// The settings of this program, beside those of `shared`.
@@ -45,7 +47,7 @@ impl RunConfig {
             database: DatabaseConfig::read(&mut reader),
             broker: BrokerConfig::read(&mut reader),
             batch_max: read_batch_max(&mut reader),
-            batch_wait: reader.duration(&AUDIT_BATCH_WAIT),
+            batch_wait: read_batch_wait(&mut reader),
         };
         reader.finish(config)
     }
@@ -64,6 +66,14 @@ fn read_batch_max(reader: &mut Reader) -> u16 {
     batch_max
 }
 
+fn read_batch_wait(reader: &mut Reader) -> Duration {
+    let batch_wait = reader.duration(&AUDIT_BATCH_WAIT);
+    if batch_wait > WAIT_LIMIT {
+        reader.problem(format!("AUDIT_BATCH_WAIT: {batch_wait:?} is above {WAIT_LIMIT:?}"));
+    }
+    batch_wait
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,10 +85,20 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_said_at_once() {
-        let message = read(&[("AUDIT_BATCH_MAX", "1001"), ("AUDIT_BATCH_WAIT", "0")]).unwrap_err();
-        for part in ["DATABASE_URL", "AUDIT_BATCH_MAX: 1001 is above 1000", "AUDIT_BATCH_WAIT"] {
+        let name = "a".repeat(201);
+        let wrong = [("AUDIT_BATCH_MAX", "1001"), ("AUDIT_BATCH_WAIT", "0"), ("INSTANCE_NAME", &name)];
+        let message = read(&wrong).unwrap_err();
+        for part in
+            ["DATABASE_URL", "AUDIT_BATCH_MAX: 1001 is above 1000", "AUDIT_BATCH_WAIT", "INSTANCE_NAME"]
+        {
             assert!(message.contains(part), "{part} in {message}");
         }
+    }
+
+    #[test]
+    fn a_batch_waits_for_seconds_at_the_most() {
+        let message = read(&[("AUDIT_BATCH_WAIT", "1m")]).unwrap_err();
+        assert!(message.contains("AUDIT_BATCH_WAIT: 60s is above 5s"), "{message}");
     }
 
     #[test]

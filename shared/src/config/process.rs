@@ -16,8 +16,10 @@ const LISTEN_ADDRESS: Setting = Setting::optional(
 );
 const INSTANCE_NAME: Setting = Setting::optional(
     "INSTANCE_NAME",
-    "This replica's name in logs and on broker connections; the program's if not set.",
+    "This replica's name in logs and on broker connections, up to 200 bytes; the program's if not set.",
 );
+/// It is part of queues' names, which have 255 bytes at the most.
+const INSTANCE_MAX: usize = 200;
 const LOG_FORMAT: Setting = Setting::new(
     "LOG_FORMAT",
     "auto",
@@ -93,9 +95,13 @@ impl ProcessConfig {
                 "RUST_LOG: {log_filter:?} is not a list of filters such as info,lapin=warn"
             ));
         }
+        let instance = reader.optional(&INSTANCE_NAME).unwrap_or_else(|| program.to_owned());
+        if instance.len() > INSTANCE_MAX {
+            reader.problem(format!("INSTANCE_NAME: it has more than {INSTANCE_MAX} bytes"));
+        }
         Self {
             program,
-            instance: reader.optional(&INSTANCE_NAME).unwrap_or_else(|| program.to_owned()),
+            instance,
             listen_address,
             log_format: reader.parsed(&LOG_FORMAT, "auto, text or json"),
             log_filter,
