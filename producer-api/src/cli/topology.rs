@@ -76,13 +76,16 @@ fn check(mut reader: Reader, Check { virtual_host, also, json }: Check) -> anyho
         let management = Management::new(&url, virtual_host)?;
         let Checked { differences, saw_users } = topology::check(&management, &also).await?;
         let unseen = if saw_users { "" } else { "users were not looked at (needs an administrator)\n" };
+        let how = if differences.is_empty() { "as it should be" } else { "not as it should be" };
+        let verdict = format!("the virtual host {} is {how}\n", management.virtual_host());
         if json {
+            write!(std::io::stderr().lock(), "{verdict}{unseen}")?;
             print(&json_lines(&differences)?)?;
-            write!(std::io::stderr().lock(), "{unseen}")?;
         } else if differences.is_empty() {
-            let host = management.virtual_host();
-            print(&format!("the virtual host {host} is as it should be\n{unseen}"))?;
+            print(&(verdict + unseen))?;
         } else {
+            // A line is a difference.
+            write!(std::io::stderr().lock(), "{verdict}")?;
             print(&(lines(&differences) + unseen))?;
         }
         Ok(differences.is_empty())

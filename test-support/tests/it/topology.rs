@@ -38,6 +38,12 @@ async fn the_exported_definitions_make_a_virtual_host_on_which_every_program_sta
     let nothing = check(&broker, &[]).await;
     assert_eq!(nothing.code, Some(1));
     assert!(nothing.output.contains("queue audit.events is missing"), "{}", nothing.output);
+    let host = broker.virtual_host();
+    assert!(
+        nothing.log.contains(&format!("the virtual host {host} is not as it should be")),
+        "{}",
+        nothing.log
+    );
 
     let definitions: Value = serde_json::from_str(&export.output).unwrap();
     let path = format!("api/definitions/{}", broker.virtual_host());
