@@ -38,7 +38,8 @@ def report(run, ended):
     if "region" not in run["args"]:
         raise Lasting("args hold no region")
     print(f"working on {run['run_id']}, attempt {run['attempt']}", flush=True)
-    ended.wait(float(os.environ.get("WORK_SECONDS", "1")))
+    if ended.wait(float(os.environ.get("WORK_SECONDS", "1"))):
+        raise InterruptedError("the run is no longer ours")
     return f"the sales of {run['args']['region']} for {run['scheduled_at']}\n"
 
 
@@ -166,8 +167,8 @@ class Worker:
         hand, run = self.hand, self.hand.run
         which = {name: run[name] for name in ("run_id", "attempt", "traceparent")}
         if hand.future.done():
-            # Once the lease has run out it counts for nothing.
-            told = self.ask("finish", hand.ended.is_set, **which, **hand.future.result())
+            # Whose lease has run out reports nothing: what was cut short is no success.
+            told = None if hand.ended.is_set() else self.ask("finish", hand.ended.is_set, **which, **hand.future.result())
             hand.timer.cancel()
             if told:
                 log.info("%s is reported: %s", run["run_id"], told)

@@ -211,6 +211,33 @@ async fn a_team_does_its_jobs_in_python_and_one_worker_takes_over_from_another_t
     dismiss(broker).await;
 }
 
+/// Red if a job that was cut short, because its worker could not renew, may be recorded as a success.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_lease_runs_out_alive_reports_nothing_and_the_run_is_tried_again() {
+    let World { database, broker, scheduler, .. } = &mut World::start().await;
+    let url = team(broker).await;
+    let mut example = Example::start(&url, "45").await;
+    add(database, "sales-report", r#"{"region":"eu"}"#).await;
+    example.says("working on").await;
+    scheduler.kill();
+    broker.bind_queue("asks", "job.reports", &[]).await;
+    eventually(TAKEN_OVER, "the example to see that its lease is over", async || {
+        let asked: Vec<String> =
+            broker.take_all("asks").await.into_iter().map(|ask| ask.routing_key).collect();
+        assert!(!asked.contains(&"sales.finish".to_owned()), "half of a job is reported");
+        example.read("log").contains("no longer ours").then_some(())
+    })
+    .await;
+    scheduler.start_again();
+    let second = "SELECT count(*) FROM job_runs WHERE state = 'running' AND attempt = 2";
+    eventually(TAKEN_OVER, "the second attempt", async || {
+        let found: i64 = sqlx::query_scalar(second).fetch_one(database.pool()).await.unwrap();
+        (found == 1).then_some(())
+    })
+    .await;
+    dismiss(broker).await;
+}
+
 /// Publishes an ask with an id that is no text in any encoding that AMQP knows: Rust's client would not.
 const UNDECODABLE: &str = r#"
 import os, pika
