@@ -416,6 +416,13 @@ async fn what_can_t_be_read_is_answered_in_words_and_what_can_t_be_answered_is_d
         assert_eq!(office.desk.answer("sales.claim", b"{", nowhere).await.unwrap(), None);
     }
     office.claim(run, "a").await;
+    // Whatever it is that no row can hold: asked again it would be refused again, and hold up all others meanwhile.
+    let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE 'no such text' USING ERRCODE = 'character_not_in_repertoire'; END $$;
+        CREATE TRIGGER refuse BEFORE UPDATE ON job_runs FOR EACH ROW EXECUTE FUNCTION refuse()";
+    office.bench.run_sql(refuse).await;
+    assert_refused(&office.renew(run, 1, "a").await, "granted", "no such text");
+    office.bench.run_sql("DROP TRIGGER refuse ON job_runs").await;
     let renew = json!({ "run_id": run, "worker": "a", "attempt": 1, "outcome": "succeeded" }).to_string();
     assert_eq!(office.desk.answer("sales.renew", renew.as_bytes(), None).await.unwrap(), None);
     assert_eq!(office.desk.answer("sales.finish", renew.as_bytes(), None).await.unwrap(), None);

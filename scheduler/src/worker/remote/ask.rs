@@ -133,6 +133,11 @@ impl Ask {
         if worker.is_empty() || worker.len() > WORKER_MAX || worker.chars().any(char::is_control) {
             return Err(unreadable(format!("worker must be one line of 1 to {WORKER_MAX} bytes")));
         }
+        if let What::Claim(ClaimAsk { jobs: Some(jobs), .. }) = &what
+            && let Some(job) = jobs.iter().find(|job| job.chars().any(char::is_control))
+        {
+            return Err(unreadable(format!("the job {job:?} has a control character in it")));
+        }
         Ok(Self { queue: queue.to_owned(), what })
     }
 
@@ -211,6 +216,11 @@ mod tests {
                 "sales.claim",
                 json!({ "run_id": Uuid::nil(), "tick_id": Uuid::nil(), "worker": "w", "jobs": "report" }),
                 "can't be read",
+            ),
+            (
+                "sales.claim",
+                json!({ "run_id": Uuid::nil(), "tick_id": Uuid::nil(), "worker": "w", "jobs": ["report", "a\0"] }),
+                "control character",
             ),
             ("sales.renew", claim(), "attempt"),
             (

@@ -87,7 +87,14 @@ impl ReportDesk {
                 self.metrics.locked(kind);
                 return Ok(None);
             }
-            answer => answer?,
+            Err(error) => {
+                let Some(refusal) = error.refusal() else { return Err(error) };
+                tracing::error!(key, refusal, "an ask about a run has a value that the database refuses");
+                self.metrics.unreadable(Some(kind));
+                let answer = Answer::unreadable(Some(kind), format!("the database refuses it: {refusal}"));
+                return Ok(can_answer.then_some(answer));
+            }
+            Ok(answer) => answer,
         };
         self.metrics.answered(kind, answer.word());
         log(&ask, &answer);

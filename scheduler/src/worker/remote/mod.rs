@@ -29,6 +29,9 @@ use sqlx::{Postgres, Transaction};
 
 use super::record::RecordError;
 
+/// The class of PostgreSQL's errors about values.
+const DATA_EXCEPTION: &str = "22";
+
 /// Why nothing was done: the same ask comes again.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
@@ -44,6 +47,12 @@ impl ReportError {
     /// Whether somebody else held a row for too long.
     fn is_locked(&self) -> bool {
         matches!(self, Self::Database(error) if is_locked(error))
+    }
+
+    /// What the database says of a value that no row can hold: asked again it would say the same.
+    fn refusal(&self) -> Option<&str> {
+        let Self::Database(sqlx::Error::Database(error)) = self else { return None };
+        error.code().is_some_and(|code| code.starts_with(DATA_EXCEPTION)).then(|| error.message())
     }
 }
 
