@@ -178,8 +178,8 @@ async fn chosen(desk: &Desk, arguments: &ActArguments, states: &[&str]) -> anyho
     }
     let mut ids = Vec::new();
     for state in states.iter().filter(|state| filter.state.as_ref().is_none_or(|wanted| wanted == *state)) {
-        // What somebody has canceled is meant only by those who say so.
-        let is_not_canceled = filter.error_kind.is_none();
+        // What somebody has canceled is meant only by those who say so; what waits or runs has been replayed since.
+        let is_not_canceled = *state == "failed" && filter.error_kind.is_none();
         let filter = RunFilter { state: Some((*state).to_owned()), is_not_canceled, ..filter.clone() };
         ids.extend(list_runs(&desk.database, &filter, ALL_MAX).await?.into_iter().map(|run| run.id));
     }

@@ -151,7 +151,7 @@ pub async fn sync_at(
             synced.added += 1;
             continue;
         };
-        let is_proven = row.declared_until.is_some_and(|until| until >= now);
+        let is_proven = is_proven(row, now);
         if Declaration::in_force(row) == declared {
             synced.unchanged += 1;
             // An older build that agrees is no proof that the newer one runs.
@@ -171,7 +171,7 @@ pub async fn sync_at(
     prove(connection, &proven, generation, now).await?;
     let is_ours = |key: &str| registry.scheduled().any(|(definition, _)| definition.key == key);
     for row in rows.iter().filter(|row| row.retired_at.is_none() && !is_ours(&row.schedule_key)) {
-        if occasion != Occasion::Proof || row.declared_until.is_some_and(|until| until >= now) {
+        if occasion != Occasion::Proof || is_proven(row, now) {
             synced.of_others += 1;
             continue;
         }
@@ -180,6 +180,12 @@ pub async fn sync_at(
         synced.retired += 1;
     }
     Ok(synced)
+}
+
+/// Whether a build that has it runs; one that was seen while the clock was ahead is one that was.
+fn is_proven(row: &ScheduleRow, now: DateTime<Utc>) -> bool {
+    // `now` may have been read before a wait for the row.
+    row.declared_until.is_some_and(|until| until >= now && until <= now + PROOF_HOLDS * 2)
 }
 
 /// Adds a schedule, or takes up one that was retired, with an operator's timetable if it had one.

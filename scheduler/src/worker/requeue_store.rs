@@ -44,6 +44,8 @@ pub(super) async fn requeue_retries(
         UPDATE job_runs
         SET state = 'queued',
             queued_at = $1,
+            -- If this message is lost, it is soon sent again, however long nobody had looked.
+            run_after = GREATEST(run_after, $1 - interval '1 minute'),
             -- The rule may have changed while it waited, unseen by who made it wait.
             is_exclusive = COALESCE(
                 (SELECT overlap <> 'allow' FROM job_schedules WHERE schedule_key = job_runs.schedule_key), is_exclusive)
@@ -72,17 +74,19 @@ pub(super) async fn queue_due(
     sqlx::query_as!(
         TickDue,
         r#"
-        WITH due AS (
+        WITH waited AS (
+            SELECT id, run_after FROM job_runs
+            WHERE state = 'queued' AND queued_at IS NULL AND run_after <= $1
+            ORDER BY run_after, priority DESC
+            LIMIT $2
+            FOR UPDATE SKIP LOCKED
+        ), due AS (
             UPDATE job_runs
-            SET queued_at = $1
-            WHERE id IN (
-                SELECT id FROM job_runs
-                WHERE state = 'queued' AND queued_at IS NULL AND run_after <= $1
-                ORDER BY run_after, priority DESC
-                LIMIT $2
-                FOR UPDATE SKIP LOCKED
-            )
-            RETURNING id, job_key, queue, scheduled_at, args, priority, run_after
+            -- As above.
+            SET queued_at = $1, run_after = GREATEST(job_runs.run_after, $1 - interval '1 minute')
+            FROM waited
+            WHERE job_runs.id = waited.id
+            RETURNING job_runs.id, job_key, queue, scheduled_at, args, priority, waited.run_after
         )
         SELECT id AS "run_id: RunId", job_key, queue, scheduled_at, args
         FROM due

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use shared::control::{pause, remove};
 use shared::runs::{Enqueued, Existing, Repeat, Task, enqueue_task};
 use shared::telemetry::TraceContext;
+use test_support::settled;
 
 use crate::bench::{Bench, KEY, at};
 use crate::remote::operation;
@@ -160,6 +161,44 @@ async fn of_a_task_that_is_there_the_old_one_is_kept_or_replaced_as_the_code_say
     let kept = "SELECT count(*) FROM job_schedules WHERE task_hash IS NOT NULL AND paused_by = 'ada'
         AND timetable = '@daily' AND registry_timetable = 'every 60s'";
     assert_eq!(bench.count(kept).await, 1);
+}
+
+/// Red if a run that fails in the very moment of its replacement is deleted, and nobody told of its attempt.
+#[tokio::test]
+async fn a_run_that_fails_while_it_is_replaced_is_no_trace_the_less() {
+    let bench = Bench::new().await;
+    let args = json!({ "flock": 1 });
+    let task = Task::new(KEY, &args);
+    for _ in 0..2 {
+        enqueue(&bench, &task, at("09:00:00")).await;
+    }
+    // One runs, and somebody holds the other, which was tried.
+    bench
+        .run_sql(
+            "UPDATE job_runs SET state = 'running', attempt = 1, worker = 'a', lease_until = now() + interval '1 minute', started_at = now();
+             UPDATE job_runs SET state = 'retrying', lease_until = NULL WHERE id = (SELECT min(id::text)::uuid FROM job_runs)",
+        )
+        .await;
+    let mut other = bench.pool().begin().await.unwrap();
+    sqlx::query("SELECT FROM job_runs WHERE state = 'retrying' FOR UPDATE")
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let fails = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        settled(Duration::from_secs(30), "the replacement to wait", 1, async || bench.count(waiting).await)
+            .await;
+        sqlx::query("UPDATE job_runs SET state = 'retrying', lease_until = NULL")
+            .execute(&mut *other)
+            .await
+            .unwrap();
+        other.commit().await.unwrap();
+    };
+    let replacement = Task { existing: Existing::Replace, ..task };
+    let (enqueued, ()) = tokio::join!(enqueue(&bench, &replacement, at("09:01:00")), fails);
+    assert!(matches!(enqueued, Enqueued::Run(_)));
+    assert_eq!(bench.count("SELECT count(*) FROM job_runs WHERE attempt = 1").await, 2);
 }
 
 /// Red if a task that code asks for anew never runs because somebody had paused the one that he then removed.

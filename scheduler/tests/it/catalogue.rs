@@ -165,6 +165,15 @@ async fn another_cron_line_begins_now_and_what_the_old_one_owed_is_answered_as_e
     assert_eq!(bench.tick(at("10:00:00")).await.runs(), 1);
 }
 
+/// Red if a build that is gone counts as running for as long as the clock was ahead.
+#[tokio::test]
+async fn a_build_that_was_seen_while_the_clock_was_ahead_does_not_run_for_ever() {
+    let bench = Bench::new().await;
+    bench.schedule(at("15:00:00")).await;
+    bench.run_sql("UPDATE job_schedules SET watermark = '2026-05-04 08:59Z'").await;
+    assert_eq!(bench.prove(&Registry::new([]), at("09:00:00")).await.retired, 1);
+}
+
 /// Red if an instant that a clock which was ahead has run lies in a gap as well.
 #[tokio::test]
 async fn what_a_retired_schedule_owes_is_not_what_was_run_before_the_clock_was_set_right() {

@@ -14,7 +14,7 @@ use shared::ids::RunId;
 use shared::operator::{Deed, Operation};
 use uuid::Uuid;
 
-use crate::bench::{Bench, KEY, definition};
+use crate::bench::{Bench, KEY, at, definition};
 
 const FAILED: &str = "job.run.failed";
 
@@ -183,6 +183,17 @@ async fn a_failed_run_is_replayed_with_as_many_attempts_as_it_had_and_they_still
     assert_eq!(bench.count("SELECT count(*) FROM job_runs WHERE is_exclusive").await, 1);
     assert_eq!(bench.execute(run_id, |_| Ok(String::new())).await, "succeeded 5");
     assert_eq!(told(&bench, "operator.run.replayed").await, 2);
+}
+
+/// Red if it runs until the clock is where it was when somebody paused it.
+#[tokio::test]
+async fn a_schedule_that_was_paused_while_the_clock_was_ahead_stays_paused_when_it_is_set_right() {
+    let bench = Bench::new().await;
+    bench.schedule(at("09:00:00")).await;
+    bench.run_sql("UPDATE job_schedules SET paused_at = '2026-05-04 14:00Z', paused_by = 'ada', paused_reason = 'a look'").await;
+    assert_eq!(bench.tick(at("09:03:00")).await.runs(), 0);
+    let paused = "SELECT sum(instants)::bigint FROM job_gaps WHERE reason = 'paused'";
+    assert_eq!(bench.count(paused).await, 3);
 }
 
 #[tokio::test]

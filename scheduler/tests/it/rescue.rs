@@ -87,6 +87,23 @@ async fn a_tick_that_got_lost_while_the_clock_was_ahead_is_sent_again_soon() {
     assert_eq!(bench.events(TICK).await, sent + 1);
 }
 
+/// Red if the wait for a lost message goes by how long nobody had looked when it was sent.
+#[tokio::test]
+async fn a_tick_that_got_lost_after_a_long_outage_is_sent_again_after_a_minute() {
+    let bench = Bench::new().await;
+    let run_id = bench.queued_run().await;
+    for state in [
+        "UPDATE job_runs SET state = 'retrying', attempt = 1, run_after = '2026-05-04T09:01Z'",
+        "UPDATE job_runs SET state = 'queued', queued_at = NULL, run_after = '2026-05-04T09:01Z'",
+    ] {
+        bench.run_sql(state).await;
+        let told = bench.rescue(at("12:00:00")).await;
+        assert_eq!((told.retried + told.queued, told.resent), (1, 0), "{state}");
+        assert_eq!(bench.rescue(at("12:01:00")).await.resent, 1, "{state}");
+        assert_eq!(bench.state(run_id).await.split(' ').next(), Some("queued"));
+    }
+}
+
 /// Red if it waits for as long as the clock was ahead.
 #[tokio::test]
 async fn a_retry_that_was_put_off_while_the_clock_was_ahead_is_queued_soon() {

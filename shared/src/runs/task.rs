@@ -137,8 +137,9 @@ pub async fn enqueue_task(
         }
         Existing::Ignore | Existing::Keep => None,
         Existing::Replace => {
+            let word = task_store::remove(connection, &hash, now).await.map_err(failed)?;
             end_tried(connection, outbox, trace, &hash, task.job_key).await?;
-            task_store::remove(connection, &hash, now).await.map_err(failed)?
+            word
         }
     };
     let id = RunId(entropy.uuid_v7(now));

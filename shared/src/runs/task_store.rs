@@ -77,8 +77,10 @@ pub(super) async fn remove(
     hash: &str,
     now: DateTime<Utc>,
 ) -> Result<Option<Word>, sqlx::Error> {
-    let waiting =
-        sqlx::query!("DELETE FROM job_runs WHERE task_hash = $1 AND state IN ('queued', 'retrying')", hash);
+    let waiting = sqlx::query!(
+        "DELETE FROM job_runs WHERE task_hash = $1 AND state IN ('queued', 'retrying') AND attempt = 0",
+        hash
+    );
     waiting.execute(&mut *connection).await?;
     let not_begun = sqlx::query_as!(
         Word,

@@ -116,7 +116,9 @@ pub async fn answer(
         let running = unfinished.get(&schedule.schedule_key).copied().unwrap_or(0);
         let room =
             Overlap::unfinished_max(&schedule.overlap).map_or(usize::MAX, |max| max.saturating_sub(running));
-        let paused_from = schedule.paused_at.map(|at| at - offset);
+        // A pause of a time to come is one of a clock that was ahead: it holds.
+        let paused_from =
+            schedule.paused_at.map(|at| if at > now { schedule.watermark } else { at - offset });
         let rules = Rules { catch_up: schedule.catch_up(), paused_from, room };
         // As if it were so much earlier: what is due later by the offset is planned as what is due now.
         let answered = answered(connection, schedule, now).await?;

@@ -78,6 +78,20 @@ async fn schedules_and_runs_are_listed_shown_and_acted_upon_and_the_scheduler_ob
     assert_eq!(replayed.code, Some(1), "{}", replayed.log);
     assert!(replayed.output.contains("only what has failed"), "{}", replayed.output);
 
+    // What was canceled once, and replayed, can be canceled once more.
+    let of_others = "INSERT INTO job_runs (id, schedule_key, job_key, queue, scheduled_at, due_at, run_after, args, attempts_max,
+            timeout_seconds, state, queued_at)
+        VALUES (gen_random_uuid(), 'nightly', 'report', 'sales', now(), now(), now(), '{}', 3, 60, 'queued', now())";
+    sqlx::raw_sql(of_others).execute(database.pool()).await.unwrap();
+    for (line, outcome) in [
+        ("runs cancel --all --job report", "canceled"),
+        ("runs replay --all --job report --error-kind canceled", "replayed"),
+        ("runs cancel --all --job report", "canceled"),
+    ] {
+        let deeds = objects(&run(&database, &format!("{line} {words}")).await);
+        assert_eq!(deeds.iter().map(|deed| &deed["outcome"]).collect::<Vec<_>>(), [outcome], "{line}");
+    }
+
     let wrong = format!("schedules override {JOB} --timetable @often --reason x");
     assert_failed(&run(&database, &wrong).await, 1, "@hourly");
     for line in [
