@@ -13,6 +13,7 @@ mod http_connection;
 mod http_server;
 mod probes;
 mod shutdown;
+mod stacks;
 mod supervise;
 
 pub use backoff::Backoff;
@@ -21,4 +22,5 @@ pub use health::{Component, Health, Readiness, Standing};
 pub use http_server::{HttpLimits, serve as serve_http, serve_on as serve_http_on};
 pub use probes::{Probes, router as probe_router};
 pub use shutdown::{Shutdown, StopError, run_to_end};
+pub use stacks::with_deep_stacks;
 pub use supervise::{Interruption, supervise};

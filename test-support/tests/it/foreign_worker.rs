@@ -21,7 +21,7 @@ use sqlx::types::Uuid;
 use tempfile::TempDir;
 use test_support::programs::Program;
 use test_support::world::World;
-use test_support::{TestBroker, TestDatabase, environment, eventually};
+use test_support::{TestBroker, TestDatabase, environment, eventually, settled};
 use url::Url;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/foreign-worker");
@@ -266,6 +266,65 @@ async fn a_message_that_no_client_of_ours_can_decode_holds_up_the_others_for_a_m
     example.signal(Signal::SIGTERM);
     assert_eq!(example.ended().await, Some(0));
     assert_eq!(broker.queue_depth("job.reports").await, 0);
+    dismiss(broker).await;
+}
+
+/// Publishes what takes a level of recursion for every five bytes, as deep as a frame lets it be.
+const NESTED: &str = r#"
+import os, sys, threading, pika
+sys.setrecursionlimit(10**6)
+threading.stack_size(1 << 29)
+def publish():
+    nested = []
+    for _ in range(25_000):
+        nested = [nested]
+    with pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"])) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        properties = pika.BasicProperties(headers={"x": nested}, message_id=sys.argv[2], delivery_mode=2)
+        channel.basic_publish(*sys.argv[1:], b"{}", properties, mandatory=True)
+    print("published", flush=True)
+thread = threading.Thread(target=publish)
+thread.start()
+thread.join()
+"#;
+
+fn publish_nested(amqp_url: &str, exchange: &str, key: &str) {
+    let mut python = Command::new(environment::python());
+    let output = python.args(["-c", NESTED, exchange, key]).env("AMQP_URL", amqp_url).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "published\n",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+// Red if a message whose headers are nested very deep overflows a stack, which takes the whole process along, or has PostgreSQL refuse
+// the batch that it is in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_nested_as_deep_as_can_be_takes_no_program_along_and_holds_up_nothing() {
+    let World { database, broker, client, scheduler, producer_api, audit_consumer } =
+        &mut World::start().await;
+    publish_nested(&team(broker).await, "job.reports", "sales.claim");
+    publish_nested(broker.amqp_url(), "task.events", "task.created");
+    publish_nested(broker.amqp_url(), "auth.events", "auth.login.succeeded");
+    let kept = "SELECT count(*) FROM audit.quarantine WHERE properties ->> 'headers' LIKE '%…%'";
+    settled(DEADLINE, "both in quarantine", 2, async || -> i64 {
+        sqlx::query_scalar(kept).fetch_one(database.pool()).await.unwrap()
+    })
+    .await;
+    client.join("ada").await;
+    told(database, "auth.user.registered", "username", "ada".to_owned()).await;
+    settled(DEADLINE, "an answer to what was asked", 0, async || broker.queue_depth("job.reports").await)
+        .await;
+    publish_nested(broker.amqp_url(), "", "dead.letters");
+    let list = Program::named("audit-consumer").env("AMQP_URL", broker.amqp_url());
+    let listed = list.arg("dead-letters").arg("list").run().await;
+    assert_eq!((listed.code, listed.output.contains("dead.letters")), (Some(0), true), "{}", listed.log);
+    for program in [scheduler, producer_api, audit_consumer] {
+        assert!(!program.has_ended(), "{}", program.log());
+    }
     dismiss(broker).await;
 }
 
