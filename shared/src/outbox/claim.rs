@@ -39,6 +39,27 @@ pub(super) async fn due(
     Ok(Exchange::ALL.into_iter().filter(|exchange| due.iter().any(|name| name == exchange.name())).collect())
 }
 
+/// Has rows tried now that were put off for longer than any row waits between tries, at most `limit`: the clock of the program that tried
+/// them was ahead. Gives how many.
+pub(super) async fn release_put_off(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    let names = Exchange::ALL.map(|exchange| exchange.name().to_owned());
+    let released = sqlx::query!(
+        "UPDATE outbox SET not_before = $2
+         WHERE seq IN (
+             SELECT seq FROM outbox WHERE exchange = ANY($1) AND not_before > $2::timestamptz + interval '10 minutes'
+             LIMIT $3
+             FOR UPDATE SKIP LOCKED)",
+        &names,
+        now,
+        limit,
+    );
+    Ok(released.execute(connection).await?.rows_affected())
+}
+
 /// Which of `rows` are there still.
 pub(super) async fn still_there(
     connection: &mut PgConnection,

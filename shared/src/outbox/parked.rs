@@ -22,7 +22,7 @@ pub(super) fn wait(parkings: i32, entropy: &Entropy) -> Duration {
     whole / 2 + entropy.jitter(whole / 2)
 }
 
-/// Puts the rows whose wait is over back into the outbox, at most `limit`, to be tried once more. Gives how many.
+/// Puts the rows whose wait is over back into the outbox, at most `limit` or twice that, to be tried once more. Gives how many.
 pub(super) async fn put_back(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
@@ -32,8 +32,14 @@ pub(super) async fn put_back(
         r#"
         WITH due AS (
             SELECT seq FROM outbox_parked WHERE retry_at <= $1 ORDER BY retry_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        ), put_off AS (
+            -- Longer than anything waits: the clock of whoever parked it was ahead.
+            SELECT seq FROM outbox_parked WHERE retry_at > $1 + interval '61 minutes' AND retry_at < 'infinity'
+            LIMIT $2 FOR UPDATE SKIP LOCKED
         ), taken AS (
-            DELETE FROM outbox_parked USING due WHERE outbox_parked.seq = due.seq RETURNING outbox_parked.*
+            DELETE FROM outbox_parked USING (TABLE due UNION ALL TABLE put_off) AS back
+            WHERE outbox_parked.seq = back.seq
+            RETURNING outbox_parked.*
         )
         INSERT INTO outbox
             (seq, event_id, exchange, routing_key, headers, body, created_at, not_before, attempts, returns, parkings)

@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use super::append::Outbox;
-use super::claim::due;
+use super::claim::{due, release_put_off};
 use super::confirmed::{forget_arrived, park_missing};
 use super::lane::{Common, Lane};
 use super::metrics::RelayMetrics;
@@ -149,6 +149,13 @@ impl Relay {
     /// Gives parked rows whose wait is over another try.
     async fn put_parked_back(&self, database: &mut PgConnection) -> Result<(), Interruption> {
         let (deadline, limit) = (self.settings.deadline, i64::from(self.settings.window));
+        let released = database::within(deadline, release_put_off(database, self.clock.now(), limit)).await?;
+        if released > 0 {
+            tracing::warn!(
+                rows = released,
+                "messages were put off for long by a program whose clock was ahead"
+            );
+        }
         let tried_again = database::within(deadline, put_back(database, self.clock.now(), limit)).await?;
         if tried_again > 0 {
             tracing::info!(rows = tried_again, "parked messages are tried again");

@@ -147,7 +147,7 @@ async fn a_backlog_is_worked_off_without_being_read_again_for_each_window() {
     let postgres = PrivatePostgres::start().await;
     let (database, broker) = (postgres.database().await, TestBroker::create().await);
     let outbox = outbox();
-    plant_tried_rows(database.pool(), "now() + interval '1 h'").await;
+    plant_tried_rows(database.pool(), "now() + interval '9 minutes'").await;
     append_all(database.pool(), &outbox, (0..EVENTS).map(|_| LoginFact)).await;
     // What the planner knows of such a backlog makes it look the wrong way, if it may.
     sqlx::query("VACUUM ANALYZE outbox").execute(database.pool()).await.unwrap();
@@ -275,6 +275,26 @@ async fn relays_side_by_side_send_each_row_once() {
     for relay in relays {
         relay.stop().await.unwrap();
     }
+}
+
+/// Goes red when they wait for as long as the clock was ahead.
+#[tokio::test]
+async fn rows_that_a_program_whose_clock_was_ahead_has_put_off_are_sent_soon() {
+    let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+    let ids = append_all(database.pool(), &outbox(), (1..=2).map(|number| Fact { number })).await;
+    sqlx::raw_sql(
+        "UPDATE outbox SET attempts = 1, not_before = now() + interval '6 hours';
+         WITH taken AS (DELETE FROM outbox WHERE seq = (SELECT max(seq) FROM outbox) RETURNING *)
+         INSERT INTO outbox_parked (seq, event_id, exchange, routing_key, headers, body, created_at, attempts, reason, parkings, retry_at)
+         SELECT seq, event_id, exchange, routing_key, headers, body, created_at, attempts, 'no route', 1, not_before FROM taken",
+    )
+    .execute(database.pool())
+    .await
+    .unwrap();
+    let _relay = RunningRelay::start(&database, &broker, &outbox(), 500);
+    settled(DEADLINE, "nothing to be parked", Vec::<Uuid>::new(), async || parked(&database).await).await;
+    settled(DEADLINE, "an empty outbox", 0, async || waiting(&database).await).await;
+    assert_same_ids("arrived", arrived(&broker, AUDIT_QUEUE).await, ids);
 }
 
 #[tokio::test]
