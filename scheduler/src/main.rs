@@ -6,6 +6,7 @@ use clap::Parser;
 use scheduler::cli::CommandLine;
 
 fn main() -> ExitCode {
-    shared::lifecycle::with_deep_stacks();
-    shared::lifecycle::report("scheduler", CommandLine::parse().execute())
+    shared::lifecycle::with_deep_stacks(|| {
+        shared::lifecycle::report("scheduler", CommandLine::parse().execute())
+    })
 }

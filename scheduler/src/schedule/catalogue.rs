@@ -136,7 +136,12 @@ pub async fn sync_at(
 ) -> Result<Synced, SyncError> {
     let declared: Vec<String> =
         registry.scheduled().map(|(definition, _)| definition.key.to_owned()).collect();
-    let rows = lock_registered(connection, &declared).await?;
+    let mut rows = lock_registered(connection, &declared).await?;
+    for row in rows.iter_mut().filter(|row| is_of_another_clock(row, now)) {
+        // Whoever said so may run: that is seen by whether he says it again.
+        row.declared_until = Some(now + PROOF_HOLDS);
+        prove(connection, std::slice::from_ref(&row.schedule_key), row.generation, now).await?;
+    }
     let mut synced = Synced::default();
     let mut proven = Vec::new();
     for (definition, line) in registry.scheduled() {
@@ -182,10 +187,14 @@ pub async fn sync_at(
     Ok(synced)
 }
 
-/// Whether a build that has it runs; one that was seen while the clock was ahead is one that was.
+/// Whether a build that has it runs.
 fn is_proven(row: &ScheduleRow, now: DateTime<Utc>) -> bool {
-    // `now` may have been read before a wait for the row.
-    row.declared_until.is_some_and(|until| until >= now && until <= now + PROOF_HOLDS * 2)
+    row.declared_until.is_some_and(|until| until >= now)
+}
+
+/// Whether a build was seen to have it while the clock was ahead. (`now` may have been read before a wait for the row.)
+fn is_of_another_clock(row: &ScheduleRow, now: DateTime<Utc>) -> bool {
+    row.declared_until.is_some_and(|until| until > now + PROOF_HOLDS * 2)
 }
 
 /// Adds a schedule, or takes up one that was retired, with an operator's timetable if it had one.

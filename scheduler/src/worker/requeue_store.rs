@@ -20,7 +20,7 @@ pub(super) async fn requeue_next_exclusive(
             SELECT id FROM job_runs
             WHERE schedule_key = $1 AND state = 'queued' AND queued_at IS NOT NULL AND is_exclusive
               AND NOT EXISTS (SELECT FROM job_runs AS other WHERE other.schedule_key = $1 AND other.state = 'running')
-            ORDER BY priority DESC, run_after, id
+            ORDER BY priority DESC, run_after, scheduled_at, id
             LIMIT 1
             FOR UPDATE SKIP LOCKED
         )
@@ -110,7 +110,8 @@ pub(super) async fn requeue_unclaimed(
         TickDue,
         r#"
         UPDATE job_runs
-        SET queued_at = $1
+        -- Its time has come, also if it was set by a clock that was ahead: the waits go by it.
+        SET queued_at = $1, run_after = LEAST(run_after, $1)
         WHERE id IN (
             SELECT id FROM job_runs
             WHERE state = 'queued'

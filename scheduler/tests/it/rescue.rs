@@ -87,6 +87,23 @@ async fn a_tick_that_got_lost_while_the_clock_was_ahead_is_sent_again_soon() {
     assert_eq!(bench.events(TICK).await, sent + 1);
 }
 
+/// Red if whoever waits for a worker is told of each minute for as long as the clock was ahead.
+#[tokio::test]
+async fn a_tick_that_was_sent_while_the_clock_was_ahead_is_sent_again_ever_less_often() {
+    let bench = Bench::new().await;
+    bench.queued_run().await;
+    bench
+        .run_sql("UPDATE job_runs SET run_after = '2026-05-04 15:01Z', queued_at = '2026-05-04 15:01Z'")
+        .await;
+    let mut sent_after = Vec::new();
+    for seconds in 0..=500 {
+        if bench.rescue(at("09:01:00") + TimeDelta::seconds(seconds)).await.resent == 1 {
+            sent_after.push(seconds);
+        }
+    }
+    assert_eq!(sent_after, [0, 60, 120, 240, 480]);
+}
+
 /// Red if the wait for a lost message goes by how long nobody had looked when it was sent.
 #[tokio::test]
 async fn a_tick_that_got_lost_after_a_long_outage_is_sent_again_after_a_minute() {

@@ -22,6 +22,8 @@ const SCHEDULES_MAX: usize = 200;
 const ENOUGH_RUNS: usize = 1_000;
 /// When a schedule that this build can't read is looked at again: a newer build may be about to take over.
 const UNREADABLE_PUT_OFF: TimeDelta = TimeDelta::minutes(1);
+/// A pause that begins so much later was none of this clock's.
+const PAUSE_AHEAD: TimeDelta = TimeDelta::minutes(1);
 
 /// Why nothing was answered; nothing is kept.
 #[derive(Debug, thiserror::Error)]
@@ -116,9 +118,10 @@ pub async fn answer(
         let running = unfinished.get(&schedule.schedule_key).copied().unwrap_or(0);
         let room =
             Overlap::unfinished_max(&schedule.overlap).map_or(usize::MAX, |max| max.saturating_sub(running));
-        // A pause of a time to come is one of a clock that was ahead: it holds.
+        // A pause of a time to come is one of a clock that was ahead: it holds. (`now` may be from before a wait for the row.)
+        let is_ahead = |at| at > now + PAUSE_AHEAD;
         let paused_from =
-            schedule.paused_at.map(|at| if at > now { schedule.watermark } else { at - offset });
+            schedule.paused_at.map(|at| if is_ahead(at) { schedule.watermark } else { at - offset });
         let rules = Rules { catch_up: schedule.catch_up(), paused_from, room };
         // As if it were so much earlier: what is due later by the offset is planned as what is due now.
         let answered = answered(connection, schedule, now).await?;

@@ -134,9 +134,9 @@ impl Ask {
             return Err(unreadable(format!("worker must be one line of 1 to {WORKER_MAX} bytes")));
         }
         if let What::Claim(ClaimAsk { jobs: Some(jobs), .. }) = &what
-            && let Some(job) = jobs.iter().find(|job| job.chars().any(char::is_control))
+            && jobs.iter().any(|job| job.chars().any(char::is_control))
         {
-            return Err(unreadable(format!("the job {job:?} has a control character in it")));
+            return Err(unreadable("a name in jobs has a control character in it".to_owned()));
         }
         Ok(Self { queue: queue.to_owned(), what })
     }
