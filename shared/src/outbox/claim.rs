@@ -48,9 +48,11 @@ pub(super) async fn release_put_off(
 ) -> Result<u64, sqlx::Error> {
     let names = Exchange::ALL.map(|exchange| exchange.name().to_owned());
     let released = sqlx::query!(
-        "UPDATE outbox SET not_before = $2
+        "UPDATE outbox SET not_before = LEAST($2, statement_timestamp())
          WHERE seq IN (
-             SELECT seq FROM outbox WHERE exchange = ANY($1) AND not_before > $2::timestamptz + interval '10 minutes'
+             -- By the database's clock: ours may be the one that is wrong.
+             SELECT seq FROM outbox
+             WHERE exchange = ANY($1) AND not_before > statement_timestamp() + interval '10 minutes'
              LIMIT $3
              FOR UPDATE SKIP LOCKED)",
         &names,

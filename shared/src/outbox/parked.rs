@@ -33,8 +33,9 @@ pub(super) async fn put_back(
         WITH due AS (
             SELECT seq FROM outbox_parked WHERE retry_at <= $1 ORDER BY retry_at LIMIT $2 FOR UPDATE SKIP LOCKED
         ), put_off AS (
-            -- Longer than anything waits: the clock of whoever parked it was ahead.
-            SELECT seq FROM outbox_parked WHERE retry_at > $1 + interval '61 minutes' AND retry_at < 'infinity'
+            -- Longer than anything waits, by the database's clock: that of whoever parked it was ahead.
+            SELECT seq FROM outbox_parked
+            WHERE retry_at > statement_timestamp() + interval '61 minutes' AND retry_at < 'infinity'
             LIMIT $2 FOR UPDATE SKIP LOCKED
         ), taken AS (
             DELETE FROM outbox_parked USING (TABLE due UNION ALL TABLE put_off) AS back
