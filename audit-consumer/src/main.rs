@@ -6,8 +6,7 @@ use audit_consumer::cli::CommandLine;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    shared::lifecycle::with_deep_stacks();
-    audit_consumer::cli::run(CommandLine::parse())
+    shared::lifecycle::with_deep_stacks(|| audit_consumer::cli::run(CommandLine::parse()))
 }
 
 #[cfg(test)]

@@ -6,8 +6,7 @@ use clap::Parser;
 use producer_api::cli::CommandLine;
 
 fn main() -> ExitCode {
-    shared::lifecycle::with_deep_stacks();
-    producer_api::cli::run(CommandLine::parse())
+    shared::lifecycle::with_deep_stacks(|| producer_api::cli::run(CommandLine::parse()))
 }
 
 #[cfg(test)]

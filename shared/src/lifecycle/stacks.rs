@@ -6,24 +6,30 @@
 
 use std::env;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, ExitCode};
+use std::thread;
 
 /// Of each thread that does not say otherwise, in bytes. What is not touched takes no memory.
 const VARIABLE: &str = "RUST_MIN_STACK";
 /// More than twice what the deepest headers take in such a build.
 const STACK_BYTES: &str = if cfg!(debug_assertions) { "536870912" } else { "134217728" };
 
-/// Goes on as the same process with large stacks, unless the environment has said how large they are. To be called before all else.
-pub fn with_deep_stacks() {
-    if env::var_os(VARIABLE).is_some() {
-        return;
+/// Does all `work` of a program as the same process with large stacks, unless the environment has said how large they are.
+pub fn with_deep_stacks(work: impl FnOnce() -> ExitCode + Send + 'static) -> ExitCode {
+    if env::var_os(VARIABLE).is_none() {
+        begin_anew();
     }
+    // That of the main thread is somebody else's business.
+    thread::spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Comes back only if it fails; then it is as without it.
+fn begin_anew() {
     let Ok(program) = env::current_exe() else { return };
     let mut arguments = env::args_os();
     let mut command = Command::new(program);
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    // It comes back only if it fails; then it is as without it.
     let _ = command.args(arguments).env(VARIABLE, STACK_BYTES).exec();
 }

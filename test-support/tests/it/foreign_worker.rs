@@ -216,7 +216,7 @@ async fn a_team_does_its_jobs_in_python_and_one_worker_takes_over_from_another_t
 async fn whose_lease_runs_out_alive_reports_nothing_and_the_run_is_tried_again() {
     let World { database, broker, scheduler, .. } = &mut World::start().await;
     let url = team(broker).await;
-    let mut example = Example::start(&url, "45").await;
+    let mut example = Example::start(&url, "90").await;
     add(database, "sales-report", r#"{"region":"eu"}"#).await;
     example.says("working on").await;
     scheduler.kill();
@@ -276,8 +276,8 @@ sys.setrecursionlimit(10**6)
 threading.stack_size(1 << 29)
 def publish():
     nested = []
-    for _ in range(25_000):
-        nested = [nested]
+    for _ in range(21_000):
+        nested = {"": nested} if sys.argv[1] == "" else [nested]
     with pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"])) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
